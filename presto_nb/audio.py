@@ -7,8 +7,8 @@ __all__ = ['MAX_CHANNELS', 'MIN_RATE', 'MAX_RATE', 'FORMATS', 'MP3_RATES', 'DB',
            'Audio', 'stft', 'istft', 'mel_bank', 'log_mel', 'onset_strength', 'onset_times', 'onset_rate', 'chroma',
            'key_scores', 'estimate_key']
 
-# %% ../nbs/01_audio.ipynb #ed31a38b
-import base64, html, io, math
+# %% ../nbs/01_audio.ipynb #148f6bf0
+import base64, html, io, math, warnings
 from functools import lru_cache
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
@@ -152,7 +152,7 @@ def load(cls:Audio,
     a = a.mono() if mono else a
     return a if sample_rate is None else a.resample(sample_rate)
 
-# %% ../nbs/01_audio.ipynb #3a7ef83c
+# %% ../nbs/01_audio.ipynb #b3037d4b
 @patch
 def loudness(self:Audio) -> float: # LUFS; -inf for silence
     "Integrated loudness by ITU-R BS.1770, of the channels' mean."
@@ -160,10 +160,9 @@ def loudness(self:Audio) -> float: # LUFS; -inf for silence
     x, need = self.samples.mean(0).double().numpy(), math.ceil(.4*self.sample_rate) + 1
     if np.abs(x).max() < 1e-6: return -math.inf
     if len(x) < need: x = np.tile(x, math.ceil(need/len(x)))
-    with np.errstate(all='ignore'):
-        import warnings
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore'); lufs = float(pyloudnorm.Meter(self.sample_rate).integrated_loudness(x[:, None]))
+    with np.errstate(all='ignore'), warnings.catch_warnings():
+        warnings.simplefilter('ignore')                                          # pyloudnorm takes the mean of no blocks where all are too quiet
+        lufs = float(pyloudnorm.Meter(self.sample_rate).integrated_loudness(x[:, None]))
     return lufs if math.isfinite(lufs) else -math.inf
 
 @patch
@@ -218,7 +217,7 @@ def log_mel(samples:Tensor, # [..., n]
     bank = mel_bank(sample_rate, n_fft, n_mels).to(height)
     return torch.einsum('...ft,fm->...mt', height, bank).clamp(min=1e-5).log()
 
-# %% ../nbs/01_audio.ipynb #11e86485
+# %% ../nbs/01_audio.ipynb #47148992
 def _hz_ticks(sample_rate:int, # Hz
               n_fft:int=2048, # window, in samples
               n_mels:int=128 # bands
@@ -236,10 +235,11 @@ def plot(self:Audio,
         ):
     "Draw the log-mel spectrogram in decibels."
     if ax is None: import matplotlib.pyplot as plt; ax = plt.subplots(figsize=(7, 2.2), dpi=70, layout='constrained')[1]
-    M = log_mel(self.samples.mean(0), self.sample_rate, hop=max(256, self.samples.shape[-1]//800)) * DB
+    n_fft = 2**round(math.log2(.0464*self.sample_rate))                          # 46 ms at any rate
+    M = log_mel(self.samples.mean(0), self.sample_rate, n_fft, max(n_fft//8, self.samples.shape[-1]//800)) * DB
     ax.imshow(M.numpy(), origin='lower', aspect='auto', cmap='magma', vmin=float(M.max()) + floor, vmax=float(M.max()) + 1e-3,
               extent=(0, self.seconds, -.5, M.shape[0]-.5), interpolation='nearest')
-    ax.set_yticks(*_hz_ticks(self.sample_rate)); ax.set_xlabel('seconds'); ax.set_ylabel('Hz')
+    ax.set_yticks(*_hz_ticks(self.sample_rate, n_fft)); ax.set_xlabel('seconds'); ax.set_ylabel('Hz')
     return ax
 
 # %% ../nbs/01_audio.ipynb #0e882504

@@ -11,7 +11,7 @@ from pathlib import Path
 PROGRAMS = {0: 'piano', 6: 'harpsichord', 12: 'marimba', 19: 'church organ', 21: 'accordion', 24: 'nylon guitar', 25: 'steel guitar',
     32: 'acoustic bass', 40: 'violin', 42: 'cello', 46: 'harp', 48: 'strings', 52: 'choir', 56: 'trumpet', 68: 'oboe', 71: 'clarinet',
     73: 'flute', 74: 'recorder', 104: 'sitar', 105: 'banjo'}
-DRUM_KEYS = (36, 37, 38, 42, 46, 49, 51, 54)                             # kick, side stick, snare, hats, crash, ride, tambourine
+DRUM_KEYS = (36, 38, 42, 46, 49, 51)                                     # kick, snare, closed and open hat, crash, ride
 TABLES = dict(phdr='<20sHHHIII', pbag='<HH', pmod='<HHhHH', pgen='<HH', inst='<20sH', ibag='<HH', imod='<HHhHH', igen='<HH', shdr='<20sIIIIIBbHH')
 KEY_RANGE, INSTRUMENT, SAMPLE = 43, 41, 53                               # generator numbers of the SoundFont 2 specification
 

@@ -1,0 +1,72 @@
+"pyproject.toml, settings.ini, setup.py, README.md and the files around them agree"
+import configparser, importlib.util, re, subprocess, sys, tomllib
+from pathlib import Path
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+def tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT/'docs'/f'{name}.py'); mod = importlib.util.module_from_spec(spec); spec.loader.exec_module(mod)
+    return mod
+
+PYPROJECT = tomllib.loads((ROOT/'pyproject.toml').read_text()); PROJECT = PYPROJECT['project']
+
+def test_settings_ini_follows_pyproject():
+    c = configparser.ConfigParser(interpolation=None); c.read(ROOT/'settings.ini')
+    assert dict(c['DEFAULT']) == tool('make_settings').fields()
+    assert (ROOT/'settings.ini').read_text() == tool('make_settings').text(), 'run python docs/make_settings.py'
+
+def test_settings_ini_by_hand():
+    "The same fields without the generator, so that a fault in it shows"
+    c = configparser.ConfigParser(interpolation=None); c.read(ROOT/'settings.ini'); s, n = c['DEFAULT'], PYPROJECT['tool']['nbdev']
+    import presto_nb
+    assert s['lib_name'] == PROJECT['name'] == 'presto_nb' and s['version'] == presto_nb.__version__ and s['description'] == PROJECT['description']
+    assert s['requirements'].split() == PROJECT['dependencies'] and s['min_python'] == PROJECT['requires-python'][2:]
+    for k in ('repo', 'user', 'author', 'author_email', 'nbs_path', 'lib_path', 'tst_flags'): assert s[k] == n[k], k
+    assert PROJECT['authors'] == [dict(name=n['author'], email=n['author_email'])]
+    for extra, deps in PROJECT['optional-dependencies'].items(): assert s[f'{extra}_requirements'].split() == deps, extra
+
+def test_setup_py_gives_the_same_metadata():
+    out = subprocess.run([sys.executable, 'setup.py', '-q', '--name', '--version', '--description'], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    import presto_nb
+    assert out.stdout.splitlines() == ['presto_nb', presto_nb.__version__, PROJECT['description']], out.stdout + out.stderr
+
+def test_extras():
+    assert set(PROJECT['optional-dependencies']) == {'lab', 'dev', 'docs', 'data', 'eval', 'clap', 't5', 'audiocraft-deps'}
+    everything = PROJECT['dependencies'] + [d for ds in PROJECT['optional-dependencies'].values() for d in ds]
+    assert not [d for d in everything if '==' in d], 'lower bounds only; exact versions are in constraints.txt'
+    assert not [d for d in PROJECT['dependencies'] if re.match(r'(audiocraft|transformers|diffusers|music21|symusic)\b', d)], 'the core stays light'
+
+def test_constraints():
+    lines = [line for line in (ROOT/'constraints.txt').read_text().splitlines() if not line.startswith('#')]
+    assert lines == ['torch==2.13.0', 'torchaudio==2.11.0']
+
+def test_citation_and_changelog_name_the_version():
+    import presto_nb
+    assert f'\nversion: {presto_nb.__version__}\n' in (ROOT/'CITATION.cff').read_text() and f'## {presto_nb.__version__}' in (ROOT/'CHANGELOG.md').read_text()
+    assert '2410.05167' in (ROOT/'CITATION.cff').read_text()
+
+def test_readme_follows_the_index_notebook():
+    pytest.importorskip('nbdev'); pytest.importorskip('nbconvert')
+    assert (ROOT/'README.md').read_text() == tool('make_readme').text(), 'run python docs/make_readme.py'
+
+def readme_command(name): return re.search(rf'<!-- {name} command -->\n+```\w*\n(.+)\n```', (ROOT/'README.md').read_text())[1]
+
+def test_readme_commands():
+    make, test = readme_command('music'), readme_command('test')
+    for cmd in (make, test):
+        assert '\n' not in cmd and 'python3 -m venv' in cmd and 'pip install' in cmd
+        assert subprocess.run(['bash', '-n', '-c', cmd]).returncode == 0
+    assert 'presto-nb generate' in make and '--out' in make and 'tests/run_all.py' in test
+    assert re.search(r'venv (\S+)', make)[1] != re.search(r'venv (\S+)', test)[1], 'each has its own environment'
+
+def test_readme_links_lead_somewhere():
+    for link in re.findall(r'\]\(([^)#\s]+)\)', (ROOT/'README.md').read_text()):
+        if '://' not in link: assert (ROOT/link).exists(), link
+
+def test_ci_runs_the_readmes_command():
+    "The lines .ci/run takes out of README.md are the test command and nothing else"
+    ci = (ROOT/'.ci/run').read_text(); assert (ROOT/'.ci/run').stat().st_mode & 0o111
+    line = next(line for line in ci.splitlines() if line.startswith('cmd='))
+    out = subprocess.run(['bash', '-c', line + '\nprintf %s "$cmd"'], cwd=ROOT, capture_output=True, text=True).stdout
+    assert out.strip() == readme_command('test')
