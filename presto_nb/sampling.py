@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Guess', 'move', 'euler', 'heun', 'dpmpp_2s', 'dpmpp_2m', 'check_sigmas', 'keep_known', 'start', 'sample', 'calls_of',
-           'euler_start', 'plan', 'cat_cond', 'both', 'guided', 'guided_plus_plus', 'row_generators', 'noise_like']
+           'euler_start', 'plan', 'cat_cond', 'both', 'guided', 'guided_plus_plus', 'row_generators', 'noise_like',
+           'few_sigmas', 'pingpong']
 
 # %% ../nbs/11_sampling.ipynb #5c231b7e
 import math
@@ -135,12 +136,13 @@ def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, 
         if callback: callback(i, len(sigmas)-1, sigma, last.x0_hat)
     return x if known is None else torch.where(known_mask, known.to(x), x)
 
-# %% ../nbs/11_sampling.ipynb #f3933807
-def calls_of(step): # a step function
-    "How many denoiser calls one step makes"
+# %% ../nbs/11_sampling.ipynb #3503ed3f
+def calls_of(step,          # a step function
+             sigma_next=1.): # where it goes from 2; 0 asks for the price of the closing step
+    "How many denoiser calls one step makes: it is run once on nothing"
     calls = []
     def denoise(x, sigma): calls.append(sigma); return Guess(x, x)
-    step(denoise, torch.zeros(1, 1), 2., 1., None)
+    step(denoise, torch.zeros(1, 1), 2., sigma_next, None)
     return len(calls)
 
 def euler_start(step, k=1): # a step function; how many steps are replaced
@@ -156,9 +158,10 @@ def plan(evaluations:int,     # denoiser calls to spend, at least 1
          sigma_min=SIGMA_MIN, # last level above 0
          sigma_max=SIGMA_MAX, # first level
          rho=RHO):            # bend of the schedule
-    "`(sigmas, step)` for `sample` that cost exactly this many calls, the closing Euler step to 0 included"
-    if evaluations < 1: raise PrestoError(f"the number of evaluations is {evaluations}; it must be at least 1")
-    n, rest = divmod(evaluations - 1, calls_of(step))   # n whole steps, rest Euler steps before them, one after
+    "`(sigmas, step)` for `sample` that cost exactly this many calls, the closing step to 0 included"
+    closing = calls_of(step, 0.)
+    if evaluations < closing: raise PrestoError(f"the number of evaluations is {evaluations}; it must be at least {closing}")
+    n, rest = divmod(evaluations - closing, calls_of(step))   # rest Euler steps, n whole steps, the closing step
     return karras_sigmas(n + rest + 1, sigma_min, sigma_max, rho), euler_start(step, rest) if rest else step
 
 # %% ../nbs/11_sampling.ipynb #09e8e09d
@@ -192,20 +195,49 @@ def guided_plus_plus(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
         return Guess(D_null + lam*(D_c - D_null), D_null)
     return denoise
 
-# %% ../nbs/11_sampling.ipynb #368fecc9
-def row_generators(seeds,        # one per row: ints, or torch.Generators (used as they are); or one Generator for all
+# %% ../nbs/11_sampling.ipynb #888cef19
+def row_generators(seeds,        # one per row: an int, or a torch.Generator which is used as it is
                    name="noise", # what the numbers are for: another name, other numbers
-                  ) -> list:
-    "A `torch.Generator` for each row"
-    if isinstance(seeds, torch.Generator): return [seeds]
+                  ) -> list:     # of torch.Generators on the CPU
+    "A generator for each row"
     return [s if isinstance(s, torch.Generator) else named_generator(name, int(s)) for s in seeds]
 
 def noise_like(shape,      # [b, ...]
-               seeds,      # one int or torch.Generator per row; or one Generator for all
+               seeds,      # b ints or torch.Generators; or a single torch.Generator for the whole array
                device=None, dtype=torch.float32): # where the result goes, and as what
-    "Standard normal noise whose row i depends on seeds[i] alone"
-    rngs = row_generators(seeds)
-    rows = [shape] if len(rows_of := rngs) == 1 and isinstance(seeds, torch.Generator) else [shape[1:]]*len(rngs)
-    if rows[0] is not shape and len(rngs) != shape[0]: raise PrestoError(f"there are {len(rngs)} seeds for {shape[0]} rows; one for each is needed")
-    draws = [torch.randn(tuple(r), generator=rng, device=rng.device) for r, rng in zip(rows, rngs)]
-    return (draws[0] if rows[0] is shape else torch.stack(draws)).to(device=device, dtype=dtype)
+    "Standard normal noise [b, ...] whose row i depends on seeds[i] alone"
+    if isinstance(seeds, torch.Generator): return torch.randn(shape, generator=seeds, device=seeds.device).to(device or seeds.device, dtype)
+    if len(seeds) != shape[0]: raise PrestoError(f"there are {len(seeds)} seeds for {shape[0]} rows; one for each is needed")
+    rows = [torch.randn(shape[1:], generator=g, device=g.device) for g in row_generators(seeds)]
+    return torch.stack(rows).to(device or "cpu", dtype)
+
+# %% ../nbs/11_sampling.ipynb #e5b17eb8
+def few_sigmas(n:int,               # generator calls
+               to_min=False,        # True: the last level is sigma_min; False: the place of sigma_min is taken by 0
+               sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO): # the Karras schedule
+    "Levels for n ping-pong steps, and a final 0: [n+1]"
+    if n < 1: raise PrestoError(f"the number of steps is {n}; it must be at least 1")
+    if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)
+    return torch.cat([karras_sigmas(n+1, sigma_min, sigma_max, rho)[:n], torch.zeros(1)])
+
+# %% ../nbs/11_sampling.ipynb #959ab51e
+def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of the clean latents [b, ...]`
+             noise,            # standard normal [b, ...]
+             sigmas,           # decreasing noise levels [n+1], the last 0
+             cond=None,        # condition, passed on
+             generator=None,   # fresh noise: a seed or torch.Generator per row, or one torch.Generator
+             callback=None,    # called after each call: `callback(i, n, sigma, x0_hat)`
+             init=None,        # latents under the noise at the start; None: zeros
+             known=None, known_mask=None): # latents kept where the mask is True
+    "Generate, noise again to the next level, generate...; the last sample, [b, ...]"
+    sigmas = check_sigmas(sigmas)
+    if sigmas[-1] != 0: raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
+    if generator is None and len(sigmas) > 2: raise PrestoError("generator is missing; more than one step needs a seed or generator per row")
+    if known is not None: generator_net = keep_known(generator_net, known, known_mask)
+    if isinstance(generator, (list, tuple)): generator = row_generators(generator, "renoise")
+    x = start(noise, sigmas[0], init, known, known_mask)
+    for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        x0_hat = generator_net(x, x.new_full((len(x),), sigma), cond)
+        if callback: callback(i, len(sigmas)-1, sigma, x0_hat)
+        if sigma_next: x = x0_hat + sigma_next*noise_like(x.shape, generator, x.device, x.dtype)
+    return x0_hat

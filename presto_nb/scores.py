@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE_WORDS', 'DANCE_METRES', 'METRES', 'READER',
-           'LEADS', 'ACCOMPANIMENTS', 'TEMPI', 'DANCES', 'METRE_WORDS', 'BASS', 'DRUM_WORDS', 'BASS_WORDS', 'TONICS',
-           'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'FORMS', 'RATE', 'BALANCE', 'TIERS', 'Tune',
-           'corpus', 'abc_tunes', 'abc_field', 'clean_abc', 'parse_key', 'pickup', 'dance_of', 'read_abc',
-           'normal_title', 'intervals', 'ngrams', 'families', 'split_families', 'read_tunes', 'Dice', 'triads',
-           'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern', 'drum_pattern', 'Arrangement',
-           'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass', 'play_drums', 'repeated', 'key_name',
-           'arrange', 'score_hash', 'captions_of', 'synthesizer', 'measure_level', 'measure_levels', 'levels', 'gain',
-           'render', 'Job', 'chosen_tunes', 'make_clip', 'build_dataset']
+           'LEADS', 'ACCOMPANIMENTS', 'TEMPI', 'DANCES', 'METRE_WORDS', 'LEVELS', 'BASS', 'DRUM_WORDS', 'BASS_WORDS',
+           'TONICS', 'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'FORMS', 'RATE', 'BALANCE', 'RENDERER',
+           'TIERS', 'Tune', 'corpus', 'abc_tunes', 'abc_field', 'clean_abc', 'parse_key', 'pickup', 'dance_of',
+           'read_abc', 'normal_title', 'intervals', 'ngrams', 'families', 'split_families', 'read_tunes', 'Dice',
+           'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern', 'drum_pattern',
+           'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass', 'play_drums', 'repeated',
+           'key_name', 'arrange', 'score_hash', 'captions_of', 'SoundBank', 'tone', 'sound_bank', 'play',
+           'measure_level', 'render', 'Job', 'chosen_tunes', 'make_clip', 'build_dataset']
 
-# %% ../nbs/02_scores.ipynb #2264b0b4
-import bisect, csv, gzip, importlib.util, json, os, re, sys, tempfile, time, unicodedata, zipfile
+# %% ../nbs/02_scores.ipynb #9c0f737b
+import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -255,7 +255,7 @@ class Dice:
     def pick(self, options): return options[self.roll(0, len(options)-1)]
     def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
 
-# %% ../nbs/02_scores.ipynb #ae635505
+# %% ../nbs/02_scores.ipynb #d45f1c5a
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
 LEADS = {
  'piano': (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')), 'violin': (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
@@ -276,10 +276,12 @@ DANCES = {'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk me
  'quickstep': ('quickstep', 'military quickstep'), 'fling': ('fling', 'Highland fling'), 'lament': ('lament', 'mournful lament'), 'air': ('air', 'folk air', 'song tune'), 'chorale': ('chorale', 'hymn', 'Bach chorale')}
 METRE_WORDS = {'2/4': ('2/4', 'two-four'), '3/4': ('3/4', 'three-four', 'waltz time'), '4/4': ('4/4', 'four-four', 'common time'), '6/8': ('6/8', 'six-eight'), '9/8': ('9/8', 'nine-eight'),
  '12/8': ('12/8', 'twelve-eight'), '3/8': ('3/8', 'three-eight'), '3/2': ('3/2', 'three-two')}
+LEVELS = {0: -26.9, 6: -25.5, 12: -24.7, 19: -21.3, 21: -24.3, 24: -24.5, 25: -26.5, 32: -19.9, 40: -21.4, 42: -23.2, 46: -27.4, 48: -24.2, 52: -26.2,
+ 56: -19.6, 68: -19.5, 71: -20.8, 73: -18.1, 74: -11.3, 104: -22.5, 105: -22.6, 'drums': -26.2}  # LUFS of each program of the shipped bank, see `measure_level`
 BASS, DRUM_WORDS, BASS_WORDS = 32, ('drums', 'a drum kit', 'percussion', 'a drum beat'), ('double bass', 'upright bass', 'bass')
 TONICS = dict(major=('C','Db','D','Eb','E','F','F#','G','Ab','A','Bb','B'), minor=('C','C#','D','Eb','E','F','F#','G','G#','A','Bb','B'))
 
-# %% ../nbs/02_scores.ipynb #ac7a0cbe
+# %% ../nbs/02_scores.ipynb #9df7dcc4
 def triads(tonic:int, # pitch class
            mode:str,
           ) -> list: # [(degree, (root, third, fifth))], pitch classes
@@ -293,7 +295,7 @@ def chord_spans(tune:Tune) -> list: # [(start, end), ...] in ticks
     "Where the harmony may change: half bars of 4/4, 6/8 and 12/8, beats of 9/8, else whole bars"
     step = {'4/4': 960, '6/8': 720, '12/8': 1440, '9/8': 720, '3/2': 960}.get(tune.metre, tune.bar)
     first, last = tune.notes[0][0] // tune.bar * tune.bar, -(-tune.end // tune.bar) * tune.bar
-    if tune.notes[0][0] > first: first += tune.bar                        # a pickup stays alone
+    if 2*(tune.notes[0][0] - first) >= tune.bar: first += tune.bar        # a pickup stays alone
     return [(t, t + step) for t in range(first, last, step)]
 
 LIKED = {0: 800, 3: 350, 4: 500, 5: 100, 1: 100, 2: -100}               # how welcome each degree is, in thousandths
@@ -546,79 +548,162 @@ def captions_of(facts:dict, # lead, accompaniment, bass, drums, key, mode, metre
         dice = Dice('caption', seed, i); out.append(FORMS[i % len(FORMS)](_words(facts, dice), dice))
     return out
 
-# %% ../nbs/02_scores.ipynb #d166d739
+# %% ../nbs/02_scores.ipynb #c2d618e1
 RATE = 44100                                                             # Hz
-BALANCE = dict(lead=0., accompaniment=-9., bass=-6., drums=-9.)           # dB below the lead
+_TABLES = dict(phdr='<20sHHHIII', pbag='<HH', pgen='<Hh', inst='<20sH', ibag='<HH', igen='<Hh', shdr='<20sIIIIIBbHH')
 
-@lru_cache(2)
-def synthesizer(bank:str=''): # an .sf2 or .sf3 file; the shipped bank if empty
-    "symusic's player with a sound bank"
-    bank = bank or str(assets()/'sound_bank.sf3')
-    if not Path(bank).is_file(): raise PrestoError(f'there is no sound bank {bank}; an .sf2 or .sf3 file is needed')
-    return need('symusic', 'data').Synthesizer(bank, RATE, 0)
-
-def _play(notes:list,   # (onset, duration, pitch) in ticks
-          program:int,
-          drums:bool,
-          tick:float,   # seconds
-          bank:str='',
-         ) -> np.ndarray: # [n] float32
-    "One instrument at one loudness"
-    import symusic
-    score, track = symusic.Score(TICKS), symusic.Track('', program, drums)
-    score.tempos.append(symusic.Tempo(0, 60/(tick*TICKS)))
-    for t, d, p in notes: track.notes.append(symusic.Note(t, d, p, 90))
-    score.tracks.append(track)
-    return np.asarray(synthesizer(bank).render(score, stereo=False))[0]
-
-# %% ../nbs/02_scores.ipynb #4c80a658
-def measure_level(program:int, # General MIDI program
-                  pitch:int,   # MIDI
-                  drums:bool=False,
-                 ) -> int: # LUFS, rounded
-    "How loud the bank plays one pitch: the player knows neither velocity nor the bank's own attenuation"
-    x = _play([(480*k, 440, pitch) for k in range(4)], program, drums, .5/TICKS)[:RATE*2]
-    return round(max(-60., Audio(torch.from_numpy(x.copy()), RATE).loudness()))
-
-def measure_levels() -> dict: # {program: {'low': pitch, 'lufs': [...]}}
-    "The level of every pitch that an arrangement can use"
-    out = {}
-    for program in sorted({l[0] for l in LEADS.values()} | {p for p, _ in ACCOMPANIMENTS.values() if p is not None} | {BASS, 52}):
-        lo, hi = (24, 52) if program == BASS else (36, 97)
-        out[str(program)] = dict(low=lo, lufs=[measure_level(program, p) for p in range(lo, hi+1)])
-    out['drums'] = dict(low=36, lufs=[measure_level(0, k, True) if k in (KICK, SNARE, HAT, OPEN, CRASH, RIDE) else -60 for k in range(36, 52)])
+def _chunks(data:bytes) -> dict:
+    "All leaf chunks of a RIFF file: name -> (offset, size)"
+    out, todo = {}, [(0, len(data))]
+    while todo:
+        o, end = todo.pop()
+        while o + 8 <= end:
+            name, size = data[o:o+4], struct.unpack_from('<I', data, o+4)[0]
+            if name in (b'RIFF', b'LIST'): todo.append((o+12, min(o+8+size, end)))
+            else: out[name.decode('latin1')] = (o+8, size)
+            o += 8 + size
+            if size & 1 and data[o:o+1] == b'\0': o += 1                 # RIFF pads odd chunks; not every .sf3 writer does
     return out
 
-@lru_cache(1)
-def levels() -> dict:
-    "The stored measurement"
-    return load_json(assets()/'levels.json')
+def _zone_dicts(rows:list, bags:list, first:int, last:int, link:int) -> list: # [{generator: value}], the global zone merged into each
+    "The zones of a preset or an instrument that lead somewhere"
+    zones = [dict(rows[bags[i][0]:bags[i+1][0]]) for i in range(first, last)]
+    shared = zones[0] if zones and link not in zones[0] else {}
+    return [{**shared, **z} for z in zones if link in z]
 
-# %% ../nbs/02_scores.ipynb #ea7551ba
-def gain(part:str, program:int, pitch:int, velocity:int) -> int: # dB
-    "What brings a note to its part's level and its velocity's loudness, in steps of 1 dB"
-    table = levels()['drums' if part == 'drums' else str(program)]
-    level = table['lufs'][min(max(pitch - table['low'], 0), len(table['lufs'])-1)]
-    return round(-20 + BALANCE[part] - level + 40*float(np.log10(velocity/90)))
+class SoundBank:
+    "A SoundFont with Ogg Vorbis samples (.sf3) or plain ones (.sf2)"
+    def __init__(self, path): # an .sf2 or .sf3 file
+        if not Path(path).is_file(): raise PrestoError(f'there is no sound bank {path}; an .sf2 or .sf3 file is needed')
+        self.data = Path(path).read_bytes(); self.at = _chunks(self.data); self.decoded = {}; self.found = {}
+        if not set(_TABLES) | {'smpl'} <= set(self.at): raise PrestoError(f'{path} is not a sound bank; an .sf2 or .sf3 file is needed')
+        self.t = {k: list(struct.iter_unpack(f, self.data[self.at[k][0]:self.at[k][0] + self.at[k][1]])) for k, f in _TABLES.items()}
+
+    def sample(self, i:int) -> np.ndarray: # [n] float32
+        "One decoded sample"
+        if i not in self.decoded:
+            _, start, end, *_, kind = self.t['shdr'][i]; o = self.at['smpl'][0]
+            if kind & 0x10:
+                import soundfile
+                self.decoded[i] = soundfile.read(io.BytesIO(self.data[o+start:o+end]), dtype='float32')[0]
+            else: self.decoded[i] = np.frombuffer(self.data, '<i2', end - start, o + 2*start).astype(np.float32)/32768
+        return self.decoded[i]
+
+    def zones(self, program:int, drums:bool=False) -> list: # [(key range, velocity range, sample, {generator: value})]
+        "Everything that can sound in a program, preset and instrument generators joined"
+        if (program, drums) in self.found: return self.found[program, drums]
+        t, out = self.t, []
+        for k, p in enumerate(t['phdr'][:-1]):
+            if (p[1], p[2]) != (program, 128 if drums else 0): continue
+            for pz in _zone_dicts(t['pgen'], t['pbag'], p[3], t['phdr'][k+1][3], 41):
+                for z in _zone_dicts(t['igen'], t['ibag'], t['inst'][pz[41]][1], t['inst'][pz[41]+1][1], 53):
+                    span = [(max(a & 255, b & 255), min(a >> 8 & 255, b >> 8 & 255)) for a, b in ((z.get(g, 127 << 8), pz.get(g, 127 << 8)) for g in (43, 44))]
+                    out.append((*span, z[53], {**z, **{g: z.get(g, _DEFAULTS.get(g, 0)) + v for g, v in pz.items() if g not in (41, 43, 44)}}))
+        if not out: raise PrestoError(f'the sound bank has no {"drum kit" if drums else "program"} {program}')
+        return self.found.setdefault((program, drums), out)
+
+_DEFAULTS = {8: 13500, 34: -12000, 35: -12000, 36: -12000, 38: -12000, 56: 100, 58: -1}  # generators that do not begin at 0 (SoundFont 2.04, 8.1.3)
+
+# %% ../nbs/02_scores.ipynb #f226f2d7
+def _resampled(x:np.ndarray, # [n] a sample
+               step:float,   # input samples per output sample
+               n:int,        # output samples
+               loop:tuple|None, # (first, last) input samples, or None
+              ) -> np.ndarray: # [<= n]
+    "Read a sample at another speed by cubic (Catmull-Rom) interpolation, around its loop if it has one"
+    pos = np.arange(n)*step
+    if loop: pos = np.where(pos < loop[1], pos, loop[0] + (pos - loop[0]) % (loop[1] - loop[0]))
+    else: pos = pos[pos < len(x) - 3]
+    i = pos.astype(np.int64); f = (pos - i).astype(np.float32); x = np.concatenate([x[:1], x, np.zeros(4, np.float32)])
+    a, b, c, d = x[i], x[i+1], x[i+2], x[i+3]
+    return b + .5*f*(c - a + f*(2*a - 5*b + 4*c - d + f*(3*(b - c) + d - a)))
+
+def _envelope(g:dict, # generators
+              key:int, n:int) -> np.ndarray: # [n]
+    "Attack, hold, decay to the sustain level: volume envelope of the SoundFont standard, without the release"
+    seconds = lambda k, low: max(low, 2**(g.get(k, -12000)/1200))
+    t = np.arange(n)/RATE; a, h = seconds(34, .002), seconds(35, 0.)*2**(g.get(39, 0)*(60 - key)/1200)
+    decay, sustain = seconds(36, .001)*2**(g.get(40, 0)*(60 - key)/1200), min(max(g.get(37, 0), 0), 1440)/10
+    return np.where(t < a, t/a, 10**(-np.minimum(np.maximum(t - a - h, 0)/decay*100, sustain)/20)).astype(np.float32)
+
+def _low_pass(x:np.ndarray, hz:float) -> np.ndarray:
+    "A fixed two-pole low-pass in the frequency domain"
+    n = 1 << (len(x)-1).bit_length(); f = np.fft.rfftfreq(n, 1/RATE)
+    return np.fft.irfft(np.fft.rfft(x, n)/np.sqrt(1 + (f/hz)**4), n)[:len(x)].astype(np.float32)
+
+def tone(bank:SoundBank, program:int, drums:bool, key:int, n:int # samples
+        ) -> tuple: # ([<= n] float32, release in seconds)
+    "One key held down, at velocity 80"
+    out, release = np.zeros(n, np.float32), .02
+    for (lo, hi), (vlo, vhi), s, g in bank.zones(program, drums):
+        if not (lo <= key <= hi and vlo <= 80 <= vhi): continue
+        h = bank.t['shdr'][s]; root = g.get(58, -1); root = h[6] if root < 0 else root
+        step = h[5]/RATE*2**(((key - root)*g.get(56, 100)/100 + g.get(51, 0) + (g.get(52, 0) + h[7])/100)/12)
+        base = 0 if h[9] & 0x10 else h[1]                                # in an .sf3 loops are counted from the sample's own start
+        loop = h[3] - base + g.get(2, 0), h[4] - base + g.get(3, 0)
+        x = _resampled(bank.sample(s), step, n, loop if g.get(54, 0) & 1 and loop[1] - loop[0] > 4 else None)
+        x = x*_envelope(g, key, len(x))*np.float32(10**(-.4*min(max(g.get(48, 0), 0), 1440)/200))
+        fc = 8.176*2**(min(max(g.get(8, 13500), 1500), 13500)/1200)
+        out[:len(x)] += _low_pass(x, fc) if fc < 12000 else x; release = max(release, min(2**(g.get(38, -12000)/1200), .6))
+    return out, release
+
+# %% ../nbs/02_scores.ipynb #8c51f306
+@lru_cache(2)
+def sound_bank(path:str='') -> SoundBank: # the shipped bank if empty
+    "A bank, read once"
+    return SoundBank(path or assets()/'sound_bank.sf3')
+
+@lru_cache(1200)
+def _held(path:str, program:int, drums:bool, key:int, half_seconds:int) -> tuple: return tone(sound_bank(path), program, drums, key, half_seconds*RATE//2)
+
+def play(notes:list,   # (onset, duration, key, velocity), seconds
+         program:int,  # General MIDI
+         n:int,        # samples
+         drums:bool=False,
+         bank:str='',  # file of another sound bank
+        ) -> np.ndarray: # [n] float32
+    "One instrument: held tones are kept, cut and released for each note"
+    out = np.zeros(n, np.float32)
+    for start, length, key, velocity in notes:
+        i, m = round(start*RATE), round(length*RATE); span = length + .62; half = next((h for h in (1, 2, 3, 4, 6, 8) if h/2 >= span), -(-int(2*span + 1)//8)*8)
+        x, release = _held(bank, program, drums, key, half); k = min(m + int(release*RATE), len(x), n - i)
+        if k <= 0: continue
+        x = x[:k]*np.float32((velocity/127)**2)
+        if k > m: x[m:] *= np.exp(np.arange(k - m, dtype=np.float32)*np.float32(-6.9/(release*RATE)))
+        out[i:i+k] += x
+    return out
+
+# %% ../nbs/02_scores.ipynb #de6f2997
+BALANCE = dict(lead=0., accompaniment=-9., bass=-5., drums=-10.)          # LUFS below the lead, each part played alone
+
+def measure_level(program:int, drums:bool=False) -> float: # LUFS
+    "How loud a program plays quarter notes over its range, at velocity 90"
+    if drums: keys = [KICK, HAT, SNARE, HAT]
+    else: keys = list(range(30, 45, 5)) if program == BASS else next((list(range(l[3]-8, l[3]+9, 4)) for l in LEADS.values() if l[0] == program), list(range(53, 70, 4)))
+    notes = [(.5*i, .45, k, 90) for i, k in enumerate(keys*2)]
+    return round(Audio(torch.from_numpy(play(notes, program, RATE*len(notes)//2, drums)), RATE).loudness(), 1)
+
+@lru_cache(None)
+def _gain(part:str, program:int) -> float:
+    "What brings a part to its place in the balance"
+    return 10**((BALANCE[part] - 20 - LEVELS['drums' if part == 'drums' else program])/20)
 
 def render(a:Arrangement,
            start:int=None,      # tick where the excerpt begins; the first note if None
            seconds:float=None,  # its length; to the end and a second for the last notes to fade if None
            bank:str='',         # another sound bank
-          ) -> Audio: # mono, -18 LUFS
-    "Play an arrangement: notes of equal part and gain are rendered together, then mixed"
+          ) -> Audio: # mono, 44.1 kHz, -18 LUFS
+    "Play an arrangement, part by part, and mix it"
     start = a.start if start is None else start
-    n = round((seconds or (a.end - start)*a.tick + 1.)*RATE); last = start + n/RATE/a.tick
-    groups, out = defaultdict(list), np.zeros(n, np.float32)
-    for t, d, p, v, part in a.notes:
-        if start - 6 <= t < last: groups[part, gain(part, a.programs[part], p, v)].append((max(t - start, 0), d, p))
-    for (part, db), notes in sorted(groups.items()):
-        x = _play(notes, a.programs[part], part == 'drums', a.tick, bank)[:n]
-        out[:len(x)] += x * np.float32(10**(db/20))
+    n = round((seconds or (a.end - start)*a.tick + 1.)*RATE); out = np.zeros(n, np.float32)
+    for part, program in sorted(a.programs.items()):
+        notes = [(max(t - start, 0)*a.tick, d*a.tick, p, v) for t, d, p, v, who in a.notes if who == part and t >= start - 6]
+        out += play([x for x in notes if x[0]*RATE < n], program, n, part == 'drums', bank)*np.float32(_gain(part, program))
     out[-441:] *= np.linspace(1, 0, 441, dtype=np.float32)                # the last hundredth of a second fades
     return Audio(torch.from_numpy(out), RATE, a.captions[0]).normalise(-18., .99)
 
-# %% ../nbs/02_scores.ipynb #11dc5e46
+# %% ../nbs/02_scores.ipynb #95359f33
+RENDERER = 'presto_nb.scores player 1'                                    # raise with every change that can be heard
 TIERS = dict(tiny=(64, 4.), small=(1000, 10.), full=(None, None))         # clips, seconds; None: every tune, whole
 
 @dataclass(frozen=True)
@@ -653,10 +738,9 @@ def make_clip(index:int, # into read_tunes()
     return dict(file=f'clips/{path.name}', id=_name(tune), family=tune.family, split=tune.split, captions=list(a.captions), bpm=a.bpm,
         seconds=round(soundfile.info(path).duration, 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
 
-# %% ../nbs/02_scores.ipynb #5930b8f0
+# %% ../nbs/02_scores.ipynb #e9196bcd
 def _record(tier:str, limit:int|None) -> dict:
-    import symusic
-    return dict(tier=tier, limit=limit, renderer=f"symusic {symusic.__version__}", sound_bank=sha256(assets()/'sound_bank.sf3'), levels=sha256(assets()/'levels.json'), sample_rate=RATE,
+    return dict(tier=tier, limit=limit, renderer=RENDERER, sound_bank=sha256(assets()/'sound_bank.sf3'), sample_rate=RATE,
                 command=f'presto-nb data build --tier {tier}' + (f' --limit {limit}' if limit else ''))
 
 def build_dataset(tier:str,  # tiny, small or full

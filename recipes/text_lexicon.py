@@ -46,7 +46,8 @@ BASS = {
 TONICS = [["C"], ["C sharp", "C#", "D flat", "Db"], ["D"], ["E flat", "Eb", "D sharp", "D#"], ["E"], ["F"], ["F sharp", "F#", "G flat", "Gb"],
           ["G"], ["A flat", "Ab", "G sharp", "G#"], ["A"], ["B flat", "Bb", "A sharp", "A#"], ["B"]]
 MODES = {"major": (["major", "major", "maj"], ["ionian"]), "minor": (["minor", "minor", "min"], ["aeolian"]),
-         "dorian": (["dorian", "dorian mode"], []), "mixolydian": (["mixolydian", "mixolydian mode"], [])}
+         "dorian": (["dorian", "dorian mode"], []), "mixolydian": (["mixolydian", "mixolydian mode"], []),
+         "lydian": (["lydian"], []), "phrygian": (["phrygian"], [])}
 SAY_LEAD = (["{}", "{} lead", "lead {}", "{} melody", "melody on {}", "played on the {}", "a {} plays the tune", "the {} takes the lead", "for {}", "led by {}",
              "a {} tune", "performed on {}", "{} plays the melody", "featuring {}"],
             ["{} up front", "a {} carrying the melody", "sung out by a {}", "{} as the main voice"])
@@ -95,7 +96,7 @@ def sample(rng:random.Random, say_kept=False, word_kept=()):
     for name, table, p in (("drums", DRUMS, .45), ("bass", BASS, .25), ("tempo", TEMPI, .6), ("metre", METRES, .2)):
         if chance(p, name): said[name] = rng.choice(list(table)); parts.append(word(name, table))
     if chance(.5, "tonic"):
-        tonic, said["mode"] = rng.randrange(12), rng.choice(list(MODES))
+        tonic, said["mode"] = rng.randrange(12), rng.choice(["major", "minor", *MODES])
         said["tonic"] = TONICS[tonic][0]; k = key_name(rng, tonic, said["mode"], "mode" in word_kept)
         parts.append(phrase(SAY_KEY, k) if len(k) > 1 else f"in {k}")
     if chance(.6, "dance"): said["dance"] = rng.choice(list(DANCES)); parts.append(phrase(SAY_DANCE, word("dance", DANCES)))
@@ -114,7 +115,7 @@ def sample(rng:random.Random, say_kept=False, word_kept=()):
 def sentence(rng:random.Random, kept=False):
     "A full sentence in everyday grammar, and its attributes"
     said = dict(lead=rng.choice(list(LEADS)), tempo=rng.choice(list(TEMPI)), dance=rng.choice(list(DANCES)), drums=rng.choice(["-", *DRUMS]),
-                accompaniment=rng.choice(["-", *ACCOMPANIMENTS]), mode=rng.choice(["-", *MODES]))
+                accompaniment=rng.choice(["-", *ACCOMPANIMENTS]), mode=rng.choice(["-", "-", "major", "minor", *MODES]))
     L, D = pick(rng, LEADS[said["lead"]]), pick(rng, DANCES[said["dance"]])
     T = rng.choice([t for t in TEMPI[said["tempo"]][0] if " " not in t])
     acc = "" if said["accompaniment"] == "-" else pick(rng, ACCOMPANIMENTS[said["accompaniment"]]) if said["accompaniment"] == "none" else \
@@ -137,7 +138,7 @@ def caption(rng:random.Random):
     tonic, lead = rng.randrange(12), rng.choice(list(scores.LEADS))
     acc = rng.choice(["none", "none", *[a for a in scores.ACCOMPANIMENTS if a != "none" and a not in lead]])
     f = dict(lead=lead, accompaniment=acc, bass=acc != "none" and rng.random() < .65, drums=rng.random() < .4, tempo=rng.choice(list(TEMPI)), bpm=rng.randint(60, 176),
-             mode=rng.choice(list(MODES)), dance=rng.choice(list(scores.DANCES)), metre=rng.choice(list(METRES)))
+             mode=rng.choice(["major", "minor", *MODES]), dance=rng.choice(list(scores.DANCES)), metre=rng.choice(list(METRES)))
     f["key"] = rng.choice([t for t in TONICS[tonic] if len(t) < 3]) + " " + f["mode"]
     text = rng.choice(scores.captions_of(f, 6, rng.random())); low = text.lower()
     has = lambda words: any(w.lower() in low for w in words)

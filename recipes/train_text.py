@@ -85,7 +85,8 @@ class Distiller(nn.Module):
     def forward(self, ids, mask, labels, sentence, words, has_words, noise=0.):
         "Losses of a batch; the first len(sentence) rows have a teacher"
         n = len(sentence)
-        x = self.student.encode(ids, mask, noise)
+        x = self.student.look_up(ids)
+        x = self.student.run(x + noise*torch.randn_like(x), mask)
         s, mean = x[:, 0], (x[:, 1:]*mask[:, 1:, None]).sum(1)/mask[:, 1:].sum(1, keepdim=True).clamp_min(1)
         e = F.normalize(self.student.head(s[:n]), dim=1)
         w = F.cosine_similarity(self.word_head(x[:n, 1:]), words, dim=-1)
@@ -159,7 +160,7 @@ def main(o):
     pieces, table = build_table(teacher, o.table_dim)
     config = TextConfig(len(pieces), table_dim=o.table_dim, familiar=tuple(known_words()),
                         knows=dict(leads=list(scores.LEADS), accompaniments=[a for a in scores.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
-                                   dances=[d for d in scores.DANCES], tempi=list(scores.TEMPI), keys=["C ... B", *lexicon.MODES]))
+                                   dances=list(scores.DANCES), keys=["all twelve"] + list(lexicon.MODES), tempi=list(scores.TEMPI)))
     student = SmallTextEncoder(config, pieces); student.table, student.scale = [t if t.dtype == torch.int8 else t.float() for t in to_bytes(table)]
     print(f"table {table.shape} after {time.time() - t0:.0f} s", file=sys.stderr)
 

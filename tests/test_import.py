@@ -12,6 +12,8 @@ def fresh(code, *args):
     assert r.returncode == 0, r.stderr[-3000:]
     return r.stdout
 
+OPTIONAL = ('transformers', 'diffusers', 'audiocraft', 'music21', 'symusic', 'tensorboard', 'nbdev')
+
 def test_there_are_modules(): assert {'core', 'audio'} <= set(MODULES)
 
 @pytest.mark.parametrize('module', MODULES)
@@ -20,19 +22,16 @@ def test_every_exported_symbol(module):
     code = '''import importlib, sys
 m = importlib.import_module(f"presto_nb.{sys.argv[1]}")
 missing = [n for n in m.__all__ if not hasattr(m, n)]
-assert m.__all__ and not missing, missing'''
-    fresh(code, module)
+assert m.__all__ and not missing, missing
+import json; print(json.dumps(sorted(sys.modules)))'''
+    loaded = json.loads(fresh(code, module))
+    assert not [h for h in OPTIONAL if h in loaded], 'optional packages are imported where they are used'
 
 HEAVY = ('torch', 'torchaudio', 'matplotlib', 'transformers', 'diffusers', 'audiocraft', 'music21', 'scipy', 'numpy')
 
 def test_the_package_alone_is_light():
     loaded = json.loads(fresh('import sys, json, presto_nb; print(json.dumps(sorted(sys.modules)))'))
     assert not [h for h in HEAVY if h in loaded]
-
-@pytest.mark.parametrize('module', MODULES)
-def test_a_module_loads_nothing_optional(module):
-    loaded = json.loads(fresh('import sys, json, importlib; importlib.import_module(f"presto_nb.{sys.argv[1]}"); print(json.dumps(sorted(sys.modules)))', module))
-    assert not [h for h in ('transformers', 'diffusers', 'audiocraft', 'music21', 'symusic', 'tensorboard') if h in loaded]
 
 def test_import_time_beyond_torch():
     "1.5 s or less for `presto_nb` and the modules that make music; the best of three, since other work may run beside"

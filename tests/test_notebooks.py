@@ -98,3 +98,9 @@ def test_no_machine_paths():
              and f.name != 'LICENSE' and (m := PATHS.search(f.read_text(errors='ignore')))}
     assert not found, found
     assert PATHS.search('see ' + '/ro'+'ot/venvs') and not PATHS.search('the /work of a day; a/home/x')
+
+def test_lint():
+    "ruff over library, notebooks and tests; its F821 finds exported functions that use a notebook's globals"
+    pytest.importorskip('ruff')
+    r = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--no-cache', '.'], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stdout[-3000:]

@@ -8,7 +8,8 @@ from presto_nb.training import load_checkpoint, read_log
 TOY = str(Path(__file__).parent/'training_toy.py')
 ENV = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')
 
-def run(*args, launch=(), **kw): return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV, capture_output=True, text=True, timeout=100, **kw)
+def run(*args, launch=(), **env):
+    return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV | env, capture_output=True, text=True, timeout=100)
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
@@ -40,9 +41,10 @@ def free_port():
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); return s.getsockname()[1]
 
 def test_two_processes_follow_one_with_twice_their_batch(tmp_path):
-    launch = ['-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no',
+    # `--cpu` starts one process only; with this variable `--multi_gpu` starts several of them on the CPU
+    launch = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no',
               '--dynamo_backend', 'no', '--main_process_port', str(free_port())]
-    one, two = run('plain', tmp_path/'one'), run('plain', tmp_path/'two', launch=launch)
+    one, two = run('plain', tmp_path/'one'), run('plain', tmp_path/'two', launch=launch, ACCELERATE_USE_CPU='true')
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     assert 'processes 1' in one.stdout and 'processes 2' in two.stdout
     a, b = (read_log(tmp_path/d/'log.csv') for d in ('one', 'two'))
