@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'Codec', 'Normalised', 'frames_of', 'overlap_add', 'samples_of', 'expected_turns',
            'advance', 'nearest_peak', 'integrate', 'phases_of', 'ConvNeXt', 'SpectralVAEConfig', 'checked_audio',
-           'float32', 'SpectralVAE', 'kl_loss', 'height_loss', 'advance_loss', 'window_loss', 'vae_losses', 'fit_scale',
-           'encode_blocks', 'codec_sha256', 'encode_folder', 'audiocraft', 'EncodecCodec', 'random_encodec']
+           'float32', 'SpectralVAE', 'linear_start', 'kl_loss', 'height_loss', 'advance_loss', 'window_loss',
+           'vae_losses', 'fit_scale', 'encode_blocks', 'codec_sha256', 'encode_folder', 'audiocraft', 'EncodecCodec',
+           'random_encodec']
 
 # %% ../nbs/03_codec.ipynb #b85c476a
 import importlib, importlib.machinery, importlib.util, io, json, math, sys, types
@@ -147,7 +148,7 @@ class ConvNeXt(nn.Module):
         h = self.norm(self.mix(x.mT).mT)
         return x + self.weight*self.down(F.gelu(self.up(h)))
 
-# %% ../nbs/03_codec.ipynb #6e898d40
+# %% ../nbs/03_codec.ipynb #3be1508e
 @dataclass(frozen=True)
 class SpectralVAEConfig(Config):
     "Sizes of a `SpectralVAE`"
@@ -159,7 +160,7 @@ class SpectralVAEConfig(Config):
     enc_blocks: int = 2
     mid_width: int = 256     # encoder, 21.5 frames a second
     mid_blocks: int = 2
-    dec_width: int = 384     # decoder, 21.5 frames a second
+    dec_width: int = 288     # decoder, 21.5 frames a second
     dec_blocks: int = 3
     out_width: int = 256     # decoder, 86 frames a second
     out_blocks: int = 2
@@ -195,7 +196,7 @@ def float32(device): # a torch.device
     "Inside this block there is no autocast: spectra stay float32"
     return torch.autocast(torch.device(device).type, enabled=False)
 
-# %% ../nbs/03_codec.ipynb #54e2b467
+# %% ../nbs/03_codec.ipynb #e6f3629e
 class SpectralVAE(Normalised):
     "Variational autoencoder on STFT frames: log heights and phase advances in and out"
     def __init__(self, config:SpectralVAEConfig=SpectralVAEConfig()):
@@ -208,6 +209,9 @@ class SpectralVAE(Normalised):
         self.dec_in, self.dec = nn.Conv1d(c.channels, c.dec_width, 3, padding=1), nn.Sequential(nn.LayerNorm(c.dec_width), *stack(c.dec_width, c.dec_blocks))
         self.split, self.out = nn.Linear(c.dec_width, c.stride*c.out_width), stack(c.out_width, c.out_blocks)
         self.head = nn.Sequential(nn.LayerNorm(c.out_width), nn.Linear(c.out_width, 3*c.bins))
+        self.enc_line, self.dec_line = nn.Linear(c.stride*c.bins, c.channels), nn.Linear(c.channels, c.stride*c.bins)  # straight past the networks
+        for w in (self.moments_out[1].weight[:c.channels], self.head[1].weight[:c.bins]): nn.init.zeros_(w.data)
+        nn.init.constant_(self.moments_out[1].bias.data[c.channels:], -4.)
 
     def spectrum(self, audio:Tensor): # [b, 1, frames*hop] -> log heights and advances, each [b, t, bins]
         "What the encoder sees and the decoder must give"
@@ -221,13 +225,15 @@ class SpectralVAE(Normalised):
         h = self.enc(self.enc_in(torch.cat([(height + 3)*.3, loud*adv.real, loud*adv.imag], -1)))
         h = self.mid(self.join(h.unflatten(1, (-1, self.config.stride)).flatten(2)))
         mean, logvar = self.moments_out(h).float().chunk(2, -1)
-        return mean, logvar.clamp(-12, 6)
+        line = self.enc_line((height/64).unflatten(1, (-1, self.config.stride)).flatten(2)).float()
+        return mean + line, logvar.clamp(-12, 6)
 
     def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
         "The decoder's spectrum"
         h = self.split(self.dec(self.dec_in(raw.mT).mT)).unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
         height, re, im = self.head(self.out(h)).float().chunk(3, -1)
-        return (4*height - 3).clamp(math.log(FLOOR), 6.), torch.complex(re, im)
+        line = self.dec_line(raw).float().unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
+        return (4*height + line).clamp(math.log(FLOOR), 6.), torch.complex(re, im)
 
     def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1.): # each [b, t, bins] -> audio [b, 1, frames*hop]
         "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
@@ -244,6 +250,22 @@ class SpectralVAE(Normalised):
         if latents.ndim != 3 or latents.shape[-1] != self.channels or not latents.shape[1]:
             raise PrestoError(f"the codec was given latents of shape {list(latents.shape)}; [batch, frames, {self.channels}] is allowed")
         return self.synthesise(*self.predict(self.denormalise(latents.float())))
+
+# %% ../nbs/03_codec.ipynb #27a4d859
+@torch.no_grad()
+def linear_start(vae,        # an untrained `SpectralVAE`
+                 audio,      # some sounds, [b, 1, frames*hop]; more frames than channels
+                 seed:int=0):
+    "Begin as principal component analysis of log heights"
+    c, X = vae.config, vae.spectrum(audio)[0].unflatten(1, (-1, vae.config.stride)).flatten(2).flatten(0, 1)
+    if len(X) <= c.channels: raise PrestoError(f"linear_start was given {len(X)} latent frames; more than {c.channels} are needed")
+    mean = X.mean(0)
+    with torch.random.fork_rng(): torch.manual_seed(seed); _, S, V = torch.svd_lowrank(X - mean, c.channels, niter=4)
+    std = (S/math.sqrt(len(X))).clamp(min=1e-3)
+    vae.enc_line.weight.copy_(64*(V/std).T); vae.enc_line.bias.copy_(-mean @ (V/std))
+    vae.dec_line.weight.copy_(V*std); vae.dec_line.bias.copy_(mean)
+    vae.moments_out[1].bias[:c.channels].zero_(); vae.head[1].bias[:c.bins].zero_()
+    return vae
 
 # %% ../nbs/03_codec.ipynb #3d5537b8
 def kl_loss(mean:Tensor,   # [b, frames, channels]

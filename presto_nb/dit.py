@@ -15,7 +15,7 @@ from torch import Tensor
 from .core import Config, PrestoError
 from .edm import RHO, SIGMA_MAX, SIGMA_MIN
 
-# %% ../nbs/12_dit.ipynb #ff18aa85
+# %% ../nbs/12_dit.ipynb #aa2948c4
 @dataclass(frozen=True)
 class DiTConfig(Config):
     "Every number that fixes a network"
@@ -37,7 +37,9 @@ class DiTConfig(Config):
             raise PrestoError(f'width {self.width} with {self.heads} heads: width must be a multiple of twice the heads, {2*self.heads}.')
 
     @property
-    def hidden(self): return int(self.width*self.mlp_ratio)
+    def hidden(self):
+        "Width of the feed-forward layer"
+        return int(self.width*self.mlp_ratio)
 
 # %% ../nbs/12_dit.ipynb #48ce0d67
 PRESETS = dict(
@@ -94,7 +96,7 @@ def rotate(
     "Turn the pairs (x[j], x[j + dim/2]): three operations, whatever the size"
     return torch.addcmul(x*cos, x.roll(x.shape[-1]//2, -1), sin)
 
-# %% ../nbs/12_dit.ipynb #9e55c989
+# %% ../nbs/12_dit.ipynb #f38ce945
 class Attention(nn.Module):
     "Audio queries over audio, text and one learned token; rotary positions; normalised queries and keys"
     def __init__(self,
@@ -117,17 +119,24 @@ class Attention(nn.Module):
         q, v = q[:, :x.shape[1]]*self.gain, qkv[:, :, 2]
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
-    def forward(self, x, text, rotary, mask=None):
+    def forward(self,
+        x:Tensor,         # normalised audio stream, [batch, frames, width]
+        text:Tensor,      # [batch, text, width]
+        rotary:tuple,     # cos and sin, [frames + text, 1, 1, dim]
+        mask:Tensor=None, # which keys count, bool [batch, 1, 1, frames + text]; None = all
+    )->Tensor:            # [batch, frames, width]
         q, k, v = self.project(x, text, rotary)
         if x.is_cpu and x.dtype == torch.float32:                                                    # its backward pass is 3 times slower in bf16 there
             with torch.autocast('cpu', enabled=False): a = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
         else: a = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
         return self.out(a.transpose(1, 2).flatten(2))                                                # from [b, heads, frames, dim]
 
-# %% ../nbs/12_dit.ipynb #de16146b
+# %% ../nbs/12_dit.ipynb #f8578027
 class Offset(nn.Module):
     "Adds a learned vector that starts at zero: a block's own part of the shared adaLN"
-    def __init__(self, size:int): super().__init__(); self.offset = nn.Parameter(torch.zeros(size))
+    def __init__(self, size:int): # length of the vector
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(size))
     def forward(self, x): return x + self.offset
 
 def modulate(
@@ -175,8 +184,8 @@ def kept_rows(
     if bad: raise PrestoError(f'keep names block {bad[0]}; this network has blocks 0 to {depth - 1}.')
     return [i in set(keep) for i in range(depth)]
 
-# %% ../nbs/12_dit.ipynb #92a392cf
-def embedder(config:DiTConfig): 
+# %% ../nbs/12_dit.ipynb #78db285e
+def embedder(config:DiTConfig): # its width and frequencies count
     "Sinusoids -> vector of the stream's width"
     return nn.Sequential(nn.Linear(2*config.frequencies, config.width), nn.SiLU(), nn.Linear(config.width, config.width))
 
@@ -196,7 +205,7 @@ class DiT(nn.Module):
         self.final, self.output = nn.Linear(w, 2*w), nn.Linear(w, config.channels)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator=None):
+    def reset_parameters(self, generator=None): # torch.Generator
         "Xavier everywhere, zero where adaLN-Zero says so"
         for m in self.modules():
             if isinstance(m, nn.Linear):
@@ -227,7 +236,7 @@ class DiT(nn.Module):
         z = self.text(cond.tokens.to(first.dtype)).masked_fill(~cond.mask[..., None], 0.)
         return torch.cat([first.to(z.dtype), z], 1), F.pad(cond.mask, (frames + 1, 0), value=True)[:, None, None]
 
-    def check(self, x, c_noise, cond):
+    def check(self, x, c_noise, cond): # as `forward`
         "One sentence for a wrong shape, before any product is taken"
         c = self.config
         if x.dim() != 3 or x.shape[-1] != c.channels: raise PrestoError(f'latents of shape {tuple(x.shape)}; allowed is [batch, frames, {c.channels}].')
@@ -283,7 +292,7 @@ def shifted_keep(
     "Presto-L: blocks 1 to L - 1 - drop run, then block L"
     return _keep(depth, drop, True)
 
-# %% ../nbs/12_dit.ipynb #17af22ad
+# %% ../nbs/12_dit.ipynb #109a25b8
 @dataclass(frozen=True)
 class DropSchedule(Config):
     "Noise level -> number of blocks to skip: `schedule(sigma)`"
@@ -304,13 +313,16 @@ class DropSchedule(Config):
 
     def __call__(self,
         sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part
-    )->Tensor:        # blocks to skip, int64 [batch]
+    )->Tensor:        # int64 [batch]
+        "Blocks to skip at each noise level"
         a, b, n = self.sigma_max**(1/self.rho), self.sigma_min**(1/self.rho), len(self.drops)
         u = (sigma.double()**(1/self.rho) - a)/(b - a)
         return torch.tensor(self.drops, device=sigma.device)[(u*n + 1e-5).floor().clamp(0, n - 1).long()]
 
     @property
-    def mean_drop(self): return sum(self.drops)/len(self.drops) # over the steps of the inference schedule
+    def mean_drop(self):
+        "Blocks skipped on average over the steps of the inference schedule"
+        return sum(self.drops)/len(self.drops)
 
 # %% ../nbs/12_dit.ipynb #92968cc1
 DROPS = dict( # per preset: drops of Presto-L, and the lighter ones of the first stage of Presto-LS; noisiest fifth first

@@ -101,11 +101,16 @@ def fit_sigma_data(latents # a tensor, or an iterable of tensors of any shapes
     if not (math.isfinite(rms) and rms > 0): raise PrestoError(f"sigma_data of these latents is {rms}; it must be a positive number")
     return rms
 
-# %% ../nbs/10_edm.ipynb #99c26a20
+# %% ../nbs/10_edm.ipynb #5da04d1d
 def _karras(u, sigma_min, sigma_max, rho):
     "The level at place u in [0, 1], counted from sigma_min; float64"
     low, high = sigma_min**(1/rho), sigma_max**(1/rho)
     return (low + torch.as_tensor(u, dtype=torch.float64)*(high - low))**rho
+
+def _check_schedule(sigma_min, sigma_max, rho):
+    "Refuse ends or a bend that make no schedule"
+    if not 0 < sigma_min < sigma_max < math.inf: raise PrestoError(f"sigma_min {sigma_min}, sigma_max {sigma_max}: 0 < sigma_min < sigma_max is needed")
+    if not (rho and math.isfinite(rho)): raise PrestoError(f"rho is {rho}; it must be a finite number other than 0")
 
 def karras_sigmas(n:int,               # number of levels above 0
                   sigma_min=SIGMA_MIN, # last level above 0
@@ -114,14 +119,13 @@ def karras_sigmas(n:int,               # number of levels above 0
                   dtype=torch.float32): # of the result
     "n decreasing levels from sigma_max to sigma_min, and a final 0: [n+1]"
     if n < 1: raise PrestoError(f"the number of noise levels is {n}; it must be at least 1")
-    if not 0 < sigma_min < sigma_max < math.inf: raise PrestoError(f"sigma_min {sigma_min}, sigma_max {sigma_max}: 0 < sigma_min < sigma_max is needed")
-    if not (rho and math.isfinite(rho)): raise PrestoError(f"rho is {rho}; it must be a finite number other than 0")
+    _check_schedule(sigma_min, sigma_max, rho)
     sigmas = _karras(torch.linspace(1, 0, n, dtype=torch.float64), sigma_min, sigma_max, rho)
     sigmas[0] = sigma_max
     if n > 1: sigmas[-1] = sigma_min
     return torch.cat([sigmas, sigmas.new_zeros(1)]).to(dtype)
 
-# %% ../nbs/10_edm.ipynb #61861df3
+# %% ../nbs/10_edm.ipynb #4a418a05
 class NoiseDistribution(Config):
     "Base of the distributions of noise levels: a frozen value with `quantile` and `log_density`"
     def sample(self, n:int,          # how many
@@ -129,7 +133,8 @@ class NoiseDistribution(Config):
                device=None):         # where the result goes; None: where it was drawn
         "n independent noise levels, float32 [n]"
         u = torch.rand(n, generator=generator, device=generator.device if generator else "cpu")
-        return self.quantile(u.cpu().double()).float().to(device or u.device)
+        q = (u.cpu() if u.device.type == "mps" else u).double()   # mps has no float64
+        return self.quantile(q).float().to(device or u.device)
 
     def density_db(self, snr,                   # signal-to-noise ratio, dB, any shape
                    sigma_data=SIGMA_DATA):      # standard deviation of the data
@@ -137,12 +142,15 @@ class NoiseDistribution(Config):
         sigma = sigma_at_db(snr, sigma_data)
         return self.log_density(sigma).exp()*sigma*math.log(10)/20
 
-# %% ../nbs/10_edm.ipynb #2d3f6b30
+# %% ../nbs/10_edm.ipynb #a8d1edd3
 @dataclass(frozen=True)
 class LogNormal(NoiseDistribution):
     "ln sigma is normal: the levels a base model is trained at"
     P_mean:float = P_MEAN # mean of ln sigma
     P_std:float = P_STD   # standard deviation of ln sigma
+
+    def __post_init__(self):
+        if not 0 < self.P_std < math.inf: raise PrestoError(f"P_std is {self.P_std}; it must be a positive number")
 
     def quantile(self, q): # probability in [0, 1], any shape
         "The level below which a share q of all levels lies; the outermost 3e-8 are cut, so it is always finite"
@@ -154,13 +162,15 @@ class LogNormal(NoiseDistribution):
         log = torch.as_tensor(sigma, dtype=torch.float64).log()
         return -.5*((log - self.P_mean)/self.P_std)**2 - log - math.log(self.P_std*math.sqrt(2*math.pi))
 
-# %% ../nbs/10_edm.ipynb #323c0806
+# %% ../nbs/10_edm.ipynb #a12a06a3
 @dataclass(frozen=True)
 class KarrasContinuous(NoiseDistribution):
     "The Karras map of a uniform number: the levels a sampler visits"
     sigma_min:float = SIGMA_MIN # lowest level
     sigma_max:float = SIGMA_MAX # highest level
     rho:float = RHO             # bend
+
+    def __post_init__(self): _check_schedule(self.sigma_min, self.sigma_max, self.rho)
 
     def quantile(self, q): # probability in [0, 1], any shape
         "The level below which a share q of all levels lies"
@@ -173,7 +183,7 @@ class KarrasContinuous(NoiseDistribution):
         inside = (sigma >= self.sigma_min) & (sigma <= self.sigma_max)
         return torch.where(inside, (1/self.rho - 1)*sigma.log() - math.log(width), -math.inf)
 
-# %% ../nbs/10_edm.ipynb #e0503761
+# %% ../nbs/10_edm.ipynb #14252a3b
 @dataclass(frozen=True)
 class KarrasDiscrete(NoiseDistribution):
     "A fixed grid of Karras levels, all equally likely: how DMD2 draws"
@@ -183,6 +193,10 @@ class KarrasDiscrete(NoiseDistribution):
     rho:float = RHO             # bend
     trim:float = 0.             # share of the levels left out at each end, e.g. 0.02
 
+    def __post_init__(self):
+        _check_schedule(self.sigma_min, self.sigma_max, self.rho)
+        if self.n < 1 or not 0 <= self.trim < .5: raise PrestoError(f"n is {self.n}, trim is {self.trim}; n >= 1 and 0 <= trim < 0.5 are needed")
+
     def levels(self): # float64, increasing
         "The grid"
         cut = round(self.trim*self.n)
@@ -190,11 +204,11 @@ class KarrasDiscrete(NoiseDistribution):
 
     def quantile(self, q): # probability in [0, 1], any shape
         "The grid level that share q of the levels do not exceed"
-        levels = self.levels()
-        return levels[(torch.as_tensor(q, dtype=torch.float64)*len(levels)).long().clamp(max=len(levels)-1)]
+        q, levels = torch.as_tensor(q, dtype=torch.float64), self.levels()
+        return levels.to(q.device)[(q*len(levels)).long().clamp(max=len(levels)-1)]
 
     def log_density(self, sigma): # noise level, any shape
         "ln of the probability of a level (a mass, not a density): -ln n on the grid, else -inf"
-        levels, sigma = self.levels(), torch.as_tensor(sigma, dtype=torch.float64)
+        sigma = torch.as_tensor(sigma, dtype=torch.float64); levels = self.levels().to(sigma.device)
         on_grid = ((sigma[..., None] - levels).abs() <= 1e-6*levels).any(-1)
         return torch.where(on_grid, -math.log(len(levels)), -math.inf)

@@ -702,7 +702,7 @@ def render(a:Arrangement,
     out[-441:] *= np.linspace(1, 0, 441, dtype=np.float32)                # the last hundredth of a second fades
     return Audio(torch.from_numpy(out), RATE, a.captions[0]).normalise(-18., .99)
 
-# %% ../nbs/02_scores.ipynb #95359f33
+# %% ../nbs/02_scores.ipynb #f203da19
 RENDERER = 'presto_nb.scores player 1'                                    # raise with every change that can be heard
 TIERS = dict(tiny=(64, 4.), small=(1000, 10.), full=(None, None))         # clips, seconds; None: every tune, whole
 
@@ -717,7 +717,8 @@ def _bars(a:Arrangement, seconds:float) -> list:
     return [t for t in range(first, a.end, a.bar) if (a.end - t)*a.tick >= seconds] or [first]
 
 def chosen_tunes(tunes, n:int) -> list: # indices
-    "`n` tunes in the order of their hash, a tenth of them from valid and a tenth from test"
+    "`n` tunes in the order of their hash, a tenth of them from valid and a tenth from test; all of them if there are no more"
+    if n >= len(tunes): return list(range(len(tunes)))
     order = sorted(range(len(tunes)), key=lambda i: stable_hash('tier', tunes[i].id)); tenth = max(1, n//10)
     take = dict(valid=tenth, test=tenth, train=n - 2*tenth); out = []
     for s, k in take.items(): out += [i for i in order if tunes[i].split == s][:k]

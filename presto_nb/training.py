@@ -6,7 +6,7 @@
 __all__ = ['TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack',
            'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal',
            'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'update', 'save', 'resume',
-           'warm_start', 'every', 'fit', 'averaged_state', 'write_weights']
+           'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights']
 
 # %% ../nbs/13_training.ipynb #6eb818e4
 import contextlib, csv, functools, json, math, os, signal, threading, time
@@ -244,7 +244,7 @@ class StopSignal:
     def __exit__(self, *exc):
         for s, handler in self.old.items(): signal.signal(s, handler)
 
-# %% ../nbs/13_training.ipynb #34b5f3e6
+# %% ../nbs/13_training.ipynb #90dd89d5
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
     from accelerate import Accelerator
@@ -257,24 +257,25 @@ def size_text(n:float) -> str:
     "Bytes for a person"
     return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB"
 
-def training_memory(stage, rows:int=0) -> dict: # name -> bytes
+def training_memory(stage, rows:int=0, precision="no") -> dict: # name -> bytes
     "What training a stage holds in memory: weights, gradients, Adam's two moments, averages, activations of `rows` rows"
     size = lambda ps: sum(p.numel()*p.element_size() for p in ps)
     weights = [p for m in stage.models.values() for p in m.parameters()]
     trained = size(p for o in stage.optimizers.values() for g in o.param_groups for p in g["params"])
     averaged = size(p for k in getattr(stage, "ema", stage.models) for p in stage.models[k].parameters() if p.requires_grad)
     out = dict(weights=size(weights), gradients=trained, optimizers=2*trained, ema=averaged)
-    if hasattr(stage, "memory"): out["activations"] = int(stage.memory(rows))
+    if hasattr(stage, "memory"): out["activations"] = int(stage.memory(rows, precision))
     return out
 
-# %% ../nbs/13_training.ipynb #255b105b
+# %% ../nbs/13_training.ipynb #d4e33269
 class Trainer:
     "The state of a run, and what a stage may ask of it"
     def __init__(self, stage, config, out_dir=None): # a stage, a `TrainConfig`, where checkpoints and logs go
         self.stage, self.config, self.out = stage, config, Path(out_dir) if out_dir else None
         self.accelerator = a = make_accelerator(config)
         self.device, self.rank, self.world, self.main = a.device, a.process_index, a.num_processes, a.is_main_process
-        self.step, self.spent, self.started, self.stopped, self.parts = 0, 0., time.perf_counter(), None, config.accumulate
+        self.step, self.progress, self.spent, self.stopped, self.parts = 0, 0., 0., None, config.accumulate # progress: spent part of the budget
+        self.started = time.perf_counter()
         if config.batch_size % (self.world*self.parts):
             raise PrestoError(f"batch_size is {config.batch_size}; it must be a multiple of {self.world} processes x {self.parts} accumulated parts")
         for m in stage.models.values(): m.to(self.device).train()
@@ -312,9 +313,9 @@ class Trainer:
 
     def randn(self, *shape): # rows of this process, then the shape of one row
         "Normal noise that belongs to rows of the global batch: the same for any number of processes and parts"
-        base = int(torch.randint(2**62, (), generator=self.shared)); g = torch.Generator()
-        noise = torch.empty(shape)
-        for i, row in zip(self.local_rows, noise, strict=True): row.normal_(generator=g.manual_seed(base + i))
+        if shape[0] != len(self.local_rows): raise ValueError(f"randn got {shape[0]} rows; this process works on {len(self.local_rows)}")
+        base = int(torch.randint(2**62, (), generator=self.shared)); g, noise = torch.Generator(), torch.empty(shape)
+        for i, row in zip(self.local_rows, noise): row.normal_(generator=g.manual_seed(base + i))
         return noise.to(self.device)
 
     def log(self, **values): # name -> number or tensor
@@ -378,7 +379,7 @@ def update(self:Trainer, name:str, # which optimiser
     self.meter.add({f"grad_norm_{name}": norm})
 Trainer.update = update
 
-# %% ../nbs/13_training.ipynb #769e8c8e
+# %% ../nbs/13_training.ipynb #7100fbd0
 def _state(trainer):
     "Everything a run needs to go on"
     s = trainer.stage
@@ -409,11 +410,21 @@ def resume(self:Trainer) -> bool: # whether there was something to resume
     return True
 Trainer.resume = resume
 
-def warm_start(stage, path): # a file of weights, or a run's folder, whose averaged weights are taken
+def run_weights(path,          # a file of weights, a model's folder, or the folder of a run, ended or not
+                averaged=True, # the averaged weights, where there are any
+               ) -> dict:      # name -> tensor
+    "The weights a run has come to so far"
+    path = Path(path); files = [path/n for n in ("ema.safetensors", "weights.safetensors", "model.safetensors")[0 if averaged else 1:]]
+    if not path.is_dir(): return load_tensors(path)
+    if found := next((f for f in files if f.is_file()), None): return load_tensors(found)
+    tree = load_checkpoint(path/"checkpoint")
+    if tree is None: raise PrestoError(f"{path} has neither weights nor a checkpoint; looked for {', '.join(f.name for f in files)}")
+    state = lambda k: tree["models"][k] | (tree["emas"].get(k, {}).get("average", {}) if averaged else {})
+    return {f"{k}.{n}": v for k in tree["models"] for n, v in state(k).items()}
+
+def warm_start(stage, path): # a file of weights, a model's folder, or a run's folder, whose averaged weights are taken
     "Begin with weights of another run: every model of the stage that the file has; returns their names"
-    path = Path(path); names = ("ema.safetensors", "weights.safetensors", "model.safetensors")
-    if path.is_dir(): path = next((path/n for n in names if (path/n).is_file()), path/names[0])
-    tensors, found = load_tensors(path), []
+    tensors, found = run_weights(path), []
     for name, model in stage.models.items():
         own = {k.removeprefix(name+"."): v for k, v in tensors.items() if k.startswith(name+".")}
         if not own and len(stage.models) == 1: own = tensors  # a file of this one model
@@ -421,7 +432,7 @@ def warm_start(stage, path): # a file of weights, or a run's folder, whose avera
     if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found
 
-# %% ../nbs/13_training.ipynb #b87f1d37
+# %% ../nbs/13_training.ipynb #2f2821bb
 def every(n:int, # steps
           f):    # called with the trainer
     "A callback that runs after every n-th step"
@@ -477,10 +488,10 @@ def _loader(trainer):
         return batch
     return load
 
-def _train_step(trainer, load, progress):
+def _train_step(trainer, load):
     "One optimiser step of every optimiser that the stage updates"
     from accelerate.utils import send_to_device
-    f = lr_factor(trainer.config, trainer.step, progress)
+    f = lr_factor(trainer.config, trainer.step, trainer.progress)
     for o in trainer.stage.optimizers.values():
         for g in o.param_groups: g["lr"] = g["initial_lr"]*f
     with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):  # dropout layers take no generator
@@ -492,7 +503,7 @@ def _train_step(trainer, load, progress):
             trainer.meter.add(metrics or {})
     trainer.step += 1
 
-def _log_row(trainer, writers, bar, progress):
+def _log_row(trainer, writers, bar):
     "Read the means, write a row, show the loss and the time left"
     check_finite(trainer)
     total = lambda t: trainer.accelerator.reduce(t, reduction="sum") if trainer.world > 1 else t
@@ -500,7 +511,8 @@ def _log_row(trainer, writers, bar, progress):
     lr = {f"lr_{k}": o.param_groups[0]["lr"] for k, o in trainer.stage.optimizers.items()}
     epoch = trainer.step*trainer.config.batch_size/len(trainer.stage.data)
     writers.add(dict(step=trainer.step, epoch=epoch, minutes=trainer.minutes) | lr | means)
-    if progress > 0: bar.total = max(trainer.step, round(trainer.step/progress))
+    c, step = trainer.config, trainer.step
+    bar.total = max(step, round(step/max(step/c.steps if c.steps else 0, trainer.minutes/c.minutes if c.minutes else 0)))
     bar.set_postfix({k: f"{v:.4g}" for k, v in means.items() if "@" not in k and "grad_norm" not in k}, refresh=False)
 
 def _loop(trainer, writers, callbacks):
@@ -511,15 +523,16 @@ def _loop(trainer, writers, callbacks):
     trainer.started = time.perf_counter()
     with StopSignal() as stop:
         while (p := _agree(trainer, stop)) < 1 and not stop.name:
-            _train_step(trainer, load, p)
+            trainer.progress = p
+            _train_step(trainer, load)
             for f in callbacks: f(trainer)
-            if trainer.step % c.log_every == 0: _log_row(trainer, writers, bar, p)
+            if trainer.step % c.log_every == 0: _log_row(trainer, writers, bar)
             if trainer.step % c.save_every == 0: trainer.save(); saved = trainer.step
             bar.update()
         if saved != trainer.step: trainer.save()
     trainer.stopped = stop.name; bar.close(); writers.close()
 
-# %% ../nbs/13_training.ipynb #4102730f
+# %% ../nbs/13_training.ipynb #b4e3f144
 def _begin(trainer, resume, init_from):
     "Resume, or start warm or cold; the same weights on every process"
     say = print if trainer.main and not os.environ.get("IN_TEST") else lambda *a: None
@@ -532,7 +545,7 @@ def _begin(trainer, resume, init_from):
         for m in trainer.stage.models.values():
             for t in [*m.parameters(), *m.buffers()]: torch.distributed.broadcast(t.data, 0)
     rows = trainer.config.batch_size//(trainer.world*trainer.parts)
-    sizes = training_memory(trainer.stage, rows)
+    sizes = training_memory(trainer.stage, rows, trainer.config.precision)
     say(f"memory for training, {rows} rows at a time: {' + '.join(f'{k} {size_text(v)}' for k, v in sizes.items())} = {size_text(sum(sizes.values()))}"
         + ("" if "activations" in sizes else ", and activations"))
 

@@ -7,13 +7,13 @@ Needs the MiniLM sentence encoder (presto-nb setup eval). Two CPU cores, about 8
      match MiniLM's token; summary and mean token must tell the attributes of the tune through a linear layer each
   4. the report: accuracy on kept phrasings and kept synonyms, similarity of wordings by teacher and by student
 Writes the encoder, a log (CSV) and a report (JSON)."""
-import argparse, csv, json, math, os, random, sys, time
+import argparse, csv, json, math, os, random, re, sys, time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from presto_nb import scores
-from presto_nb.core import atomic_path, generator, stable_hash
-from presto_nb.text import MiniLMEncoder, SmallTextEncoder, TextConfig, basic_words, to_bytes
+from presto_nb.core import atomic_path, generator, load_tensors, save_tensors
+from presto_nb.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
 sys.path.insert(0, str(Path(__file__).parent))
 import text_lexicon as lexicon
 from text_lexicon import ATTRIBUTES, IGNORE
@@ -23,16 +23,21 @@ DEMO = ["a brisk fiddle reel", "fast violin reel", "a quick reel on the violin",
         "an energetic accordion polka", "a lively squeezebox dance", "trumpet march in D major", "oboe lament in A minor"]
 
 
-def build_table(teacher, dim):
-    "Word pieces that English needs, the unknown first, and their vectors [pieces, dim]"
+def kept_pieces(teacher):
+    "The word pieces that English needs (no other scripts, no long numbers, no marks of the teacher), the unknown first"
     vocab = sorted(teacher.tokenizer.get_vocab().items(), key=lambda p: p[1])
-    kept = [(p, i) for p, i in vocab if p.isascii() and (p == "[" or not p.startswith("[")) and not any(p.strip("#")[j:j+4].isdigit() for j in range(len(p)) if len(p.strip("#")[j:j+4]) == 4)]
-    kept = [("[UNK]", teacher.tokenizer.unk_token_id)] + kept
-    ids = torch.tensor([[teacher.tokenizer.cls_token_id, i, teacher.tokenizer.sep_token_id] for _, i in kept])
-    with torch.no_grad(): v = torch.cat([teacher.model(input_ids=b, attention_mask=torch.ones_like(b)).last_hidden_state.mean(1) for b in ids.split(512)])
+    return ["[UNK]"] + [p for p, _ in vocab if p.isascii() and not re.search(r"\d{4}", p) and (p == "[" or p[0] != "[")]
+
+
+@torch.no_grad()
+def build_table(teacher, pieces):
+    "What the teacher says of each piece alone, turned to its main directions, largest first: [pieces, 384]"
+    t = teacher.tokenizer
+    ids = torch.tensor([[t.cls_token_id, t.convert_tokens_to_ids(p), t.sep_token_id] for p in pieces])
+    v = torch.cat([teacher.model(input_ids=b, attention_mask=torch.ones_like(b)).last_hidden_state.mean(1) for b in ids.split(512)])
     v = F.normalize(v, dim=1); v = v - v.mean(0)
-    v = v @ torch.linalg.svd(v, full_matrices=False)[2][:dim].T
-    return [p for p, _ in kept], v/v.std()
+    v = v @ torch.linalg.svd(v, full_matrices=False)[2].T
+    return v/v[:, :128].std()
 
 
 def make_texts(n, seed, pieces):
@@ -57,17 +62,32 @@ def known_words(seed=0, n=20_000):
 
 
 @torch.no_grad()
-def teach(teacher, student, texts, batch=128):
-    "MiniLM's sentence vectors [n, 384], and its token vectors in float16 where both cut the text alike (a list, else None)"
+def teach(teacher, student, texts, batch=64):
+    "MiniLM's sentence vectors [n, 384] (in bfloat16 arithmetic), and its token vectors where both cut the text alike (a list, else None)"
     order, pooled, tokens = sorted(range(len(texts)), key=lambda i: len(texts[i])), [None]*len(texts), [None]*len(texts)
     for j in range(0, len(order), batch):
         rows = order[j:j + batch]
-        out, mask = teacher([texts[i] for i in rows])
+        with torch.autocast("cpu", torch.bfloat16): out, mask = teacher([texts[i] for i in rows])
         for i, o, m in zip(rows, out, mask):
             pooled[i] = F.normalize(o[0], dim=0)
             words = o[1:][m[1:]][1:-1]  # without [CLS] and [SEP]
             if len(words) == len(student.wordpiece(texts[i])): tokens[i] = words[:student.max_tokens - 1].half()
     return torch.stack(pooled), tokens
+
+
+def cached(path, make):
+    "What `make` returns (a dict of tensors), kept in a safetensors file if a path is given"
+    if path and Path(path).is_file(): return load_tensors(path)
+    made = make()
+    if path: save_tensors(path, made)
+    return made
+
+
+def teacher_answers(o, teacher, pieces, student, test_n=600):
+    "Sentence and token vectors of the training texts, and sentence vectors of the test texts"
+    pooled, tokens = teach(teacher, student, make_texts(o.texts, o.seed, pieces)[0])
+    test, _ = teach(teacher, student, make_texts(test_n, o.seed + 2, pieces)[0])
+    return dict(pooled=pooled, test=test, lengths=torch.tensor([-1 if t is None else len(t) for t in tokens]), words=torch.cat([t for t in tokens if t is not None]))
 
 
 class Distiller(nn.Module):
@@ -99,20 +119,28 @@ WEIGHTS = dict(sentence=1., similarity=10., words=.5, summary_attributes=1., wor
 
 
 class Texts:
-    "Texts as padded batches"
-    def __init__(self, student, texts, labels, pooled=None, tokens=None):
+    "Texts as padded batches of similar length"
+    def __init__(self, student, texts, labels, pooled=None, words=None, lengths=None):
         self.ids = [student.wordpiece(t)[:student.max_tokens - 1] for t in texts]
-        self.labels, self.pooled, self.tokens = labels, pooled, tokens
+        self.labels, self.pooled, self.words, self.lengths = labels, pooled, words, lengths
+        if words is not None: self.starts = (lengths.clamp_min(0).cumsum(0) - lengths.clamp_min(0)).tolist()
+
+    def rows(self, batch, g, batches=16):
+        "Endless lists of row numbers: `batches` batches are drawn at once, sorted by length and served shortest first"
+        while True:
+            drawn = sorted(torch.randint(len(self.ids), (batch*batches,), generator=g).tolist(), key=lambda i: len(self.ids[i]))
+            yield from (drawn[j:j + batch] for j in range(0, len(drawn), batch))
+
     def batch(self, rows, other, other_rows):
         "Taught rows of self above untaught rows of other"
         ids = [self.ids[i] for i in rows] + [other.ids[i] for i in other_rows]
         n = max(map(len, ids))
         words = torch.zeros(len(rows), n, self.pooled.shape[1])
         for j, i in enumerate(rows):
-            if self.tokens[i] is not None: words[j, :len(self.tokens[i])] = self.tokens[i].float()
+            if (m := self.lengths[i].item()) > 0: words[j, :m] = self.words[self.starts[i]:self.starts[i] + m].float()
         return dict(ids=torch.tensor([i + [0]*(n - len(i)) for i in ids]), mask=torch.arange(n + 1) <= torch.tensor([len(i) for i in ids])[:, None],
                     labels=torch.cat([self.labels[rows], other.labels[other_rows]]), sentence=self.pooled[rows], words=words,
-                    has_words=torch.tensor([self.tokens[i] is not None for i in rows]))
+                    has_words=self.lengths[rows] > 0)
 
 
 @torch.no_grad()
@@ -157,23 +185,26 @@ def summary_of(acc):
 def main(o):
     torch.set_num_threads(o.threads); torch.manual_seed(o.seed); t0 = time.time()
     teacher = MiniLMEncoder()
-    pieces, table = build_table(teacher, o.table_dim)
+    pieces = kept_pieces(teacher)
+    table = cached(o.cache and o.cache + ".table.safetensors", lambda: dict(table=build_table(teacher, pieces)))["table"][:, :o.table_dim]
     config = TextConfig(len(pieces), table_dim=o.table_dim, familiar=tuple(known_words()),
                         knows=dict(leads=list(scores.LEADS), accompaniments=[a for a in scores.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
                                    dances=list(scores.DANCES), keys=["all twelve"] + list(lexicon.MODES), tempi=list(scores.TEMPI)))
     student = SmallTextEncoder(config, pieces); student.table, student.scale = [t if t.dtype == torch.int8 else t.float() for t in to_bytes(table)]
     print(f"table {table.shape} after {time.time() - t0:.0f} s", file=sys.stderr)
 
+    answers = cached(o.cache and o.cache + ".answers.safetensors", lambda: teacher_answers(o, teacher, pieces, student))
     texts, labels = make_texts(o.texts, o.seed, pieces)
-    taught = Texts(student, texts, labels, *teach(teacher, student, texts))
+    taught = Texts(student, texts, labels, answers["pooled"], answers["words"], answers["lengths"])
     plain = Texts(student, *make_texts(o.texts*3, o.seed + 1, pieces))
-    test_texts, _ = make_texts(600, o.seed + 2, pieces); test_pooled, _ = teach(teacher, student, test_texts)
-    sets = keep_only_kept(test_sets()); quick = {k: (t[:300], l[:300]) for k, (t, l) in sets.items()}
+    test_pooled = answers["test"]; test_texts, _ = make_texts(len(test_pooled), o.seed + 2, pieces)
+    sets = keep_only_kept(test_sets()); quick = {k: (t[:100], l[:100]) for k, (t, l) in sets.items()}
     print(f"taught {len(texts)} texts after {time.time() - t0:.0f} s", file=sys.stderr)
 
     model = Distiller(student)
     opt = torch.optim.AdamW(model.parameters(), lr=o.lr, betas=(.9, .98), weight_decay=.02)
     g, start, rows, step, done = generator("text", o.seed), time.time(), [], 0, 0.
+    with_teacher, without = taught.rows(o.batch, g), plain.rows(o.batch, g)
     pairs = torch.triu_indices(len(test_texts), len(test_texts), 1)
     def validate(full=False):
         model.eval()
@@ -185,7 +216,7 @@ def main(o):
     while done < 1:
         done = min((time.time() - start)/60/o.minutes, 1.) if not o.steps else step/o.steps
         for group in opt.param_groups: group["lr"] = o.lr*min(1, step/100)*(.5 + .5*math.cos(math.pi*done))
-        b = taught.batch(torch.randint(len(texts), (o.batch,), generator=g), plain, torch.randint(len(plain.ids), (o.batch,), generator=g))
+        b = taught.batch(next(with_teacher), plain, next(without))
         losses = model(**b, noise=o.noise)
         loss = sum(WEIGHTS[k]*v for k, v in losses.items())
         opt.zero_grad(); loss.backward(); nn.utils.clip_grad_norm_(model.parameters(), 1.); opt.step()
@@ -220,7 +251,7 @@ if __name__ == "__main__":
     a = p.add_argument
     a("--out", default="presto_nb/assets/text"); a("--log", default="data_samples/logs/text"); a("--seed", type=int, default=0)
     a("--minutes", type=float, default=5.); a("--steps", type=int, default=0, help="instead of --minutes"); a("--threads", type=int, default=1)
-    a("--texts", type=int, default=16_000, help="texts that the teacher reads"); a("--batch", type=int, default=96, help="taught texts per step, and as many untaught")
+    a("--texts", type=int, default=12_000, help="texts that the teacher reads"); a("--batch", type=int, default=64, help="taught texts per step, and as many untaught")
     a("--lr", type=float, default=2e-3); a("--noise", type=float, default=.3, help="noise on word vectors while learning"); a("--table-dim", type=int, default=128)
-    a("--every", type=int, default=100)
+    a("--every", type=int, default=250); a("--cache", help="keep the teacher's answers in files that begin so")
     main(p.parse_args())

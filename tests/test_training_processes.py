@@ -9,14 +9,14 @@ TOY = str(Path(__file__).parent/'training_toy.py')
 ENV = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')
 
 def run(*args, launch=(), **env):
-    return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV | env, capture_output=True, text=True, timeout=100)
+    return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV | env, capture_output=True, text=True, timeout=200)
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     whole, killed = run('whole', tmp_path/'whole'), run('killed', tmp_path/'killed')
     assert whole.returncode == killed.returncode == 0, whole.stderr + killed.stderr + killed.stdout
     kills = int(re.search(r'kills (\d+)', killed.stdout)[1])
-    assert kills >= 5 and 'Error' not in killed.stdout, killed.stdout
+    assert kills >= 3 and 'Error' not in killed.stdout, killed.stdout
     for name in ('weights', 'ema'):
         a, b = (load_tensors(tmp_path/d/f'{name}.safetensors') for d in ('whole', 'killed'))
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

@@ -44,18 +44,24 @@ def plain(out):
     if trainer.main: print('processes', trainer.world)
 def long(out): fit(Toy(), CONFIG.replace(steps=10**6, save_every=10**5, schedule='constant'), out)
 
+def saved(out):
+    "When the last checkpoint was written"
+    try: return (Path(out)/'checkpoint'/'state.json').stat().st_mtime_ns
+    except OSError: return 0
+
 def killed(out):
-    "A child trains and is killed without warning, every time a little later; the last one may end"
+    "A child trains and is killed without warning, nine times: twice before it saved anything new, else a random moment after"
     chance, kills = random.Random(0), 0
     while not (Path(out)/'ema.safetensors').is_file():
-        pid = os.fork()
+        before, pid = saved(out), os.fork()
         if pid == 0:
             try: whole(out); os._exit(0)
             except BaseException as e: print(type(e).__name__, e, flush=True); os._exit(1)
-        patience = chance.uniform(.03, .5)*(1 + kills/10); end = time.time() + patience
-        while time.time() < end and os.waitpid(pid, os.WNOHANG)[0] == 0: time.sleep(.002)
-        try: os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0); kills += 1
-        except (ProcessLookupError, ChildProcessError): pass
+        if kills == 9: os.waitpid(pid, 0); break
+        while kills not in (2, 5) and saved(out) == before and os.waitpid(pid, os.WNOHANG)[0] == 0: time.sleep(.001)
+        time.sleep(chance.uniform(0, .06))
+        try: os.kill(pid, signal.SIGKILL); kills += os.waitpid(pid, 0)[1] == signal.SIGKILL
+        except (ProcessLookupError, ChildProcessError): break
     print('kills', kills)
 
 if __name__ == '__main__': globals()[sys.argv[1]](sys.argv[2])
