@@ -148,7 +148,7 @@ class ConvNeXt(nn.Module):
         h = self.norm(self.mix(x.mT).mT)
         return x + self.weight*self.down(F.gelu(self.up(h)))
 
-# %% ../nbs/03_codec.ipynb #3be1508e
+# %% ../nbs/03_codec.ipynb #194e36ae
 @dataclass(frozen=True)
 class SpectralVAEConfig(Config):
     "Sizes of a `SpectralVAE`"
@@ -160,7 +160,7 @@ class SpectralVAEConfig(Config):
     enc_blocks: int = 2
     mid_width: int = 256     # encoder, 21.5 frames a second
     mid_blocks: int = 2
-    dec_width: int = 288     # decoder, 21.5 frames a second
+    dec_width: int = 280     # decoder, 21.5 frames a second
     dec_blocks: int = 3
     out_width: int = 256     # decoder, 86 frames a second
     out_blocks: int = 2

@@ -89,7 +89,7 @@ class RunningMeans:
     def state_dict(self): return dict(total=dict(self.total), weight=dict(self.weight))
     def load_state_dict(self, s): self.total, self.weight = dict(s["total"]), dict(s["weight"])
 
-# %% ../nbs/15_codec_training.ipynb #c2282131
+# %% ../nbs/15_codec_training.ipynb #3fe37f37
 class CodecStage:
     "A `SpectralVAE` and its adversary, as a stage of the common loop"
     def __init__(self, vae,                    # a `SpectralVAE`
@@ -126,7 +126,7 @@ class CodecStage:
         vae, heard = self.models["codec"], ()
         if against or trainer.step % self.every == 0:
             heard = (self.windows[int(torch.randint(len(self.windows), (), generator=trainer.generator))],)
-        noise = trainer.randn(audio.shape[-1]//vae.hop, vae.channels)
+        noise = torch.randn(len(audio), audio.shape[-1]//vae.hop, vae.channels, generator=trainer.generator).to(audio.device)
         losses, y = vae_losses(vae, audio, noise, heard)
         if against: return self._adversarial(trainer, losses, y, audio)
         trainer.update("codec", sum(self.weights[k]*v for k, v in losses.items()))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'RANGES', 'PARTS', 'HUB_ID', 'MIN_FRAMES', 'PipelineConfig', 'check_range', 'check_config', 'model_names',
-           'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'Request', 'timed', 'new_model_folder']
+           'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'Request', 'timed', 'alive',
+           'new_model_folder']
 
 # %% ../nbs/14_pipeline.ipynb #ea3ed09c
 import math, os, re, shutil, sys, tempfile, time
@@ -291,7 +292,7 @@ def generate(self:MusicPipeline,
     self.timings = times | dict(evaluations=r.steps*len(chunks))
     return out
 
-# %% ../nbs/14_pipeline.ipynb #82e71dfa
+# %% ../nbs/14_pipeline.ipynb #d6b0c961
 @patch
 @torch.inference_mode()
 def fingerprint(self:MusicPipeline) -> tuple: # standard deviations of text tokens, denoised latents (all, first 8 channels, last 8), decoded sound
@@ -300,18 +301,23 @@ def fingerprint(self:MusicPipeline) -> tuple: # standard deviations of text toke
     x0 = self.denoiser(self.noise(0, 1, 32), torch.ones(1, device=self.device), cond)
     return tuple(float(f"{t.float().std().item():.5g}") for t in (cond.tokens, x0, x0[..., :8], x0[..., -8:], self.codec.decode(x0)))
 
+def alive(pipe) -> tuple: # its fingerprint
+    "The fingerprint, or a `PrestoError` when something in it is silent or not finite"
+    got = pipe.fingerprint()
+    if all(math.isfinite(v) and v > 1e-7 for v in got): return got
+    raise PrestoError(f"the model {pipe.config.name} answers {got}, which is silence or not finite; its weights are damaged")
+
 @patch
 def self_check(self:MusicPipeline,
                tolerance:float=.05, # relative difference that is allowed, wide enough for bfloat16
               ):
     "Raise a `PrestoError` when the parts answer nothing, or not what they answered when the model was saved"
-    got, want, name = self.fingerprint(), self.config.check, self.config.name
-    if not all(math.isfinite(v) and v > 1e-7 for v in got): raise PrestoError(f"the model {name} answers {got}, which is silence or not finite; its weights are damaged")
+    got, want, name = alive(self), self.config.check, self.config.name
     if want and not (len(want) == len(got) and all(abs(g - w) <= tolerance*w for g, w in zip(got, want))):
         raise PrestoError(f"the model {name} answers {got} where it answered {tuple(want)} when it was saved; its files are damaged or do not belong together")
     return self
 
-# %% ../nbs/14_pipeline.ipynb #06a70bac
+# %% ../nbs/14_pipeline.ipynb #f2881997
 @contextmanager
 def new_model_folder(path): # a folder to be made or replaced
     "A temporary folder beside `path` that takes its place when the block ends well"
@@ -340,7 +346,7 @@ def save_pretrained(self:MusicPipeline,
     with new_model_folder(folder) as d:
         if parts: self.codec.save(d/"codec"); self.encoder.save(d/"text")
         save_tensors(d/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.denoiser.network.state_dict().items()})
-        config = self.config.replace(check=self.fingerprint(), codec_sha256=weights_sha256(self.codec), text_sha256=weights_sha256(self.encoder))
+        config = self.config.replace(check=alive(self), codec_sha256=weights_sha256(self.codec), text_sha256=weights_sha256(self.encoder))
         config.save(d/"config.json")
     return config
 

@@ -134,7 +134,7 @@ def dance_of(kind:str,  # the R: field
                 return name if metre in DANCE_METRES.get(name, METRES) else 'tune'
     return 'tune'
 
-# %% ../nbs/02_scores.ipynb #83ff37ef
+# %% ../nbs/02_scores.ipynb #73033c97
 def _hushed(f, *args) -> tuple: # (result or None, everything the C code printed)
     "Call `f` with the process's own stdout and stderr caught in a file: the reader prints from C"
     with tempfile.TemporaryFile() as log:
@@ -147,8 +147,8 @@ def _hushed(f, *args) -> tuple: # (result or None, everything the C code printed
         log.seek(0); return result, log.read().decode(errors='replace')
 
 def _melody(score) -> list: # [(onset, duration, pitch), ...]
-    "The fullest track, one note at a time: of notes that begin together the highest"
-    notes = sorted(((n.time, n.duration, n.pitch) for n in max(score.tracks, key=lambda t: len(t.notes)).notes), key=lambda n: (n[0], -n[2]))
+    "The fullest track, one note at a time: of notes that begin together the highest (the reader starts every note a tick late)"
+    notes = sorted(((n.time - 1, n.duration + 1, n.pitch) for n in max(score.tracks, key=lambda t: len(t.notes)).notes), key=lambda n: (n[0], -n[2]))
     top = [n for i, n in enumerate(notes) if i == 0 or n[0] != notes[i-1][0]]
     return [(t, min(d, nxt[0] - t), p) for (t, d, p), nxt in zip(top, top[1:] + [(10**9, 0, 0)])]
 
@@ -222,8 +222,8 @@ def split_families(roots:list,   # the family of every tune
         room[side] -= len(members[r])
     return out
 
-# %% ../nbs/02_scores.ipynb #8fd39b94
-READER = 1                                                               # raise when reading changes: old caches are then ignored
+# %% ../nbs/02_scores.ipynb #3ff671b0
+READER = 2                                                               # raise when reading changes: old caches are then ignored
 
 def _read_all() -> list:
     "Read, clean, and split every collection"
@@ -255,7 +255,7 @@ class Dice:
     def pick(self, options): return options[self.roll(0, len(options)-1)]
     def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
 
-# %% ../nbs/02_scores.ipynb #d45f1c5a
+# %% ../nbs/02_scores.ipynb #5b911005
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
 LEADS = {
  'piano': (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')), 'violin': (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
@@ -276,8 +276,8 @@ DANCES = {'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk me
  'quickstep': ('quickstep', 'military quickstep'), 'fling': ('fling', 'Highland fling'), 'lament': ('lament', 'mournful lament'), 'air': ('air', 'folk air', 'song tune'), 'chorale': ('chorale', 'hymn', 'Bach chorale')}
 METRE_WORDS = {'2/4': ('2/4', 'two-four'), '3/4': ('3/4', 'three-four', 'waltz time'), '4/4': ('4/4', 'four-four', 'common time'), '6/8': ('6/8', 'six-eight'), '9/8': ('9/8', 'nine-eight'),
  '12/8': ('12/8', 'twelve-eight'), '3/8': ('3/8', 'three-eight'), '3/2': ('3/2', 'three-two')}
-LEVELS = {0: -26.9, 6: -25.5, 12: -24.7, 19: -21.3, 21: -24.3, 24: -24.5, 25: -26.5, 32: -19.9, 40: -21.4, 42: -23.2, 46: -27.4, 48: -24.2, 52: -26.2,
- 56: -19.6, 68: -19.5, 71: -20.8, 73: -18.1, 74: -11.3, 104: -22.5, 105: -22.6, 'drums': -26.2}  # LUFS of each program of the shipped bank, see `measure_level`
+LEVELS = {0: -27.0, 6: -25.5, 12: -24.7, 19: -21.3, 21: -24.4, 24: -24.5, 25: -26.5, 32: -20.0, 40: -21.7, 42: -23.4, 46: -27.4, 48: -24.2, 52: -26.2,
+ 56: -19.6, 68: -19.6, 71: -20.8, 73: -18.2, 74: -11.4, 104: -22.5, 105: -22.6, 'drums': -26.2}  # LUFS of each program of the shipped bank, see `measure_level`
 BASS, DRUM_WORDS, BASS_WORDS = 32, ('drums', 'a drum kit', 'percussion', 'a drum beat'), ('double bass', 'upright bass', 'bass')
 TONICS = dict(major=('C','Db','D','Eb','E','F','F#','G','Ab','A','Bb','B'), minor=('C','C#','D','Eb','E','F','F#','G','G#','A','Bb','B'))
 
@@ -413,7 +413,7 @@ def choose(tune:Tune, # the melody
     if tempo == 'moderate' and busy(bpm) >= 8: tempo, bpm = 'slow', dice.roll(*TEMPI['slow'][:2])
     return dict(lead=lead, accompaniment=acc, bass=bass, drums=drums, tempo=tempo, bpm=bpm, shift=shift)
 
-# %% ../nbs/02_scores.ipynb #aa2e0902
+# %% ../nbs/02_scores.ipynb #e306246f
 def play_lead(tune:Tune, # already in its key and octave
               lead:str,
               dice:Dice,
@@ -462,8 +462,8 @@ def play_drums(tune:Tune, first:int, last:int, variant:int, dice:Dice) -> list:
     "The drum pattern bar by bar, a light crash every eight bars"
     out = []
     for i, bar in enumerate(range(first, last, tune.bar)):
-        out += [(bar + off + dice.roll(0, 2), 120, key, vel, 'drums') for off, key, vel in drum_pattern(tune, variant)]
-        if i and i % 8 == 0: out.append((bar, 240, CRASH, 60, 'drums'))
+        out += [(bar + off + dice.roll(0, 2), 480 if key == RIDE else 120, key, vel, 'drums') for off, key, vel in drum_pattern(tune, variant)]
+        if i and i % 8 == 0: out.append((bar, 960, CRASH, 60, 'drums'))
     return out
 
 # %% ../nbs/02_scores.ipynb #1047e5b1
@@ -604,7 +604,7 @@ class SoundBank:
 
 _DEFAULTS = {8: 13500, 34: -12000, 35: -12000, 36: -12000, 38: -12000, 56: 100, 58: -1}  # generators that do not begin at 0 (SoundFont 2.04, 8.1.3)
 
-# %% ../nbs/02_scores.ipynb #f226f2d7
+# %% ../nbs/02_scores.ipynb #a295c93f
 def _resampled(x:np.ndarray, # [n] a sample
                step:float,   # input samples per output sample
                n:int,        # output samples
@@ -644,10 +644,10 @@ def tone(bank:SoundBank, program:int, drums:bool, key:int, n:int # samples
         x = _resampled(bank.sample(s), step, n, loop if g.get(54, 0) & 1 and loop[1] - loop[0] > 4 else None)
         x = x*_envelope(g, key, len(x))*np.float32(10**(-.4*min(max(g.get(48, 0), 0), 1440)/200))
         fc = 8.176*2**(min(max(g.get(8, 13500), 1500), 13500)/1200)
-        out[:len(x)] += _low_pass(x, fc) if fc < 12000 else x; release = max(release, min(2**(g.get(38, -12000)/1200), .6))
+        out[:len(x)] += _low_pass(x, fc) if fc < 12000 else x; release = max(release, min(2**(g.get(38, -12000)/1200), 1.))
     return out, release
 
-# %% ../nbs/02_scores.ipynb #8c51f306
+# %% ../nbs/02_scores.ipynb #fb585ef9
 @lru_cache(2)
 def sound_bank(path:str='') -> SoundBank: # the shipped bank if empty
     "A bank, read once"
@@ -665,11 +665,11 @@ def play(notes:list,   # (onset, duration, key, velocity), seconds
     "One instrument: held tones are kept, cut and released for each note"
     out = np.zeros(n, np.float32)
     for start, length, key, velocity in notes:
-        i, m = round(start*RATE), round(length*RATE); span = length + .62; half = next((h for h in (1, 2, 3, 4, 6, 8) if h/2 >= span), -(-int(2*span + 1)//8)*8)
+        i, m = round(start*RATE), round(length*RATE); span = length + 1.; half = next((h for h in (2, 3, 4, 6, 8) if h/2 >= span), -(-int(2*span + 1)//8)*8)
         x, release = _held(bank, program, drums, key, half); k = min(m + int(release*RATE), len(x), n - i)
         if k <= 0: continue
         x = x[:k]*np.float32((velocity/127)**2)
-        if k > m: x[m:] *= np.exp(np.arange(k - m, dtype=np.float32)*np.float32(-6.9/(release*RATE)))
+        if k > m: x[m:] *= np.exp(np.arange(k - m, dtype=np.float32)*np.float32(-11.5/(release*RATE)))
         out[i:i+k] += x
     return out
 

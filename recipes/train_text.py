@@ -7,7 +7,7 @@ Needs the MiniLM sentence encoder (presto-nb setup eval). Two CPU cores, about 8
      match MiniLM's token; summary and mean token must tell the attributes of the tune through a linear layer each
   4. the report: accuracy on kept phrasings and kept synonyms, similarity of wordings by teacher and by student
 Writes the encoder, a log (CSV) and a report (JSON)."""
-import argparse, csv, json, math, os, random, re, sys, time
+import argparse, csv, itertools, json, math, os, random, re, sys, time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -126,10 +126,10 @@ class Texts:
         if words is not None: self.starts = (lengths.clamp_min(0).cumsum(0) - lengths.clamp_min(0)).tolist()
 
     def rows(self, batch, g, batches=16):
-        "Endless lists of row numbers: `batches` batches are drawn at once, sorted by length and served shortest first"
-        while True:
+        "Endless lists of row numbers: `batches` batches are drawn at once, sorted by length, and served in an order that all `Texts` share"
+        for turn in itertools.count():
             drawn = sorted(torch.randint(len(self.ids), (batch*batches,), generator=g).tolist(), key=lambda i: len(self.ids[i]))
-            yield from (drawn[j:j + batch] for j in range(0, len(drawn), batch))
+            for j in torch.randperm(batches, generator=generator("order", turn)).tolist(): yield drawn[j*batch:(j + 1)*batch]
 
     def batch(self, rows, other, other_rows):
         "Taught rows of self above untaught rows of other"

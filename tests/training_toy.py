@@ -58,10 +58,11 @@ def killed(out):
             try: whole(out); os._exit(0)
             except BaseException as e: print(type(e).__name__, e, flush=True); os._exit(1)
         if kills == 9: os.waitpid(pid, 0); break
-        while kills not in (2, 5) and saved(out) == before and os.waitpid(pid, os.WNOHANG)[0] == 0: time.sleep(.001)
+        ended = False
+        while kills not in (2, 5) and saved(out) == before and not ended: ended = os.waitpid(pid, os.WNOHANG)[0] != 0; time.sleep(.001)
+        if ended: break
         time.sleep(chance.uniform(0, .06))
-        try: os.kill(pid, signal.SIGKILL); kills += os.waitpid(pid, 0)[1] == signal.SIGKILL
-        except (ProcessLookupError, ChildProcessError): break
+        os.kill(pid, signal.SIGKILL); kills += os.waitpid(pid, 0)[1] == signal.SIGKILL
     print('kills', kills)
 
 if __name__ == '__main__': globals()[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,89 @@
+"The program `presto-nb`: what it writes and prints, how fast it starts, and that the same seed gives the same bytes"
+import json, os, re, signal, subprocess, sys, time
+from pathlib import Path
+import numpy as np, pytest, soundfile as sf
+from presto_nb.cli import main
+from tiny_model import random_pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+ENV = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]), HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1')
+
+def program(*words, **kw):
+    "`presto-nb` in a fresh process"
+    return subprocess.run([sys.executable, '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', *map(str, words)],
+                          **(dict(capture_output=True, text=True, timeout=240, env=ENV, stdin=subprocess.DEVNULL) | kw))
+
+@pytest.fixture(scope='session')
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('model')/'tiny'
+    random_pipeline().save_pretrained(folder)
+    return folder
+
+def test_help_and_version_need_no_torch():
+    "Nor numpy, nor matplotlib: the first word comes at once"
+    code = 'import sys; from presto_nb.cli import main; s = main(sys.argv[1:]); print(",".join(m for m in ("torch", "numpy", "matplotlib", "soundfile") if m in sys.modules), file=sys.stderr); sys.exit(s)'
+    for words in (['--help'], ['generate', '--help'], ['train', 'base', '--help'], ['--version'], []):
+        r = subprocess.run([sys.executable, '-c', code, *words], capture_output=True, text=True, env=ENV, timeout=60)
+        assert r.returncode == 0 and r.stderr == '\n' and r.stdout, (words, r.stderr)
+
+def test_console_script():
+    exe = Path(sys.executable).parent/'presto-nb'
+    if not exe.exists(): pytest.skip('presto_nb is not installed here, only importable')
+    r = subprocess.run([exe, '--version'], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0 and re.fullmatch(r'\d+\.\d+\.\d+\n', r.stdout)
+
+def test_generate_writes_sound_and_picture_and_says_what_came_out(model, tmp_path):
+    r = program('generate', 'a brisk reel on the fiddle', '--model', model, '--seconds', 1.5, '--steps', 3, '--seed', 7, '--out', tmp_path/'new'/'song.wav')
+    assert r.returncode == 0, r.stderr
+    assert sorted(p.name for p in (tmp_path/'new').iterdir()) == ['song.png', 'song.wav']
+    x, sr = sf.read(tmp_path/'new'/'song.wav')
+    assert sr == 44100 and x.shape == (66150,) and np.isfinite(x).all() and .01 < np.abs(x).max() <= .9901
+    assert (tmp_path/'new'/'song.png').read_bytes()[1:4] == b'PNG'
+    for words in ('text ', 'network ', 'decode ', 'times real time', 'LUFS', 'onsets a second', 'key '): assert words in r.stdout
+    assert 'Traceback' not in r.stderr
+
+@pytest.mark.parametrize('suffix', ['wav', 'flac', 'mp3', 'ogg'])
+def test_formats(model, tmp_path, suffix, capsys):
+    assert main(['generate', 'a waltz', '--model', str(model), '--seconds', '1', '--steps', '2', '--out', str(tmp_path/f'a.{suffix}')]) == 0
+    x, sr = sf.read(tmp_path/f'a.{suffix}')
+    assert sr == 44100 and abs(len(x) - 44100) < 3000 and np.abs(x).max() > .01
+
+def test_same_seed_same_bytes_other_prompt_other_audio(model, tmp_path):
+    "Across processes; and a piece in a row of prompts is the piece alone"
+    common = ['--model', model, '--seconds', 1, '--steps', 3]
+    assert program('generate', 'a slow waltz', 'a fast reel', *common, '--seed', 4, '--out', tmp_path/'row').returncode == 0
+    assert program('generate', 'a fast reel', *common, '--seed', 5, '--out', tmp_path/'alone').returncode == 0
+    assert sorted(p.name for p in (tmp_path/'row').glob('*.wav')) == ['a-fast-reel-5.wav', 'a-slow-waltz-4.wav']
+    alone = (tmp_path/'alone'/'a-fast-reel-5.wav').read_bytes()
+    assert alone == (tmp_path/'row'/'a-fast-reel-5.wav').read_bytes()
+    assert alone != (tmp_path/'row'/'a-slow-waltz-4.wav').read_bytes()
+
+def test_tempo_guidance_and_steps_reach_the_music(model, tmp_path, capsys):
+    made = {}
+    for name, more in dict(plain=[], bpm=['--bpm', '70'], guidance=['--guidance', '1'], steps=['--steps', '5'], words=['x']).items():
+        prompt = 'a reel at 70 bpm' if name == 'words' else 'a reel'
+        words = ['generate', prompt, '--model', str(model), '--seconds', '1', '--out', str(tmp_path/f'{name}.wav')] + ([] if more == ['x'] else more)
+        assert main(words) == 0
+        made[name] = (tmp_path/f'{name}.wav').read_bytes()
+    assert len(set(made.values())) == 5
+
+def test_passive_threads(model):
+    "OMP_WAIT_POLICY is set before torch is imported"
+    code = 'import os, sys; os.environ.pop("OMP_WAIT_POLICY", None); from presto_nb.cli import main; assert "torch" not in sys.modules; main(["--version"]); print(os.environ["OMP_WAIT_POLICY"])'
+    r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=60)
+    assert r.stdout.split()[-1] == 'PASSIVE'
+
+def test_a_reader_that_goes_away_is_no_error(model, tmp_path):
+    code = f'{sys.executable} -c "import sys; from presto_nb.cli import main; sys.exit(main())" --help | head -n 1; echo ${{PIPESTATUS[0]}}'
+    r = subprocess.run(['bash', '-c', code], capture_output=True, text=True, env=ENV, timeout=60)
+    assert r.stderr == '' and r.stdout.split()[-1] == '0'
+
+def test_ctrl_c(model, tmp_path):
+    "One line, status 130, no file"
+    p = subprocess.Popen([sys.executable, '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', 'generate', 'a reel', '--model', str(model), '--steps', '1000',
+                          '--seconds', '2', '--out', str(tmp_path/'x.wav')] , stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENV | dict(IN_TEST='1'))
+    time.sleep(6); p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    if p.returncode == 0: pytest.skip('the piece was ready before the signal came')
+    assert p.returncode == 130 and err.count('\n') == 1, (p.returncode, err)
+    assert os.listdir(tmp_path) == []
