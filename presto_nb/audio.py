@@ -115,13 +115,25 @@ def save(self:Audio,
     with atomic_path(path) as tmp: Path(tmp).write_bytes(data)
     return path
 
-# %% ../nbs/01_audio.ipynb #e940aa28
+# %% ../nbs/01_audio.ipynb #18b8080e
+def _is_cut(path # an ogg or mp3 file; true only when its own marks say so
+           ) -> bool:
+    "Does the file end early? An ogg's last page is marked as such; an mp3's Xing header tells its length in bytes."
+    data = Path(path).read_bytes()
+    if data[:4] == b'OggS': return not data[data.rfind(b'OggS') + 5] & 4 if len(data) - data.rfind(b'OggS') > 27 else True
+    at = max(data[:4096].find(b'Xing'), data[:4096].find(b'Info'))
+    if data[:4] == b'RIFF' or at < 0 or at + 16 > len(data): return False
+    flags, _, size = (int.from_bytes(data[at+i:at+i+4], 'big') for i in (4, 8, 12))
+    return flags & 3 == 3 and len(data) < .99*size
+
+# %% ../nbs/01_audio.ipynb #dfdac22b
 def _read(path, # a sound file
           start:float, # s
           seconds:float|None # s
          ) -> tuple: # (samples [n, audio_channels] numpy, sample rate in Hz)
     "Decode a piece of a sound file."
     import soundfile as sf
+    if Path(path).suffix.lower() in ('.ogg', '.mp3') and _is_cut(path): raise PrestoError(f'{path} is cut off; a whole sound file is needed')
     with sf.SoundFile(str(path)) as f:
         sr, left = f.samplerate, f.frames - round(start*f.samplerate)
         if 'should be' in f.extra_info.replace('(should be 0)', ''): raise PrestoError(f'{path} is cut off; a whole sound file is needed')
@@ -146,6 +158,9 @@ def load(cls:Audio,
     path = Path(path)
     if not path.is_file(): raise PrestoError(f'{path} is not a file; a sound file is needed')
     if not all(map(math.isfinite, (start, seconds or 0))) or (seconds is not None and seconds <= 0): raise PrestoError(f'{seconds} s from {start} s were asked for; finite seconds above 0 are allowed')
+    head = path.open('rb').read(3)
+    if path.suffix.lower() == '.mp3' and head != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):   # the decoder would chat on stderr
+        raise PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed')
     try: x, sr = _read(path, start, seconds)
     except (sf.SoundFileError, RuntimeError) as e: raise PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed') from e
     a = cls(_checked(torch.from_numpy(x.T.copy()), sr, str(path)), sr, caption)

@@ -89,7 +89,7 @@ class RunningMeans:
     def state_dict(self): return dict(total=dict(self.total), weight=dict(self.weight))
     def load_state_dict(self, s): self.total, self.weight = dict(s["total"]), dict(s["weight"])
 
-# %% ../nbs/15_codec_training.ipynb #3fe37f37
+# %% ../nbs/15_codec_training.ipynb #989b0b9e
 class CodecStage:
     "A `SpectralVAE` and its adversary, as a stage of the common loop"
     def __init__(self, vae,                    # a `SpectralVAE`
@@ -102,7 +102,7 @@ class CodecStage:
                  every:int=4,                  # steps between them
                  share:float=.003):            # norm of the balanced gradient at each decoded sound
         self.data, self.adversary, self.after, self.windows, self.every = data, adversary, adversarial_after, windows, every
-        self.weights = dict(height=1., advance=1., kl=2e-3, window=.5) | (weights or {})
+        self.weights = dict(height=1., advance=1., kl=5e-3, window=.5) | (weights or {})
         self.models, self.ema = dict(codec=vae), ("codec",)
         self.optimizers = dict(codec=torch.optim.AdamW(vae.parameters(), lr, betas=(.8, .99), weight_decay=1e-3))
         if adversary:

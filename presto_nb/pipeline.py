@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'RANGES', 'PARTS', 'HUB_ID', 'MIN_FRAMES', 'PipelineConfig', 'check_range', 'check_config', 'model_names',
-           'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'Request', 'timed', 'alive',
-           'new_model_folder']
+           'is_file', 'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'new_pipeline', 'Request',
+           'timed', 'alive', 'new_model_folder']
 
 # %% ../nbs/14_pipeline.ipynb #ea3ed09c
 import math, os, re, shutil, sys, tempfile, time
@@ -66,12 +66,17 @@ def check_config(c:PipelineConfig):
     if c.guidance not in ("cfg", "cfg++"): raise PrestoError(f"the config's guidance is {c.guidance!r}; it must be cfg or cfg++")
     if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
 
-# %% ../nbs/14_pipeline.ipynb #e7b41ca2
+# %% ../nbs/14_pipeline.ipynb #f748b6cc
 PARTS = ("codec", "text")  # a model's folders, or the package's
 
 def model_names() -> list: # of str
     "The models that come with the package"
     return sorted(p.parent.name for p in assets().glob("*/config.json") if (p.parent/"model.safetensors").is_file() and p.parent.name not in PARTS)
+
+def is_file(path) -> bool:
+    "Is there such a file? Also for names that no file can have"
+    try: return Path(path).is_file()
+    except (OSError, ValueError): return False
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -80,8 +85,8 @@ def find_model(name:str, # a shipped model, a folder, or a hub id
     "The folder of a model; an unknown name is a `PrestoError` that lists the known ones"
     name = str(name)
     if name in model_names(): return assets()/name
-    if "\0" not in name and (Path(name)/"config.json").is_file(): return Path(name)
-    if HUB_ID.fullmatch(name) and not Path(name).exists(): return from_hub(name)
+    if is_file(Path(name)/"config.json"): return Path(name)
+    if HUB_ID.fullmatch(name) and len(name) < 100: return from_hub(name)
     known = ", ".join(model_names()) or "none is installed"
     raise PrestoError(f"there is no model {name[:100]!r}; known are {known}, a folder with config.json and model.safetensors, or a hub id like owner/name")
 
@@ -137,6 +142,17 @@ class MusicPipeline:
         for m in self.modules: m.to(device)
         return self
     def __repr__(self): return f"MusicPipeline({self.config.name!r}, {sum(p.numel() for p in self.denoiser.parameters()):,} parameters, up to {self.config.max_seconds:g} s at {self.sample_rate} Hz, {self.device})"
+
+# %% ../nbs/14_pipeline.ipynb #39543606
+def new_pipeline(network,    # a trained `DiT`
+                 codec,      # the codec it was trained with
+                 encoder,    # the text encoder it was trained with
+                 frames:int, # latent frames of a training window: the longest piece it can make
+                 **config,   # other fields of `PipelineConfig`
+                ) -> MusicPipeline:
+    "A pipeline around a network, when training is done; the longest piece is given in tenths of a second"
+    longest = math.floor(10*(frames + .5)/codec.frame_rate)/10
+    return MusicPipeline(Denoiser(network, config.get("sigma_data", .5)), codec, encoder, PipelineConfig(**(dict(dit=network.config.to_dict(), max_seconds=longest) | config)))
 
 # %% ../nbs/14_pipeline.ipynb #d88e9b22
 @dataclass(frozen=True)

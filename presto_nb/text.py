@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words',
            'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'save_encoder', 'load_encoder',
-           'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
+           'strange_words', 'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
 
 # %% ../nbs/04_text.ipynb #240377ec
 import functools, importlib.util, math, re, unicodedata
@@ -252,7 +252,40 @@ def load_encoder(folder=None, # a folder made by `save_encoder`; None = the one 
 
 SmallTextEncoder.save, SmallTextEncoder.from_pretrained = save_encoder, staticmethod(load_encoder)
 
-# %% ../nbs/04_text.ipynb #51cb78c7
+# %% ../nbs/04_text.ipynb #f87b2854
+_SMALL_WORDS = set("""a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
+without as like than then so too very more most less least quite rather really just only some any all no not please can could would should will shall want
+wish need give make play let do does have has had which who what when where while how into over under up down out off again also about around one two three
+bpm per minute beats beat something anything kind sort bit lot way little big good great nice""".split())
+
+@torch.no_grad()
+def _familiar(encoder) -> Tensor: # [words, teacher_dim]
+    "Vectors of the familiar words, computed once"
+    if getattr(encoder, "_familiar_vectors", None) is None: encoder._familiar_vectors = encoder.embed(encoder.config.familiar).cpu()
+    return encoder._familiar_vectors
+
+def strange_words(prompt:str, # as typed
+                  encoder,    # a SmallTextEncoder
+                 ) -> list[str]:
+    "The words of a prompt that are like none of the familiar ones"
+    known = _SMALL_WORDS | set(encoder.config.familiar)
+    words = [w for w in dict.fromkeys(basic_words(prompt)) if any(map(str.isalpha, w)) and (len(w) > 2 or not w.isascii()) and w not in known]
+    if not words: return []
+    like = (encoder.embed(words).cpu() @ _familiar(encoder).T).amax(1)
+    return [w for w, s in zip(words, like.tolist()) if s < encoder.config.threshold or encoder.wordpiece.cut(w) == (0,)]
+
+def unknown_words(prompt:str, # as typed
+                  encoder,    # any text encoder; those that do not say what they know answer None
+                 ) -> str|None: # one line for the user
+    "A line that names the words far from everything the model knows, and what it knows; None when all is placed"
+    config = getattr(encoder, "config", None)
+    if not getattr(config, "familiar", None): return None
+    strange = strange_words(prompt, encoder)
+    if not strange: return None
+    knows = "; ".join(f"{k}: {', '.join(v)}" for k, v in config.knows.items())
+    return f"no place for {', '.join(repr(w) for w in strange[:8])}{' ...' if len(strange) > 8 else ''} in what the model knows ({knows})"
+
+# %% ../nbs/04_text.ipynb #f907d5f7
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 class TransformersEncoder(nn.Module):
@@ -270,10 +303,10 @@ class TransformersEncoder(nn.Module):
         mean = x.sum(1, keepdim=True)/real.sum(1).clamp_min(1)[:, None, None]
         return torch.cat([mean, x], 1), F.pad(real, (1, 0), value=True)
 
-def _pretrained(kind:str, folder): # a class of transformers; a folder or hub id
+def _pretrained(kind:str, folder, extra:str): # a class of transformers; a folder or hub id; what brings transformers
     "A model and its tokenizer, or a `PrestoError` that says why not"
     import_torchaudio()
-    transformers = need("transformers", "t5")
+    transformers = need("transformers", extra)
     try: return getattr(transformers, kind).from_pretrained(folder), transformers.AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as e:
         raise PrestoError(f"no {kind} can be loaded from {str(folder)!r} ({str(e).splitlines()[0][:100]}); give a folder or a hub id") from None
@@ -281,13 +314,13 @@ def _pretrained(kind:str, folder): # a class of transformers; a folder or hub id
 class MiniLMEncoder(TransformersEncoder):
     "The sentence encoder all-MiniLM-L6-v2: 384 numbers per token"
     def __init__(self, folder=None): # a folder or hub id; None = the installed package, checked by sha256
-        super().__init__(*_pretrained("AutoModel", folder or minilm_folder()))
+        super().__init__(*_pretrained("AutoModel", folder or minilm_folder(), "eval"))
 
 class T5Encoder(TransformersEncoder):
     "The encoder half of a T5, such as google/flan-t5-base"
     def __init__(self, folder, # a folder or hub id
                  max_tokens:int=128): # longest output, the summary among it
-        super().__init__(*_pretrained("T5EncoderModel", folder), max_tokens)
+        super().__init__(*_pretrained("T5EncoderModel", folder, "t5"), max_tokens)
 
 # %% ../nbs/04_text.ipynb #5503005d
 def minilm_folder() -> Path:

@@ -6,16 +6,20 @@
 __all__ = ['TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack',
            'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal',
            'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'update', 'save', 'resume',
-           'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights']
+           'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents',
+           'LatentWindows', 'CaptionCache', 'BaseStage', 'plot_log', 'base_stage']
 
-# %% ../nbs/13_training.ipynb #6eb818e4
+# %% ../nbs/13_training.ipynb #4011e26d
 import contextlib, csv, functools, json, math, os, signal, threading, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
+from .text import Condition
+from .edm import Denoiser, LogNormal, edm_loss
+from .dit import DiT, PRESETS, memory_estimate
 
-# %% ../nbs/13_training.ipynb #b0ffd4fd
+# %% ../nbs/13_training.ipynb #41e11dfe
 @dataclass(frozen=True)
 class TrainConfig(Config):
     "How long, how fast and how carefully to train"
@@ -35,6 +39,7 @@ class TrainConfig(Config):
     sigma_edges: tuple = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0) # noise levels between which the loss is averaged
     tensorboard: bool = True       # also log there, when it is installed
     prefetch: bool = False         # prepare the next batch in a thread while this one trains
+    quiet: bool = False            # no progress bar, no memory estimate
     device: str|None = None        # "cpu" stays off the accelerator
 
     def __post_init__(self):
@@ -158,7 +163,7 @@ def load_checkpoint(folder):
     if not {"tensors", "tree"} <= set(state): raise PrestoError(f"{folder/'state.json'} is not a checkpoint of this library")
     return unpack(state["tree"], load_tensors(folder/Path(state["tensors"]).name))
 
-# %% ../nbs/13_training.ipynb #07f129fb
+# %% ../nbs/13_training.ipynb #29249ecb
 def bin_names(edges) -> list:
     "Names of the intervals between noise levels"
     e = [f"{x:g}" for x in edges]
@@ -166,7 +171,7 @@ def bin_names(edges) -> list:
 
 class Meter:
     "Running means of what the steps return, on the device until they are read"
-    def __init__(self, edges=()): self.edges, self.sums, self.counts, self.bins = tuple(edges), {}, {}, {}
+    def __init__(self, edges=()): self.edges, self.at, self.sums, self.counts, self.bins = tuple(edges), torch.tensor(edges), {}, {}, {}
 
     def add(self, metrics:dict): # name -> number, scalar tensor or [rows]; "sigma" [rows] sorts the vectors into bins
         "Count one step"
@@ -177,7 +182,8 @@ class Meter:
             self.sums[k] = self.sums.get(k, 0) + v.mean(); self.counts[k] = self.counts.get(k, 0) + 1
 
     def _add_bins(self, k, v, sigma):
-        i = torch.bucketize(sigma.detach().float(), torch.tensor(self.edges, device=v.device))
+        self.at = self.at.to(v.device)
+        i = torch.bucketize(sigma.detach().float(), self.at)
         both = torch.stack([v, torch.ones_like(v)])
         zeros = torch.zeros(2, len(self.edges)+1, device=v.device)
         self.bins[k] = self.bins.get(k, 0) + zeros.index_add(1, i, both)
@@ -244,7 +250,7 @@ class StopSignal:
     def __exit__(self, *exc):
         for s, handler in self.old.items(): signal.signal(s, handler)
 
-# %% ../nbs/13_training.ipynb #90dd89d5
+# %% ../nbs/13_training.ipynb #dbd3fa3f
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
     from accelerate import Accelerator
@@ -255,7 +261,7 @@ def make_accelerator(config):
 
 def size_text(n:float) -> str:
     "Bytes for a person"
-    return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB"
+    return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB" if n >= 2**20 else f"{n/2**10:.1f} kB"
 
 def training_memory(stage, rows:int=0, precision="no") -> dict: # name -> bytes
     "What training a stage holds in memory: weights, gradients, Adam's two moments, averages, activations of `rows` rows"
@@ -432,7 +438,7 @@ def warm_start(stage, path): # a file of weights, a model's folder, or a run's f
     if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found
 
-# %% ../nbs/13_training.ipynb #2f2821bb
+# %% ../nbs/13_training.ipynb #4ca239e5
 def every(n:int, # steps
           f):    # called with the trainer
     "A callback that runs after every n-th step"
@@ -510,7 +516,8 @@ def _log_row(trainer, writers, bar):
     means = trainer.meter.read(total)
     lr = {f"lr_{k}": o.param_groups[0]["lr"] for k, o in trainer.stage.optimizers.items()}
     epoch = trainer.step*trainer.config.batch_size/len(trainer.stage.data)
-    writers.add(dict(step=trainer.step, epoch=epoch, minutes=trainer.minutes) | lr | means)
+    gpu = dict(gpu_mb=torch.cuda.max_memory_allocated()/2**20) if trainer.device.type == "cuda" else {}
+    writers.add(dict(step=trainer.step, epoch=epoch, minutes=trainer.minutes) | lr | gpu | means)
     c, step = trainer.config, trainer.step
     bar.total = max(step, round(step/max(step/c.steps if c.steps else 0, trainer.minutes/c.minutes if c.minutes else 0)))
     bar.set_postfix({k: f"{v:.4g}" for k, v in means.items() if "@" not in k and "grad_norm" not in k}, refresh=False)
@@ -518,7 +525,7 @@ def _log_row(trainer, writers, bar):
 def _loop(trainer, writers, callbacks):
     "Steps until the budget is spent or a signal comes"
     c, load = trainer.config, _loader(trainer)
-    bar = progress(total=c.steps, desc=trainer.out.name, disable=None if trainer.main else True)
+    bar = progress(total=c.steps, desc=trainer.out.name, disable=None if trainer.main and not c.quiet else True)
     bar.update(trainer.step); saved = trainer.step
     trainer.started = time.perf_counter()
     with StopSignal() as stop:
@@ -532,10 +539,10 @@ def _loop(trainer, writers, callbacks):
         if saved != trainer.step: trainer.save()
     trainer.stopped = stop.name; bar.close(); writers.close()
 
-# %% ../nbs/13_training.ipynb #b4e3f144
+# %% ../nbs/13_training.ipynb #bee38562
 def _begin(trainer, resume, init_from):
     "Resume, or start warm or cold; the same weights on every process"
-    say = print if trainer.main and not os.environ.get("IN_TEST") else lambda *a: None
+    say = print if trainer.main and not (trainer.config.quiet or os.environ.get("IN_TEST")) else lambda *a: None
     for left in (trainer.out/"checkpoint").glob(".*"): left.unlink(missing_ok=True)  # what a killed run had half-written
     if resume and trainer.resume(): say(f"resuming {trainer.out} at step {trainer.step}, after {trainer.minutes:.1f} minutes")
     elif init_from:
@@ -578,3 +585,143 @@ def write_weights(trainer):
     named = lambda name, state: {f"{name}.{k}": v.detach().to("cpu", copy=True) for k, v in state.items()}
     save_tensors(trainer.out/"weights.safetensors", {k: v for n, m in trainer.stage.models.items() for k, v in named(n, m.state_dict()).items()})
     save_tensors(trainer.out/"ema.safetensors", {k: v for n in trainer.emas for k, v in named(n, averaged_state(trainer, n)).items()})
+
+# %% ../nbs/13_training.ipynb #3c4d0027
+def read_latents(folder, # as written by `encode_folder` of 03_codec
+                 split=None, # "train", "valid", "test", or None for all
+                ): # rows of latents.jsonl, {id: float16 tensor [frames, channels]}
+    "The clips of a folder of latents"
+    folder = Path(folder); index = folder/"latents.jsonl"
+    if not index.is_file(): raise PrestoError(f"{folder} has no latents.jsonl; make it with: presto-nb data encode, or encode_folder")
+    rows = [json.loads(line) for line in index.read_text().splitlines() if line.strip()]
+    if not (rows := [r for r in rows if split in (None, r["split"])]): raise PrestoError(f"{folder} has no clips of the split {split!r}")
+    shards = {k: v for f in sorted(folder.glob("latents-*.safetensors")) for k, v in load_tensors(f).items()}
+    if missing := [r["id"] for r in rows if r["id"] not in shards]: raise PrestoError(f"the latents of clip {missing[0]} are in no shard of {folder}; encode it again")
+    return rows, {r["id"]: shards[r["id"]] for r in rows}
+
+class LatentWindows:
+    "Random windows of encoded clips, with a caption and the tempo"
+    def __init__(self, latents_dir,     # as written by `encode_folder`
+                 frames:int,            # length of a window
+                 split="train"):        # "train", "valid", "test", or None for all
+        rows, latents = read_latents(latents_dir, split)
+        self.rows = [r for r in rows if len(latents[r["id"]]) >= frames]
+        self.frames, self.split, self.dropped, self.folder = frames, split, len(rows) - len(self.rows), Path(latents_dir)
+        if not self.rows: raise PrestoError(f"all {len(rows)} clips in {latents_dir} are shorter than the window of {frames} frames; use a shorter window")
+        self.latents = torch.cat([latents[r["id"]].half() for r in self.rows])       # [all frames, channels]
+        self.lengths = [len(latents[r["id"]]) for r in self.rows]
+        self.starts = [0, *torch.tensor(self.lengths).cumsum(0).tolist()[:-1]]
+        self.captions = [list(r["captions"]) or [""] for r in self.rows]
+        self.bpm = torch.tensor([math.nan if r["bpm"] is None else r["bpm"] for r in self.rows], dtype=torch.float32)
+
+    channels = property(lambda self: self.latents.shape[1])
+    def __len__(self): return len(self.rows)
+    def __repr__(self): return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
+    def ids(self, indices): return [self.rows[i]["id"] for i in indices]
+
+    def window(self, i:int, g:torch.Generator): # [frames, channels], caption
+        "A random window of clip i, and one of its captions"
+        at = self.starts[i] + int(torch.randint(self.lengths[i] - self.frames + 1, (), generator=g))
+        return self.latents[at:at+self.frames], self.captions[i][int(torch.randint(len(self.captions[i]), (), generator=g))]
+
+    def batch(self, indices, generator) -> dict: # x0 [b, frames, channels] float32, captions, bpm [b], ids
+        "Windows of these clips"
+        pairs = [self.window(i, item_generator(generator, i, indices[:k].count(i))) for k, i in enumerate(indices)]
+        return dict(x0=torch.stack([x for x, _ in pairs]).float(), captions=[c for _, c in pairs], bpm=self.bpm[indices], ids=self.ids(indices))
+
+# %% ../nbs/13_training.ipynb #d717f1f9
+class CaptionCache:
+    "Token vectors of all captions, encoded once; called with captions it returns what the encoder would"
+    @torch.no_grad()
+    def __init__(self, encoder, captions, batch_size=64): # a text encoder; all captions that may be asked for
+        self.tokens, self.dim = {}, encoder.dim
+        todo = sorted(set(captions))
+        for i in progress(range(0, len(todo), batch_size), desc="captions", disable=len(todo) < 1000 or None):
+            tokens, mask = encoder(todo[i:i+batch_size])
+            for c, t, m in zip(todo[i:i+batch_size], tokens.cpu(), mask.cpu()): self.tokens[c] = t[m].clone()
+
+    def __call__(self, captions): # list of b strings
+        "tokens [b, n, dim], mask [b, n]"
+        rows = [self.tokens[c] for c in captions]
+        mask = torch.arange(max(map(len, rows)))[None] < torch.tensor([len(r) for r in rows])[:, None]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
+
+# %% ../nbs/13_training.ipynb #6e1a7e61
+class BaseStage:
+    "Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"
+    def __init__(self, denoiser,       # `Denoiser` around a network
+                 data,                 # `LatentWindows`, or the same with `batch`, `captions` and `len`
+                 encoder,              # text encoder
+                 noise=LogNormal(),    # distribution of noise levels
+                 lr:float=1e-3,        # peak learning rate of AdamW; 1e-4 for networks of paper size
+                 betas=(.9, .99), weight_decay:float=1e-2,
+                 p_drop:float=.1,      # rows that lose text and tempo
+                 p_drop_bpm:float=.2): # rows that lose the tempo alone
+        self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = denoiser, data, noise, p_drop, p_drop_bpm
+        self.cache = CaptionCache(encoder, [c for cs in data.captions for c in cs])
+        network = getattr(denoiser, "network", denoiser)
+        groups = [dict(params=ps, weight_decay=wd) for ps, wd in zip(_by_rank(network), (weight_decay, 0.)) if ps]
+        self.models, self.optimizers = dict(network=network), dict(network=torch.optim.AdamW(groups, lr, betas))
+
+    def to(self, device): self.denoiser.to(device)
+
+    def condition(self, trainer, captions, bpm): # list of b strings, [b]
+        "The rows' conditions, some of them forgotten"
+        tokens, mask = self.cache(captions)
+        cond = Condition(tokens.to(bpm.device), mask.to(bpm.device), bpm)
+        lost, no_bpm = trainer.rows(lambda n, g: torch.rand(n, 2, generator=g)).unbind(1)
+        cond = Condition(cond.tokens, cond.mask, cond.bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan))
+        return cond.without(lost < self.p_drop)
+
+    def step(self, trainer, batch):
+        x0 = batch["x0"]
+        cond = self.condition(trainer, batch["captions"], batch["bpm"])
+        sigma = trainer.rows(lambda n, g: self.noise.sample(n, generator=g))
+        loss = edm_loss(self.denoiser, x0, cond, sigma, trainer.randn(*x0.shape))
+        trainer.update("network", loss, sigma)
+        return dict(loss=loss, sigma=sigma)
+
+    def memory(self, rows, precision):
+        "Bytes of activations, where the network is a `DiT`"
+        c = getattr(self.models["network"], "config", None)
+        try: return memory_estimate(c, rows, getattr(self.data, "frames", None), precision=precision)["activations"]
+        except AttributeError: return 0
+
+def _by_rank(module):
+    "Trainable parameters that are matrices, and those that are not (biases, gains), which do not decay"
+    ps = [p for p in module.parameters() if p.requires_grad]
+    return [p for p in ps if p.ndim >= 2], [p for p in ps if p.ndim < 2]
+
+# %% ../nbs/13_training.ipynb #a12d641c
+def plot_log(log,        # a log file, or what `read_log` returns
+             name="loss", # which loss
+             axes=None,  # two axes, or None for a new figure
+             smooth:int=1): # rows averaged for a point
+    "A loss over the steps, and the same by noise level; returns the axes"
+    import matplotlib.pyplot as plt
+    log = log if isinstance(log, dict) else read_log(log)
+    axes = plt.subplots(1, 2, figsize=(9, 2.6), dpi=70, layout="constrained")[1] if axes is None else axes
+    bins = [k for k in log if k.startswith(name+"@")]
+    bins.sort(key=lambda k: -1. if "<" in k else math.inf if ">" in k else float(k.split("@")[1].split("-")[0]))
+    mean = lambda v: torch.tensor(v, dtype=torch.float64)[:len(v)//smooth*smooth].view(-1, smooth).nanmean(1)
+    axes[0].plot(mean(log["step"]), mean(log[name]))
+    for i, k in enumerate(bins): axes[1].plot(mean(log["step"]), mean(log[k]), color=plt.cm.plasma(i/max(1, len(bins))), label="sigma " + k.split("@")[1])
+    axes[0].set(title=name, xlabel="step"); axes[1].set(title=f"{name} by noise level", xlabel="step")
+    if bins: axes[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    return axes
+
+# %% ../nbs/13_training.ipynb #f837bdf4
+def base_stage(latents_dir,       # as written by `encode_folder`
+               encoder,           # text encoder
+               preset="study",    # name in `PRESETS`, or a `DiTConfig`
+               frames:int=None,   # window; None: the preset's longest, or the longest clip if that is shorter
+               seed:int=0,        # of the first weights
+               **kw) -> BaseStage: # see `BaseStage`
+    "A `DiT` and the data it trains on"
+    if isinstance(preset, str) and preset not in PRESETS: raise PrestoError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    dit = PRESETS[preset] if isinstance(preset, str) else preset
+    if frames is None: frames = min(dit.max_frames, max(len(x) for x in read_latents(latents_dir, "train")[1].values()))
+    if not 1 <= frames <= dit.max_frames: raise PrestoError(f"frames is {frames}; the preset takes 1 to {dit.max_frames}")
+    data = LatentWindows(latents_dir, frames)
+    network = DiT(dit.replace(channels=data.channels, text_dim=encoder.dim), generator=generator("weights", seed))
+    return BaseStage(Denoiser(network), data, encoder, **kw)

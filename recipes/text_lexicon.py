@@ -48,6 +48,29 @@ TONICS = [["C"], ["C sharp", "C#", "D flat", "Db"], ["D"], ["E flat", "Eb", "D s
 MODES = {"major": (["major", "major", "maj"], ["ionian"]), "minor": (["minor", "minor", "min"], ["aeolian"]),
          "dorian": (["dorian", "dorian mode"], []), "mixolydian": (["mixolydian", "mixolydian mode"], []),
          "lydian": (["lydian"], []), "phrygian": (["phrygian"], [])}
+MUSIC_WORDS = """accordionist altos bagpipe balalaika ballad bandoneon banjoist banjo-picker bass-clarinet bassoon bluegrass bodhran bongo bouzouki bow bowed bugle
+busker cathedral cellist cello-player cembalist chapel chapel-organ chimes clarinetist clavichord concertina cornet descant-recorder drummer drumming dulcimer
+fiddler fiddling fingerpicking flautist flugelhorn flutist fretboard glockenspiel gong guitarist harmonica harmonium harpist harpsichordist horn keyboard
+kick lute lyre mallets mandolin marimbist oboe-player oboist organist percussionist pianist pianoforte piccolo pipe-organ raga sitarist snare spinet
+strumming tabla tambourine timpani tin-whistle trombone trumpeter tuba ukulele vibraphone viola violinist violoncellist woodwind xylophone
+accelerating bouncy breakneck calmly crawling delicate dragging easygoing energetically frantic furious hasty hurried languid leaden leisurely lethargic moderato
+mid-paced nimble plodding racing rapid relaxing rushed serene sleepy sluggish snappy soothing speedy spirited swift tranquil unrushed vigorous vivace""".split()
+
+
+def expand(vectors, words:dict, candidates, least=.72, margin=.06):
+    "name -> words that the teacher's vectors (a function) place by one name and clearly not by another; no label is used"
+    import torch
+    say = lambda w: f"{w.replace('-', ' ')} music"
+    names = list(words); sims = []
+    c = vectors([say(w) for w in candidates])
+    for n in names: sims.append((c @ vectors([say(w) for w in dict.fromkeys(words[n])]).T).amax(1))
+    top, which = torch.stack(sims, 1).topk(2)
+    out = {n: [] for n in names}
+    for w, t, k in zip(candidates, top.tolist(), which[:, 0].tolist()):
+        if t[0] > least and t[0] - t[1] > margin: out[names[k]].append(w.replace("-", " "))
+    return out
+
+
 SAY_LEAD = (["{}", "{} lead", "lead {}", "{} melody", "melody on {}", "played on the {}", "a {} plays the tune", "the {} takes the lead", "for {}", "led by {}",
              "a {} tune", "performed on {}", "{} plays the melody", "featuring {}"],
             ["{} up front", "a {} carrying the melody", "sung out by a {}", "{} as the main voice"])

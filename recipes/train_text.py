@@ -55,6 +55,18 @@ def make_texts(n, seed, pieces):
     return [t for t, _ in out], torch.tensor([l for _, l in out])
 
 
+@torch.no_grad()
+def add_words(teacher):
+    "Let the teacher place unlabelled music words among leads and tempi; from here on the untaught texts use them too"
+    def vectors(texts): return F.normalize(torch.cat([teacher(texts[i:i + 64])[0][:, 0] for i in range(0, len(texts), 64)]), dim=1)
+    found = {}
+    for table in (lexicon.LEADS, lexicon.TEMPI):
+        new = lexicon.expand(vectors, {k: v[0] for k, v in table.items()}, lexicon.MUSIC_WORDS)
+        for k, words in new.items(): table[k][0].extend(words)
+        found |= new
+    return found
+
+
 def known_words(seed=0, n=20_000):
     "The words of captions and training prompts"
     rng = random.Random(seed)
@@ -154,7 +166,7 @@ def accuracies(model, texts, labels):
     return out
 
 
-def test_sets(n=1500):
+def test_sets(n=800):
     "New captions, prompts in kept phrasings, and prompts with kept synonyms of one attribute at a time"
     sets = {}
     rng = random.Random(1000); sets["captions"] = [lexicon.caption(rng) for _ in range(n)]
@@ -196,9 +208,10 @@ def main(o):
     answers = cached(o.cache and o.cache + ".answers.safetensors", lambda: teacher_answers(o, teacher, pieces, student))
     texts, labels = make_texts(o.texts, o.seed, pieces)
     taught = Texts(student, texts, labels, answers["pooled"], answers["words"], answers["lengths"])
-    plain = Texts(student, *make_texts(o.texts*3, o.seed + 1, pieces))
     test_pooled = answers["test"]; test_texts, _ = make_texts(len(test_pooled), o.seed + 2, pieces)
     sets = keep_only_kept(test_sets()); quick = {k: (t[:100], l[:100]) for k, (t, l) in sets.items()}
+    expanded = add_words(teacher) if o.expand else {}
+    plain = Texts(student, *make_texts(o.texts*3, o.seed + 1, pieces))
     print(f"taught {len(texts)} texts after {time.time() - t0:.0f} s", file=sys.stderr)
 
     model = Distiller(student)
@@ -206,11 +219,11 @@ def main(o):
     g, start, rows, step, done = generator("text", o.seed), time.time(), [], 0, 0.
     with_teacher, without = taught.rows(o.batch, g), plain.rows(o.batch, g)
     pairs = torch.triu_indices(len(test_texts), len(test_texts), 1)
-    def validate(full=False):
+    def validate():
         model.eval()
         e = student.embed(test_texts); cos = (e*test_pooled).sum(1).mean().item()
         corr = torch.corrcoef(torch.stack([(e @ e.T)[*pairs], (test_pooled @ test_pooled.T)[*pairs]]))[0, 1].item()
-        acc = {k: accuracies(model, *v) for k, v in (sets if full else quick).items()}
+        acc = {k: accuracies(model, *v) for k, v in quick.items()}
         model.train()
         return acc, dict(test_cosine=cos, test_similarity_correlation=corr) | summary_of(acc)
     while done < 1:
@@ -225,13 +238,12 @@ def main(o):
             rows.append(dict(step=step, seconds=round(time.time() - start, 1), loss=loss.item(), **{k: v.item() for k, v in losses.items()}, **valid))
             print(" ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()), file=sys.stderr)
         step += 1
-    acc, valid = validate(full=True); model.eval()
-    student.save(o.out)
+    model.eval(); student.save(o.out)
     shipped = SmallTextEncoder.from_pretrained(o.out); model.student = shipped  # what is measured is what was stored
     acc, valid = validate_shipped(model, shipped, sets)
     cos = lambda e: [[round(v, 3) for v in r] for r in (e @ e.T).tolist()]
     report = dict(command="python recipes/train_text.py " + " ".join(sys.argv[1:]), seed=o.seed, date=time.strftime("%Y-%m-%d"), steps=step, threads=o.threads,
-                  seconds=round(time.time() - t0), texts=len(texts), untaught_texts=len(plain.ids), accuracies=acc, summary=valid, final=rows[-1],
+                  seconds=round(time.time() - t0), texts=len(texts), untaught_texts=len(plain.ids), accuracies=acc, summary=valid, final=rows[-1], expanded=expanded,
                   demo=dict(prompts=DEMO, teacher=cos(F.normalize(teacher(DEMO)[0][:, 0], dim=1)), student=cos(shipped.embed(DEMO))))
     if o.log:
         with atomic_path(Path(o.log).with_suffix(".csv")) as p, open(p, "w", newline="") as f:
@@ -253,5 +265,6 @@ if __name__ == "__main__":
     a("--minutes", type=float, default=5.); a("--steps", type=int, default=0, help="instead of --minutes"); a("--threads", type=int, default=1)
     a("--texts", type=int, default=12_000, help="texts that the teacher reads"); a("--batch", type=int, default=64, help="taught texts per step, and as many untaught")
     a("--lr", type=float, default=2e-3); a("--noise", type=float, default=.3, help="noise on word vectors while learning"); a("--table-dim", type=int, default=128)
+    a("--expand", type=int, default=1, help="0: no words placed by the teacher alone")
     a("--every", type=int, default=250); a("--cache", help="keep the teacher's answers in files that begin so")
     main(p.parse_args())
