@@ -159,26 +159,24 @@ def train_codec(args): # of the command line
     def save(folder): fit_scale(vae, (data.wave(i)[None, None].float()/32767 for i in range(0, len(data), -(-len(data)//200)))); vae.save(folder)
     return finish(fit(stage, config, args.out, init_from=args.init_from), "codec", save)
 
-# %% ../nbs/53_cli.ipynb #d51e4eca
+# %% ../nbs/53_cli.ipynb #26dc464d
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser on latents"
-    from presto_nb.core import load_json
     from presto_nb.codec import codec_sha256
-    from presto_nb.dit import DiT, PRESETS
-    from presto_nb.edm import Denoiser
-    from presto_nb.pipeline import MusicPipeline, PipelineConfig
+    from presto_nb.core import load_json
+    from presto_nb.dit import PRESETS
+    from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
-    from presto_nb.training import BaseStage, LatentWindows, fit
+    from presto_nb.training import base_stage, fit
     config = train_config(args, steps=20_000, batch_size=32, schedule="cooldown", save_every=250)
     if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
     codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained()
-    if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
-    dit = PRESETS[args.preset].replace(channels=codec.channels, text_dim=encoder.dim)
-    frames = round(args.seconds*codec.frame_rate) if args.seconds else dit.max_frames
-    net = seeded(lambda: DiT(dit), config.seed)
-    stage = BaseStage(Denoiser(net), LatentWindows(args.data, frames, "train"), encoder)
-    pipe = lambda: MusicPipeline(stage.models["denoiser"], codec, encoder, PipelineConfig("base", dit.to_dict(), max_seconds=round(dit.max_frames/codec.frame_rate, 2)))
-    return finish(fit(stage, config, args.out, init_from=args.init_from), "denoiser", lambda folder: pipe().save_pretrained(folder))
+    if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(codec):
+        raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
+    frames = args.seconds and round(args.seconds*codec.frame_rate)
+    stage = base_stage(args.data, encoder, args.preset, frames, config.seed)
+    save = lambda folder: new_pipeline(stage.models["network"], codec, encoder, stage.data.frames).save_pretrained(folder)
+    return finish(fit(stage, config, args.out, init_from=args.init_from), "network", save)
 
 # %% ../nbs/53_cli.ipynb #57770423
 SETUPS = dict( # name -> (pinned packages with the sha256 of their files, extra with what they need)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words',
            'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'save_encoder', 'load_encoder',
-           'strange_words', 'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
+           'word_vectors', 'strange_words', 'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder',
+           'minilm_folder']
 
 # %% ../nbs/04_text.ipynb #240377ec
 import functools, importlib.util, math, re, unicodedata
@@ -143,7 +144,7 @@ class WordPiece:
     def __call__(self, text:str) -> list[int]: return [i for w in basic_words(text) for i in self.cut(w)]
     def names(self, text:str) -> list[str]: return [self.pieces[i] for i in self(text)]
 
-# %% ../nbs/04_text.ipynb #fc7e073d
+# %% ../nbs/04_text.ipynb #a796d180
 @dataclass(frozen=True)
 class TextConfig(Config):
     "Sizes of a `SmallTextEncoder`, and what it was taught"
@@ -155,9 +156,10 @@ class TextConfig(Config):
     conv:int=5           # words seen by the short convolution
     max_tokens:int=128   # tokens per prompt, the summary among them; words beyond are not read
     teacher_dim:int=384  # numbers per sentence of the teacher
-    threshold:float=0.5  # a word less similar than this to every familiar word has no place
+    threshold:float=0.34 # a word less similar than this to every familiar word has no place
     knows:dict=field(default_factory=dict)  # what the captions speak of: "leads" -> names, "dances" -> names, ...
     familiar:tuple=()    # words that the captions and the training prompts use
+    strange:tuple=()     # words that people may ask for and no caption holds
 
 # %% ../nbs/04_text.ipynb #01e095a9
 class TextBlock(nn.Module):
@@ -252,34 +254,43 @@ def load_encoder(folder=None, # a folder made by `save_encoder`; None = the one 
 
 SmallTextEncoder.save, SmallTextEncoder.from_pretrained = save_encoder, staticmethod(load_encoder)
 
-# %% ../nbs/04_text.ipynb #f87b2854
+# %% ../nbs/04_text.ipynb #36c4d945
 _SMALL_WORDS = set("""a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
 without as like than then so too very more most less least quite rather really just only some any all no not please can could would should will shall want
 wish need give make play let do does have has had which who what when where while how into over under up down out off again also about around one two three
-bpm per minute beats beat something anything kind sort bit lot way little big good great nice""".split())
+bpm per minute beats beat something anything kind sort bit lot way little big good great nice going goes gone get new old sound sounds sounding feel feeling style""".split())
 
 @torch.no_grad()
-def _familiar(encoder) -> Tensor: # [words, teacher_dim]
-    "Vectors of the familiar words, computed once"
-    if getattr(encoder, "_familiar_vectors", None) is None: encoder._familiar_vectors = encoder.embed(encoder.config.familiar).cpu()
-    return encoder._familiar_vectors
+def word_vectors(encoder,         # a SmallTextEncoder
+                 words:list[str], # single words
+                ) -> Tensor: # [words, table_dim] on the CPU, length 1
+    "What the table says of words; the mean where a word has several pieces"
+    rows = [torch.tensor(encoder.wordpiece.cut(w), device=encoder.table.device) for w in words]
+    return F.normalize(torch.stack([F.normalize(encoder.look_up(r[None])[0].float(), dim=1).mean(0) for r in rows]), dim=1).cpu()
+
+def _lists(encoder) -> tuple: # vectors of the familiar and of the strange words
+    "Computed once for an encoder"
+    if not hasattr(encoder, "_word_lists"): encoder._word_lists = [word_vectors(encoder, ws) for ws in (encoder.config.familiar, encoder.config.strange)]
+    return encoder._word_lists
 
 def strange_words(prompt:str, # as typed
-                  encoder,    # a SmallTextEncoder
+                  encoder,    # a SmallTextEncoder with lists of words
                  ) -> list[str]:
-    "The words of a prompt that are like none of the familiar ones"
-    known = _SMALL_WORDS | set(encoder.config.familiar)
-    words = [w for w in dict.fromkeys(basic_words(prompt)) if any(map(str.isalpha, w)) and (len(w) > 2 or not w.isascii()) and w not in known]
+    "The words of a prompt that have no place among the familiar ones"
+    c = encoder.config
+    words = [w for w in dict.fromkeys(basic_words(prompt)) if any(map(str.isalpha, w)) and (len(w) > 2 or not w.isascii())]
+    words = [w for w in words if w not in _SMALL_WORDS and w not in c.familiar]
     if not words: return []
-    like = (encoder.embed(words).cpu() @ _familiar(encoder).T).amax(1)
-    return [w for w, s in zip(words, like.tolist()) if s < encoder.config.threshold or encoder.wordpiece.cut(w) == (0,)]
+    like, unlike = [(word_vectors(encoder, words) @ v.T).amax(1) for v in _lists(encoder)]
+    uncut = torch.tensor([encoder.wordpiece.cut(w) == (0,) for w in words])
+    return [w for w, bad in zip(words, (like < c.threshold) | (unlike > like) | uncut) if bad]
 
 def unknown_words(prompt:str, # as typed
                   encoder,    # any text encoder; those that do not say what they know answer None
                  ) -> str|None: # one line for the user
     "A line that names the words far from everything the model knows, and what it knows; None when all is placed"
     config = getattr(encoder, "config", None)
-    if not getattr(config, "familiar", None): return None
+    if not getattr(config, "familiar", None) or not config.strange: return None
     strange = strange_words(prompt, encoder)
     if not strange: return None
     knows = "; ".join(f"{k}: {', '.join(v)}" for k, v in config.knows.items())

@@ -57,6 +57,23 @@ accelerating bouncy breakneck calmly crawling delicate dragging easygoing energe
 mid-paced nimble plodding racing rapid relaxing rushed serene sleepy sluggish snappy soothing speedy spirited swift tranquil unrushed vigorous vivace""".split()
 
 
+STRANGE = """ambient arpeggio autotune bassdrop beatbox beatboxing blues breakbeat chant choir choral chorus country crooner dembow disco distorted distortion djent drone
+drop dub dubstep edm electric electro electronic electronica emo funk funky garage glitch gospel grime grunge guitar-riff hardcore heavy hiphop hip hop house indie
+jazz jungle kpop latin lofi lyrics lyric metal noise opera operatic orchestra orchestral phonk pop psychedelic punk rap rapper rapping rave reggae reggaeton remix
+riff rock rocker rumba salsa samba sampler sax saxophone scream screaming shoegaze shredding sing singer singing ska sidechain soul sub subbass swing symphony synth
+synthesizer synthwave tango techno theremin trance trap trip tuba vaporwave verse vocal vocalist vocals vocoder voice voices wobble wobbly yodel
+car computer film-score game laser movie phone robot robotic space spaceship video""".split()  # what people ask for and no caption holds
+
+
+def word_lists(n=5000):
+    "Familiar words (of captions, training prompts and the teacher's placements) and strange ones"
+    rng = random.Random(0)
+    texts = [rng.choice([caption, sample, sentence])(rng)[0] for _ in range(n)] + COLOUR*2 + MOODS*2 + [w.replace("-", " ") for w in MUSIC_WORDS]*2
+    texts += ["softly loud loudly quiet quietly soft merry gloomy evening morning night winter summer spring autumn sea sailor tavern dancers festival ireland scotland england"]*2
+    strange = [w for w in STRANGE if "-" not in w]
+    return [w for w in words_in(texts) if len(w) > 2 and w not in strange], strange
+
+
 def expand(vectors, words:dict, candidates, least=.72, margin=.06):
     "name -> words that the teacher's vectors (a function) place by one name and clearly not by another; no label is used"
     import torch

@@ -11,8 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import argparse, json, shutil, time
 from pathlib import Path
 import torch
-try: from presto_nb.scores import load_folder
-except ImportError: import sys; sys.path.insert(0, '/tmp/work/codec'); from clips_tmp import load_folder
+from presto_nb.scores import load_folder
 from presto_nb.codec_training import CODEC_RUN, train_codec
 ROOT = Path(__file__).parents[1]
 

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from presto_nb import scores
-from presto_nb.core import atomic_path, generator, load_tensors, save_tensors
+from presto_nb.core import atomic_path, generator, load_state, load_tensors, save_tensors
 from presto_nb.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
 sys.path.insert(0, str(Path(__file__).parent))
 import text_lexicon as lexicon
@@ -38,6 +38,13 @@ def build_table(teacher, pieces):
     v = F.normalize(v, dim=1); v = v - v.mean(0)
     v = v @ torch.linalg.svd(v, full_matrices=False)[2].T
     return v/v[:, :128].std()
+
+
+def sharpen(table, pieces, times=2.5):
+    "Numbers lie too close together for a reader of metres (6/8 is not 9/8): stretch what tells them apart"
+    rows = torch.tensor([i for i, p in enumerate(pieces) if p.isdigit()])
+    v = table[rows]; mean = v.mean(0); new = mean + times*(v - mean)
+    return table.index_copy(0, rows, new*(v.norm(dim=1)/new.norm(dim=1))[:, None])
 
 
 def make_texts(n, seed, pieces):
@@ -67,10 +74,12 @@ def add_words(teacher):
     return found
 
 
-def known_words(seed=0, n=20_000):
-    "The words of captions and training prompts"
-    rng = random.Random(seed)
-    return lexicon.words_in([rng.choice([lexicon.caption, lexicon.sample, lexicon.sentence])(rng)[0] for _ in range(n)] + lexicon.COLOUR*2 + lexicon.MOODS*2)
+def describe(pieces, table_dim):
+    "The encoder's config: sizes, and what the captions and prompts know"
+    familiar, strange = lexicon.word_lists()
+    knows = dict(leads=list(scores.LEADS), accompaniments=[a for a in scores.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
+                 dances=list(scores.DANCES), keys=["all twelve"] + list(lexicon.MODES), tempi=list(scores.TEMPI))
+    return TextConfig(len(pieces), table_dim=table_dim, familiar=tuple(familiar), strange=tuple(strange), knows=knows)
 
 
 @torch.no_grad()
@@ -127,7 +136,7 @@ class Distiller(nn.Module):
                     words=1 - w[real].mean(), summary_attributes=self.attribute_loss(self.by_summary, s, labels),
                     word_attributes=self.attribute_loss(self.by_words, mean, labels))
 
-WEIGHTS = dict(sentence=1., similarity=10., words=.5, summary_attributes=1., word_attributes=.5)
+WEIGHTS = dict(sentence=1., similarity=10., words=.5, summary_attributes=2., word_attributes=.5)
 
 
 class Texts:
@@ -199,10 +208,9 @@ def main(o):
     teacher = MiniLMEncoder()
     pieces = kept_pieces(teacher)
     table = cached(o.cache and o.cache + ".table.safetensors", lambda: dict(table=build_table(teacher, pieces)))["table"][:, :o.table_dim]
-    config = TextConfig(len(pieces), table_dim=o.table_dim, familiar=tuple(known_words()),
-                        knows=dict(leads=list(scores.LEADS), accompaniments=[a for a in scores.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
-                                   dances=list(scores.DANCES), keys=["all twelve"] + list(lexicon.MODES), tempi=list(scores.TEMPI)))
-    student = SmallTextEncoder(config, pieces); student.table, student.scale = [t if t.dtype == torch.int8 else t.float() for t in to_bytes(table)]
+    table = sharpen(table, pieces)
+    student = SmallTextEncoder(describe(pieces, o.table_dim), pieces); student.table, student.scale = [t if t.dtype == torch.int8 else t.float() for t in to_bytes(table)]
+    if o.init: load_state(student, {**load_tensors(Path(o.init)/"model.safetensors"), "table": student.table, "scale": student.scale}, o.init)
     print(f"table {table.shape} after {time.time() - t0:.0f} s", file=sys.stderr)
 
     answers = cached(o.cache and o.cache + ".answers.safetensors", lambda: teacher_answers(o, teacher, pieces, student))
@@ -211,7 +219,7 @@ def main(o):
     test_pooled = answers["test"]; test_texts, _ = make_texts(len(test_pooled), o.seed + 2, pieces)
     sets = keep_only_kept(test_sets()); quick = {k: (t[:100], l[:100]) for k, (t, l) in sets.items()}
     expanded = add_words(teacher) if o.expand else {}
-    plain = Texts(student, *make_texts(o.texts*3, o.seed + 1, pieces))
+    plain = Texts(student, *make_texts(o.untaught, o.seed + 1, pieces))
     print(f"taught {len(texts)} texts after {time.time() - t0:.0f} s", file=sys.stderr)
 
     model = Distiller(student)
@@ -264,7 +272,9 @@ if __name__ == "__main__":
     a("--out", default="presto_nb/assets/text"); a("--log", default="data_samples/logs/text"); a("--seed", type=int, default=0)
     a("--minutes", type=float, default=5.); a("--steps", type=int, default=0, help="instead of --minutes"); a("--threads", type=int, default=1)
     a("--texts", type=int, default=12_000, help="texts that the teacher reads"); a("--batch", type=int, default=64, help="taught texts per step, and as many untaught")
-    a("--lr", type=float, default=2e-3); a("--noise", type=float, default=.3, help="noise on word vectors while learning"); a("--table-dim", type=int, default=128)
+    a("--lr", type=float, default=2e-3); a("--noise", type=float, default=.15, help="noise on word vectors while learning"); a("--table-dim", type=int, default=128)
+    a("--untaught", type=int, default=12_000, help="more texts, with attributes alone")
     a("--expand", type=int, default=1, help="0: no words placed by the teacher alone")
+    a("--init", help="an encoder to go on from")
     a("--every", type=int, default=250); a("--cache", help="keep the teacher's answers in files that begin so")
     main(p.parse_args())
