@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
-           'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'seeded', 'finish', 'split_of',
-           'train_codec', 'train_base', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data',
-           'add_train', 'parser', 'fail', 'no_memory', 'main']
+           'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'seeded', 'train', 'finish',
+           'split_of', 'train_codec', 'train_base', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
+           'add_data', 'add_train', 'parser', 'fail', 'no_memory', 'main']
 
-# %% ../nbs/53_cli.ipynb #51475568
-import argparse, os, re, sys, warnings
+# %% ../nbs/53_cli.ipynb #e44b3bb2
+import argparse, os, re, shutil, sys, warnings
 from contextlib import contextmanager
 from pathlib import Path
 from .core import PrestoError, atomic_path, need
@@ -44,16 +44,19 @@ def out_files(out:str,      # a folder, or one sound file
     if len(prompts) > 1: raise PrestoError(f"--out is the file {out!r} but there are {len(prompts)} prompts; give a folder")
     return [path]
 
-# %% ../nbs/53_cli.ipynb #f770eabc
+# %% ../nbs/53_cli.ipynb #39aa3bf8
 @contextmanager
-def new_folder(path): # a folder, made if it is not there
-    "Make a folder; what was made here and is still empty goes again on an error"
+def new_folder(path,         # a folder, made if it is not there
+               keep:str="*", # files worth keeping after an error
+              ):
+    "Make a folder; when it was made here and the block fails before it holds a file to keep, it goes again"
     path = Path(path); made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         yield path
     except BaseException as e:
-        for p in made:
+        if made and not any(p.is_file() for p in path.rglob(keep)): shutil.rmtree(path, ignore_errors=True)
+        for p in made[1:]:
             try: p.rmdir()
             except OSError: break
         if isinstance(e, OSError): raise PrestoError(f"cannot use the folder {path}: {e.strerror or e}") from None
@@ -94,11 +97,11 @@ def generate(args): # of the command line
         png = save_with_picture(audio, file)
         print(f"{file}\n{png}\n{report(audio, pipe.timings, len(audios))}")
 
-# %% ../nbs/53_cli.ipynb #d6815264
+# %% ../nbs/53_cli.ipynb #bc5dff0b
 def data_build(args): # of the command line
     "Render a tier of Folk-GM"
     from presto_nb.scores import build_dataset
-    build_dataset(args.tier, args.out, limit=args.limit)
+    with new_folder(args.out, "clips/*"): build_dataset(args.tier, args.out, limit=args.limit)
     print(args.out)
 
 def load_codec(folder=None): # a folder made by `train codec`; None = the shipped one
@@ -109,7 +112,7 @@ def load_codec(folder=None): # a folder made by `train codec`; None = the shippe
 def data_encode(args): # of the command line
     "Encode a data folder's clips to latents"
     from presto_nb.codec import encode_folder
-    encode_folder(load_codec(args.codec), args.data, args.out)
+    with new_folder(args.out, "latents-*.jsonl"): encode_folder(load_codec(args.codec), args.data, args.out)
     print(args.out)
 
 # %% ../nbs/53_cli.ipynb #e6387d5d
@@ -122,11 +125,16 @@ def train_config(args,       # of the command line
     if "minutes" in asked and "steps" not in asked: asked["steps"] = None
     return TrainConfig(**(defaults | asked))
 
-# %% ../nbs/53_cli.ipynb #d5bbf43e
+# %% ../nbs/53_cli.ipynb #33b043e5
 def seeded(make, seed:int): # a function without arguments; a whole number
     "What `make` gives when its random weights are drawn from the seed"
     import torch
     with torch.random.fork_rng(devices=[]): torch.manual_seed(seed); return make()
+
+def train(stage, config, args): # a stage, a `TrainConfig`, the command line
+    "`fit`; a new folder in which no checkpoint was written goes again when it fails"
+    from presto_nb.training import fit
+    with new_folder(args.out, "state.json"): return fit(stage, config, args.out, init_from=args.init_from)
 
 def finish(trainer,  # as `fit` returns it
            name:str, # of the model in the stage
@@ -139,7 +147,7 @@ def finish(trainer,  # as `fit` returns it
     with trainer.emas[name].swapped(): save(trainer.out/"model")
     print(trainer.out/"model")
 
-# %% ../nbs/53_cli.ipynb #c169a47f
+# %% ../nbs/53_cli.ipynb #3a4fd2f2
 def split_of(clips, split:str="train") -> list: # as `load_folder` gives them
     "The clips of a split; all clips when none is marked so"
     return [c for c in clips if c.split == split] or list(clips)
@@ -149,7 +157,6 @@ def train_codec(args): # of the command line
     from presto_nb.codec import CODEC_TINY, SpectralVAE, SpectralVAEConfig, fit_scale
     from presto_nb.codec_training import Adversary, ClipWindows, CodecStage
     from presto_nb.scores import load_folder
-    from presto_nb.training import fit
     config = train_config(args, steps=20_000, batch_size=16, schedule="cooldown", save_every=250)
     sizes = dict(tiny=CODEC_TINY, study=SpectralVAEConfig())
     if args.preset not in sizes: raise PrestoError(f"--preset is {args.preset!r}; codecs come in {', '.join(sizes)}")
@@ -157,9 +164,9 @@ def train_codec(args): # of the command line
     data = ClipWindows(clips, args.seconds or 1.5, vae.sample_rate, vae.hop)
     stage = CodecStage(vae, data, seeded(Adversary, config.seed))
     def save(folder): fit_scale(vae, (data.wave(i)[None, None].float()/32767 for i in range(0, len(data), -(-len(data)//200)))); vae.save(folder)
-    return finish(fit(stage, config, args.out, init_from=args.init_from), "codec", save)
+    return finish(train(stage, config, args), "codec", save)
 
-# %% ../nbs/53_cli.ipynb #26dc464d
+# %% ../nbs/53_cli.ipynb #3785ce1f
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser on latents"
     from presto_nb.codec import codec_sha256
@@ -167,16 +174,16 @@ def train_base(args): # of the command line
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
-    from presto_nb.training import base_stage, fit
+    from presto_nb.training import base_stage
     config = train_config(args, steps=20_000, batch_size=32, schedule="cooldown", save_every=250)
     if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
-    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained()
-    if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(codec):
+    record, codec, encoder = load_json(Path(args.data)/"record.json"), load_codec(args.codec), SmallTextEncoder.from_pretrained()
+    if record.get("codec") != codec_sha256(codec):
         raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
     frames = args.seconds and round(args.seconds*codec.frame_rate)
     stage = base_stage(args.data, encoder, args.preset, frames, config.seed)
     save = lambda folder: new_pipeline(stage.models["network"], codec, encoder, stage.data.frames).save_pretrained(folder)
-    return finish(fit(stage, config, args.out, init_from=args.init_from), "network", save)
+    return finish(train(stage, config, args), "network", save)
 
 # %% ../nbs/53_cli.ipynb #57770423
 SETUPS = dict( # name -> (pinned packages with the sha256 of their files, extra with what they need)
@@ -269,7 +276,7 @@ def parser():
     s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
     return p
 
-# %% ../nbs/53_cli.ipynb #38258fee
+# %% ../nbs/53_cli.ipynb #86161461
 def fail(message, status:int) -> int: # one sentence; the exit status
     "Print one line on stderr"
     print(f"presto-nb: {one_line(message)}", file=sys.stderr)
@@ -296,6 +303,8 @@ def main(argv=None, # words of the command line; None = those the program was st
     except KeyboardInterrupt: return fail("stopped", 130)
     except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 0
     except OSError as e: return fail(f"{e.filename or 'a file'}: {e.strerror or e}", 1)
-    except (MemoryError, RuntimeError) as e:
+    except UnicodeError as e: return fail(f"a file that should be text is not ({e})", 2)
+    except Exception as e:
         if no_memory(e): return fail(f"not enough memory ({e}); ask for fewer seconds or a smaller preset", 1)
+        if "os error" in str(e): return fail(e, 1)  # safetensors on a full disk
         raise

@@ -7,7 +7,7 @@ __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'Codec', 'Normalised', 'frames_o
            'advance', 'nearest_peak', 'integrate', 'phases_of', 'ConvNeXt', 'SpectralVAEConfig', 'checked_audio',
            'float32', 'SpectralVAE', 'linear_start', 'kl_loss', 'height_loss', 'advance_loss', 'window_loss',
            'vae_losses', 'fit_scale', 'encode_blocks', 'codec_sha256', 'encode_folder', 'audiocraft', 'EncodecCodec',
-           'random_encodec']
+           'random_encodec', 'mel_distance', 'si_sdr']
 
 # %% ../nbs/03_codec.ipynb #b85c476a
 import importlib, importlib.machinery, importlib.util, io, json, math, sys, types
@@ -407,7 +407,7 @@ def encode_folder(codec,              # any codec
     with atomic_path(out/"latents.jsonl") as p: p.write_text(text)
     return record
 
-# %% ../nbs/03_codec.ipynb #5875da46
+# %% ../nbs/03_codec.ipynb #8427e3d0
 def _stand_in(name:str): # a package that is not installed and whose contents are never called
     m = types.ModuleType(name); m.__spec__ = importlib.machinery.ModuleSpec(name, None)
     def missing(attr):
@@ -427,17 +427,20 @@ def audiocraft(name:str): # a submodule, e.g. "losses.balancer"
     if "audiocraft" not in sys.modules:
         spec = importlib.machinery.PathFinder.find_spec("audiocraft")
         if spec is None: need("audiocraft", "audiocraft")
-        for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics"): need(m, "audiocraft")
+        for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics", "librosa"):
+            if importlib.util.find_spec(m) is None: need(m, "audiocraft")
         import_torchaudio()
         stubs = {m: _stand_in(m) for m in ("spacy", "av")} | _xformers()
         absent = [k for k in stubs if k.split(".")[0] not in sys.modules and importlib.util.find_spec(k.split(".")[0]) is None]
         sys.modules.update({k: stubs[k] for k in absent})
-        pkg = types.ModuleType("audiocraft"); pkg.__path__, pkg.__spec__ = list(spec.submodule_search_locations), spec
-        sys.modules["audiocraft"] = pkg
+        root = spec.submodule_search_locations[0]
+        for k in ("audiocraft", "audiocraft.models"):                          # bare: their own start-up imports every model
+            pkg = types.ModuleType(k); pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
+            pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True); sys.modules[k] = pkg
     try: return importlib.import_module(f"audiocraft.{name}")
     except ImportError as e: raise PrestoError(f"audiocraft.{name} is not usable here ({e}); install it with: presto-nb setup audiocraft") from None
 
-# %% ../nbs/03_codec.ipynb #668aa1c3
+# %% ../nbs/03_codec.ipynb #d6c70dcb
 class EncodecCodec(Normalised):
     "audiocraft's EnCodec, used for its continuous latents"
     def __init__(self, model, # an audiocraft `EncodecModel` with one audio channel
@@ -459,6 +462,7 @@ class EncodecCodec(Normalised):
     @classmethod
     def from_pretrained(cls, name="facebook/encodec_32khz"): # downloads once; mono models only
         "Published weights; their licence is printed"
+        for part in ("data", "modules.conditioners", "models.loaders"): audiocraft(part)   # in the order in which they find each other
         loaders = audiocraft("models.encodec")
         print(f"{name}: weights by Meta under CC-BY-NC 4.0 (no commercial use)")
         try: return cls(loaders.CompressionModel.get_pretrained(name))
@@ -476,3 +480,21 @@ def random_encodec(sample_rate:int=16000, # Hz
     size = dict(channels=1, dimension=dimension, n_filters=filters, ratios=list(ratios), n_residual_layers=1, lstm=0, norm="none")
     return EncodecCodec(models.EncodecModel(seanet.SEANetEncoder(**size), seanet.SEANetDecoder(**size), vq.ResidualVectorQuantizer(dimension=dimension, n_q=2, bins=16),
         frame_rate=sample_rate/math.prod(ratios), sample_rate=sample_rate, channels=1))
+
+# %% ../nbs/03_codec.ipynb #32c132e9
+def mel_distance(y:Tensor,  # [..., n]
+                 x:Tensor,  # [..., n], the original
+                 sample_rate:int=44100, # Hz
+                 floor:float=-60., # dB below the original's loudest band that count as silence
+                ) -> float: # dB
+    "Mean distance of log-mel spectrograms in decibels"
+    db = lambda s: log_mel(s, sample_rate)*(20/math.log(10))
+    Y, X = db(y), db(x); low = X.max() + floor
+    return float((Y.clamp(min=low) - X.clamp(min=low)).abs().mean())
+
+def si_sdr(y:Tensor,  # [..., n]
+           x:Tensor,  # [..., n], the original
+          ) -> float: # dB
+    "Scale-invariant signal-to-distortion ratio"
+    part = (y*x).sum(-1, True)/x.square().sum(-1, True).clamp(min=1e-9)*x
+    return float((10*((part.square().sum(-1) + 1e-9)/((y - part).square().sum(-1) + 1e-9)).log10()).mean())

@@ -57,18 +57,21 @@ class Tune:
     @property
     def collection(self) -> str: return self.id.split('/')[0]
 
-# %% ../nbs/02_scores.ipynb #f77471c1
+# %% ../nbs/02_scores.ipynb #55d9c5e5
 def corpus() -> Path: # music21's corpus folder
     "Where music21 keeps its tunes; music21 itself is never imported (its own parser takes 100 times longer)"
     spec = importlib.util.find_spec('music21')
     if spec is None: need('music21', 'data')
     return Path(spec.origin).parent/'corpus'
 
+def _texts(collection:str, path:Path): # a file of the collection
+    "Every tune of a file as (id, ABC text)"
+    for text in re.split(r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')):
+        if text.startswith('X:') and 'K:' in text: yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
+
 def abc_tunes(collection:str): # a folder of the corpus
     "Every tune of a collection as (id, ABC text)"
-    for path in sorted((corpus()/collection).rglob('*.abc'), key=lambda p: p.name):
-        for text in re.split(r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')):
-            if text.startswith('X:') and 'K:' in text: yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
+    for path in sorted((corpus()/collection).rglob('*.abc'), key=lambda p: p.name): yield from _texts(collection, path)
 
 def abc_field(text:str, # one tune
               name:str, # a letter, say K for the key

@@ -207,10 +207,9 @@ def test_full_disk(refused, saved, full_disk):
 def test_full_disk_in_encoding_and_saving(refused, saved, full_disk, tmp_path, request):
     if not os.path.ismount(full_disk): pytest.skip('no disk can be mounted here')
     d = data_folder(tmp_path, ['a.wav,a chord'], a=(sound(120.), 44100))
-    refused(['data', 'encode', '--data', d, '--codec', saved/'codec', '--out', full_disk/'latents'], 'latents')
+    refused(['data', 'encode', '--data', d, '--codec', saved/'codec', '--out', full_disk/'latents'], 'No space left on device')
     from presto_nb.pipeline import MusicPipeline
-    from presto_nb.core import PrestoError
-    with pytest.raises(PrestoError, match='No space left'): MusicPipeline.from_pretrained(saved, device='cpu').save_pretrained(full_disk/'model')
+    with pytest.raises(Exception, match='No space left'): MusicPipeline.from_pretrained(saved, device='cpu').save_pretrained(full_disk/'model')
     assert not (full_disk/'model').exists()
 
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may write everywhere')
