@@ -9,8 +9,9 @@ __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'Codec', 'Normalised', 'frames_o
            'vae_losses', 'fit_scale', 'encode_blocks', 'codec_sha256', 'encode_folder', 'audiocraft', 'EncodecCodec',
            'random_encodec', 'mel_distance', 'si_sdr']
 
-# %% ../nbs/03_codec.ipynb #b85c476a
+# %% ../nbs/03_codec.ipynb #fb176529
 import importlib, importlib.machinery, importlib.util, io, json, math, sys, types
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -407,7 +408,7 @@ def encode_folder(codec,              # any codec
     with atomic_path(out/"latents.jsonl") as p: p.write_text(text)
     return record
 
-# %% ../nbs/03_codec.ipynb #8427e3d0
+# %% ../nbs/03_codec.ipynb #42dec291
 def _stand_in(name:str): # a package that is not installed and whose contents are never called
     m = types.ModuleType(name); m.__spec__ = importlib.machinery.ModuleSpec(name, None)
     def missing(attr):
@@ -422,22 +423,32 @@ def _xformers():
     ops.unbind, ops.LowerTriangularMask, x.ops = torch.unbind, type("LowerTriangularMask", (), {}), ops
     return {"xformers": x, "xformers.ops": ops}
 
+@contextmanager
+def _stand_ins():
+    "Inside this block packages that audiocraft wants and that are absent seem to be there"
+    stubs = {m: _stand_in(m) for m in ("spacy", "av")} | _xformers()
+    absent = [k for k in stubs if k.split(".")[0] not in sys.modules and importlib.util.find_spec(k.split(".")[0]) is None]
+    sys.modules.update({k: stubs[k] for k in absent})
+    try: yield
+    finally:
+        for k in absent: sys.modules.pop(k, None)
+
+def _prepare_audiocraft():
+    "Put audiocraft and audiocraft.models in place as bare packages: their own start-up imports every model"
+    spec = importlib.machinery.PathFinder.find_spec("audiocraft")
+    if spec is None: need("audiocraft", "audiocraft")
+    for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics", "librosa"):
+        if importlib.util.find_spec(m) is None: need(m, "audiocraft")
+    import_torchaudio(); root = spec.submodule_search_locations[0]
+    for k in ("audiocraft", "audiocraft.models"):
+        pkg = types.ModuleType(k); pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
+        pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True); sys.modules[k] = pkg
+
 def audiocraft(name:str): # a submodule, e.g. "losses.balancer"
     "Import a part of audiocraft, lightly; `presto-nb setup audiocraft` if it is missing"
-    if "audiocraft" not in sys.modules:
-        spec = importlib.machinery.PathFinder.find_spec("audiocraft")
-        if spec is None: need("audiocraft", "audiocraft")
-        for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics", "librosa"):
-            if importlib.util.find_spec(m) is None: need(m, "audiocraft")
-        import_torchaudio()
-        stubs = {m: _stand_in(m) for m in ("spacy", "av")} | _xformers()
-        absent = [k for k in stubs if k.split(".")[0] not in sys.modules and importlib.util.find_spec(k.split(".")[0]) is None]
-        sys.modules.update({k: stubs[k] for k in absent})
-        root = spec.submodule_search_locations[0]
-        for k in ("audiocraft", "audiocraft.models"):                          # bare: their own start-up imports every model
-            pkg = types.ModuleType(k); pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
-            pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True); sys.modules[k] = pkg
-    try: return importlib.import_module(f"audiocraft.{name}")
+    if "audiocraft" not in sys.modules: _prepare_audiocraft()
+    try:
+        with _stand_ins(): return importlib.import_module(f"audiocraft.{name}")
     except ImportError as e: raise PrestoError(f"audiocraft.{name} is not usable here ({e}); install it with: presto-nb setup audiocraft") from None
 
 # %% ../nbs/03_codec.ipynb #d6c70dcb

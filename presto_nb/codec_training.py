@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['CODEC_RUN', 'ClipWindows', 'Adversary', 'RunningMeans', 'CodecStage', 'finish_codec', 'train_codec']
 
-# %% ../nbs/15_codec_training.ipynb #fec84b5e
-import math
+# %% ../nbs/15_codec_training.ipynb #31a383b5
+import math, warnings
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import PrestoError, load_tensors, generator, progress
+from .core import PrestoError, assets, generator
 from .audio import Audio
 from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, audiocraft, checked_audio, fit_scale, float32, linear_start, vae_losses
 from .training import TrainConfig, Trainer, fit, item_generator, read_log
@@ -46,7 +46,7 @@ class ClipWindows:
             out.append(x[start:start+self.samples])
         return torch.stack(out).float()[:, None]/32767
 
-# %% ../nbs/15_codec_training.ipynb #d60a6126
+# %% ../nbs/15_codec_training.ipynb #32da671d
 class Adversary:
     "audiocraft's multi-scale STFT discriminator with its losses and balancer"
     def __init__(self, filters:int=8,         # channels of each sub-discriminator (EnCodec: 32)
@@ -55,11 +55,13 @@ class Adversary:
                  weights:dict=None):          # shares of the gradient that reaches the sound
         nets, adv = audiocraft("adversarial.discriminators.msstftd"), audiocraft("adversarial.losses")
         self.weights = weights or dict(mel=2., window=2., adversarial=2., features=2.)
-        self.net = nets.MultiScaleSTFTDiscriminator(filters, n_ffts=list(windows), win_lengths=list(windows), hop_lengths=[w//4 for w in windows])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                                # torch calls the weight norm used there old
+            self.net = nets.MultiScaleSTFTDiscriminator(filters, n_ffts=list(windows), win_lengths=list(windows), hop_lengths=[w//4 for w in windows])
+            self.mel = audiocraft("losses.specloss").MultiScaleMelSpectrogramLoss(44100, range_start=8, range_end=12, n_mels=32)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr, betas=(.5, .9))
         self.loss = adv.AdversarialLoss(self.net, self.optimizer, adv.get_adv_criterion("hinge"), adv.get_real_criterion("hinge"),
                                         adv.get_fake_criterion("hinge"), adv.FeatureMatchingLoss())
-        self.mel = audiocraft("losses.specloss").MultiScaleMelSpectrogramLoss(44100, range_start=8, range_end=12)
         self.balancer = audiocraft("losses.balancer").Balancer(self.weights, ema_decay=.99)
 
     def to(self, device): self.loss.to(device); self.mel.to(device); return self
@@ -89,7 +91,7 @@ class RunningMeans:
     def state_dict(self): return dict(total=dict(self.total), weight=dict(self.weight))
     def load_state_dict(self, s): self.total, self.weight = dict(s["total"]), dict(s["weight"])
 
-# %% ../nbs/15_codec_training.ipynb #989b0b9e
+# %% ../nbs/15_codec_training.ipynb #c3efa6a3
 class CodecStage:
     "A `SpectralVAE` and its adversary, as a stage of the common loop"
     def __init__(self, vae,                    # a `SpectralVAE`
@@ -100,8 +102,9 @@ class CodecStage:
                  weights:dict=None,            # of height, advance, kl and window
                  windows:tuple=(8192, 4096, 1024, 512), # windows in which the sound is heard, one a time
                  every:int=4,                  # steps between them
-                 share:float=.003):            # norm of the balanced gradient at each decoded sound
-        self.data, self.adversary, self.after, self.windows, self.every = data, adversary, adversarial_after, windows, every
+                 share:float=.003,             # norm of the balanced gradient at each decoded sound
+                 rows:int=None):               # rows of a batch that the adversary hears; None: all
+        self.data, self.adversary, self.after, self.windows, self.every, self.rows = data, adversary, adversarial_after, windows, every, rows
         self.weights = dict(height=1., advance=1., kl=5e-3, window=.5) | (weights or {})
         self.models, self.ema = dict(codec=vae), ("codec",)
         self.optimizers = dict(codec=torch.optim.AdamW(vae.parameters(), lr, betas=(.8, .99), weight_decay=1e-3))
@@ -134,9 +137,10 @@ class CodecStage:
 
     def _adversarial(self, trainer, losses, y, audio):
         "Update the critic, then the codec through the balancer"
-        critic, right = self.adversary.critic_loss(y, audio)
+        part = slice(self.rows)
+        critic, right = self.adversary.critic_loss(y[part], audio[part])
         trainer.update("discriminator", critic)
-        asked = self.adversary.losses(y, audio) | dict(window=losses["window"].mean())
+        asked = self.adversary.losses(y[part], audio[part]) | dict(window=losses["window"].mean())
         spectral = sum(self.weights[k]*losses[k] for k in ("height", "advance", "kl"))
         def backward():
             spectral.mean().backward(retain_graph=True)

@@ -44,7 +44,7 @@ class PipelineConfig(Config):
     check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
     def __post_init__(self): check_config(self)
 
-# %% ../nbs/14_pipeline.ipynb #3134983f
+# %% ../nbs/14_pipeline.ipynb #9792e176
 STEPS = ("euler", "heun", "dpmpp_2s", "dpmpp_2m")
 RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 100.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.))
 
@@ -55,7 +55,7 @@ def check_range(name:str,  # what the user calls it
                 unit:str="", # such as " seconds"
                ):
     "The value, or a `PrestoError` when it is no finite number from `low` to `high`"
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high  # False for NaN too
     if not ok: raise PrestoError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}{unit}")
     return value
 
@@ -243,20 +243,20 @@ def kept(self:MusicPipeline,
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
 
-# %% ../nbs/14_pipeline.ipynb #c2bce8cb
+# %% ../nbs/14_pipeline.ipynb #fb79e4ce
 @patch
-def decode(self:MusicPipeline,
-           latents:Tensor, # [b, frames, channels]
+def finish(self:MusicPipeline,
+           samples:Tensor, # decoded, [b, 1, n]
            prompts,        # b captions
            seconds:float,  # length of each piece
           ) -> list:       # of `Audio`
-    "Latents -> finished pieces"
-    n, x = round(seconds*self.sample_rate), self.codec.decode(latents).float().cpu()
+    "Samples -> finished pieces"
+    n, x = round(seconds*self.sample_rate), samples.float().cpu()
     x = torch.nn.functional.pad(x, (0, max(0, n - x.shape[-1])))[..., :n]
     if not torch.isfinite(x).all(): raise PrestoError(f"the model {self.config.name} gave samples that are not finite; its weights are damaged or do not fit")
-    f = min(n, round(.02*self.sample_rate))
-    x[..., -f:] *= torch.linspace(1, 0, f)
-    return [Audio(a, self.sample_rate, p).normalise() for a, p in zip(x, prompts)]
+    f, fade = min(n, round(.02*self.sample_rate)), torch.ones(n)
+    fade[-f:] = torch.linspace(1, 0, f)
+    return [Audio(a*fade, self.sample_rate, p).normalise() for a, p in zip(x, prompts)]
 
 # %% ../nbs/14_pipeline.ipynb #c35e678b
 @contextmanager
@@ -270,7 +270,7 @@ def timed(timings:dict, # name -> milliseconds, added to
     yield
     sync(); timings[name] = timings.get(name, 0.) + 1000*(time.perf_counter() - t)
 
-# %% ../nbs/14_pipeline.ipynb #9b810564
+# %% ../nbs/14_pipeline.ipynb #4aac0aaa
 @patch
 @torch.inference_mode()
 def generate(self:MusicPipeline,
@@ -304,7 +304,8 @@ def generate(self:MusicPipeline,
             with timed(times, "network", self.device):
                 x = sampling.sample(denoiser, self.noise(r.seed + rows.start, len(cond), r.frames), sigmas, cond, step,
                                     guidance=self.guidance(cond, r.guidance_scale), init=init, callback=lambda *_: bar.update())
-            with timed(times, "decode", self.device): out += self.decode(x, r.prompts[rows], r.seconds)
+            with timed(times, "decode", self.device): samples = self.codec.decode(x)
+            out += self.finish(samples, r.prompts[rows], r.seconds)
     self.timings = times | dict(evaluations=r.steps*len(chunks))
     return out
 

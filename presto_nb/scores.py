@@ -7,11 +7,11 @@ __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE
            'LEADS', 'ACCOMPANIMENTS', 'TEMPI', 'DANCES', 'METRE_WORDS', 'LEVELS', 'BASS', 'DRUM_WORDS', 'BASS_WORDS',
            'TONICS', 'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'FORMS', 'COLOURS', 'RATE', 'BALANCE',
            'RENDERER', 'TIERS', 'SOUND_FILES', 'SINGERS', 'Tune', 'corpus', 'abc_tunes', 'abc_field', 'clean_abc',
-           'parse_key', 'pickup', 'dance_of', 'read_abc', 'normal_title', 'intervals', 'ngrams', 'families',
-           'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune', 'read_tunes', 'Dice',
-           'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern', 'drum_pattern',
-           'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass', 'play_drums', 'repeated',
-           'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank', 'tone', 'sound_bank', 'play',
+           'parse_key', 'pickup', 'dance_of', 'read_abc', 'Dice', 'normal_title', 'intervals', 'ngrams', 'families',
+           'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune', 'read_tunes', 'triads',
+           'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern', 'drum_pattern', 'Arrangement',
+           'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass', 'play_drums', 'repeated', 'key_name',
+           'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank', 'tone', 'sound_bank', 'play',
            'measure_level', 'render', 'chosen_tunes', 'clip_name', 'make_clip', 'build_dataset', 'Clip', 'load_folder',
            'Chorale', 'read_chorale', 'read_chorales', 'arrange_chorale']
 
@@ -177,6 +177,16 @@ def read_abc(id:str,   # collection/file#number
     title = abc_field(text, 'T')
     return Tune(id, title, dance_of(abc_field(text, 'R'), title, metre), metre, *key, tuple(notes))
 
+# %% ../nbs/02_scores.ipynb #167f0a7f
+class Dice:
+    "Random choices that depend on their name alone: a counter under `stable_hash`"
+    def __init__(self, *name): self.name, self.n = name, 0
+    def roll(self, lo:int, hi:int) -> int:
+        "A whole number from `lo` to `hi`, both included"
+        self.n += 1; return lo + stable_hash(*self.name, self.n) % (hi - lo + 1)
+    def pick(self, options): return options[self.roll(0, len(options)-1)]
+    def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
+
 # %% ../nbs/02_scores.ipynb #4834d917
 def normal_title(title:str) -> str:
     "A title without case, accents, articles, punctuation and what follows a dash"
@@ -278,16 +288,6 @@ def read_tunes() -> tuple: # of Tune
         rows = [[*vars(read_tune(r)).values()] for r in progress(tune_index(), desc='reading tunes')]
         with atomic_path(where) as p: p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
     return tuple(Tune(*r[:6], tuple(map(tuple, r[6])), *r[7:]) for r in json.loads(gzip.decompress(where.read_bytes())))
-
-# %% ../nbs/02_scores.ipynb #167f0a7f
-class Dice:
-    "Random choices that depend on their name alone: a counter under `stable_hash`"
-    def __init__(self, *name): self.name, self.n = name, 0
-    def roll(self, lo:int, hi:int) -> int:
-        "A whole number from `lo` to `hi`, both included"
-        self.n += 1; return lo + stable_hash(*self.name, self.n) % (hi - lo + 1)
-    def pick(self, options): return options[self.roll(0, len(options)-1)]
-    def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
 
 # %% ../nbs/02_scores.ipynb #5b911005
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
@@ -586,7 +586,7 @@ def captions_of(facts:dict, # lead, accompaniment, bass, drums, key, mode, metre
         dice = Dice('caption', seed, i); out.append(FORMS[i % len(FORMS)](_words(facts, dice), dice))
     return out
 
-# %% ../nbs/02_scores.ipynb #4d62de45
+# %% ../nbs/02_scores.ipynb #501aefa8
 COLOURS = dict(lead='black', accompaniment='tab:blue', bass='tab:green', drums='tab:red')
 
 def piano_roll(a:Arrangement,
@@ -598,7 +598,7 @@ def piano_roll(a:Arrangement,
     for part in a.programs:
         notes = [n for n in a.notes if n[4] == part and n[0] < bars*a.bar]
         ax.hlines([n[2] for n in notes], [n[0]/a.bar for n in notes], [(n[0] + n[1])/a.bar for n in notes], color=COLOURS[part], lw=2.5, label=part)
-    ax.set(xlabel='bars', ylabel='MIDI pitch', title=a.captions[0], xticks=range(bars+1)); ax.title.set_size(8); ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper right')
+    ax.set(xlabel='bars', ylabel='MIDI pitch', title=a.captions[0], xticks=range(bars+1)); ax.title.set_size(8); ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/02_scores.ipynb #c2d618e1

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack',
            'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal',
-           'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'update', 'save', 'resume',
-           'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents',
-           'LatentWindows', 'CaptionCache', 'BaseStage', 'plot_log', 'base_stage']
+           'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'run_weights', 'warm_start',
+           'every', 'fit', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache',
+           'BaseStage', 'plot_log', 'base_stage']
 
-# %% ../nbs/13_training.ipynb #4011e26d
+# %% ../nbs/13_training.ipynb #a7a7c678
 import contextlib, csv, functools, json, math, os, signal, threading, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
+from fastcore.basics import patch
 from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
 from .text import Condition
 from .edm import Denoiser, LogNormal, edm_loss
@@ -250,7 +251,7 @@ class StopSignal:
     def __exit__(self, *exc):
         for s, handler in self.old.items(): signal.signal(s, handler)
 
-# %% ../nbs/13_training.ipynb #dbd3fa3f
+# %% ../nbs/13_training.ipynb #fb0788ca
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
     from accelerate import Accelerator
@@ -261,7 +262,7 @@ def make_accelerator(config):
 
 def size_text(n:float) -> str:
     "Bytes for a person"
-    return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB" if n >= 2**20 else f"{n/2**10:.1f} kB"
+    return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB" if n >= 2**20 else f"{n/2**10:.1f} kB" if n >= 2**10 else f"{n:.0f} bytes"
 
 def training_memory(stage, rows:int=0, precision="no") -> dict: # name -> bytes
     "What training a stage holds in memory: weights, gradients, Adam's two moments, averages, activations of `rows` rows"
@@ -347,7 +348,7 @@ def check_finite(trainer):
     raise PrestoError(f"{what} is not finite at step {step}: batch ids {ids[:8]}{' and more' if len(ids) > 8 else ''}{sigmas}; "
                       "the last checkpoint is as it was; a smaller learning rate, or leaving these items out, may help")
 
-# %% ../nbs/13_training.ipynb #5822b8ac
+# %% ../nbs/13_training.ipynb #c2ce9fbc
 def _average_gradients(trainer, params):
     "The mean gradient over accumulated parts and processes"
     grads = [p.grad for p in params if p.grad is not None]
@@ -364,6 +365,7 @@ def _watch(trainer, what, value, sigma=None):
     trainer.watched.append((what, trainer.step, trainer.local_rows, value.detach(), None if sigma is None else sigma.detach()))
     if trainer.device.type == "cpu" and (trainer.world == 1 or value.ndim == 0 and what.startswith("the gradient")): check_finite(trainer)
 
+@patch
 def update(self:Trainer, name:str, # which optimiser
            loss:torch.Tensor,      # scalar or [rows]; its mean is minimised
            sigma=None,             # [rows] noise levels, to be named if a loss is not finite
@@ -383,9 +385,8 @@ def update(self:Trainer, name:str, # which optimiser
     torch.clear_autocast_cache()  # or a second forward in this step would use bf16 copies of the old weights
     for e in self.ema_of[name]: e.update()
     self.meter.add({f"grad_norm_{name}": norm})
-Trainer.update = update
 
-# %% ../nbs/13_training.ipynb #7100fbd0
+# %% ../nbs/13_training.ipynb #428c3a93
 def _state(trainer):
     "Everything a run needs to go on"
     s = trainer.stage
@@ -393,13 +394,14 @@ def _state(trainer):
                 models={k: m.state_dict() for k, m in s.models.items()}, emas={k: e.state_dict() for k, e in trainer.emas.items()},
                 optimizers={k: o.state_dict() for k, o in s.optimizers.items()}, stage=s.state_dict() if hasattr(s, "state_dict") else None)
 
+@patch
 def save(self:Trainer):
     "Write a checkpoint, after a look at what is written"
     check_finite(self)
     if self.main: save_checkpoint(self.out/"checkpoint", _state(self))
     self.accelerator.wait_for_everyone()
-Trainer.save = save
 
+@patch
 def resume(self:Trainer) -> bool: # whether there was something to resume
     "Go back to the last checkpoint of `out`"
     tree = load_checkpoint(self.out/"checkpoint")
@@ -414,7 +416,6 @@ def resume(self:Trainer) -> bool: # whether there was something to resume
     if hasattr(s, "load_state_dict"): s.load_state_dict(tree["stage"])
     self.meter.load_state_dict(tree["meter"]); self.step, self.spent = tree["step"], tree["minutes"]
     return True
-Trainer.resume = resume
 
 def run_weights(path,          # a file of weights, a model's folder, or the folder of a run, ended or not
                 averaged=True, # the averaged weights, where there are any

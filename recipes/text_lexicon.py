@@ -12,7 +12,7 @@ MORE = {  # training wordings beyond those of the captions
     "harp": ["celtic harp"], "clarinet": ["mellow clarinet"], "cello": ["deep cello"], "oboe": ["reedy oboe"], "recorder": ["soprano recorder"],
     "banjo": ["folk banjo"], "sitar": ["ringing sitar"],
     "slow": ["slowly", "calm", "relaxed", "at a slow tempo", "adagio", "peaceful"], "fast": ["energetic", "allegro", "at a fast tempo", "presto", "up tempo"],
-    "moderate": ["at a moderate pace", "walking pace", "andante", "steady", "medium tempo", "at a medium tempo"],
+    "moderate": ["at a moderate pace", "walking pace", "andante", "steady", "medium tempo", "at a medium tempo", "of average speed", "not fast, not slow"],
     "none": ["no accompaniment", "without accompaniment", "on its own", "nothing else"], "guitar": ["strummed guitar", "acoustic guitar"],
     "strings": ["string ensemble", "bowed strings"], "organ": ["church organ", "pipe organ"],
 }
@@ -36,16 +36,17 @@ METRES = table({k: [w if w.endswith("time") or rest else f"{w} time" for rest in
 DRUMS = {
     "yes": (["with drums", "and drums", "drums", "with percussion", "a drum beat", "with a drum kit", "drums keep the beat", "with a steady drum groove"],
             ["with a drummer", "some drumming", "snare and kick", "percussion behind it"]),
-    "no": (["no drums", "without drums", "no percussion", "drumless", "no drum kit", "without a drum beat", "but no drums"],
+    "no": (["no drums", "without drums", "no percussion", "drumless", "no drum kit", "without a drum beat", "but no drums", "minus drums", "free of drums",
+            "skip the drums", "not any drums", "drums left out", "without drums or percussion"],
            ["without percussion", "without any drumming", "leave out the drums", "drum-free"]),
 }
 BASS = {
     "yes": (["with bass", "a bass line", "and bass", "with a bass guitar", "double bass", "with upright bass"], ["bassist", "low bass notes"]),
-    "no": (["no bass", "without bass", "no bass line"], ["without any bass", "leave out the bass"]),
+    "no": (["no bass", "without bass", "no bass line", "minus the bass", "skip the bass", "not any bass", "bass left out"], ["without any bass", "leave out the bass"]),
 }
 TONICS = [["C"], ["C sharp", "C#", "D flat", "Db"], ["D"], ["E flat", "Eb", "D sharp", "D#"], ["E"], ["F"], ["F sharp", "F#", "G flat", "Gb"],
           ["G"], ["A flat", "Ab", "G sharp", "G#"], ["A"], ["B flat", "Bb", "A sharp", "A#"], ["B"]]
-MODES = {"major": (["major", "major", "maj"], ["ionian"]), "minor": (["minor", "minor", "min"], ["aeolian"]),
+MODES = {"major": (["major", "major", "major", "maj", "ionian"], []), "minor": (["minor", "minor", "minor", "min", "aeolian"], []),
          "dorian": (["dorian", "dorian mode"], []), "mixolydian": (["mixolydian", "mixolydian mode"], []),
          "lydian": (["lydian"], []), "phrygian": (["phrygian"], [])}
 MUSIC_WORDS = """accordionist altos bagpipe balalaika ballad bandoneon banjoist banjo-picker bass-clarinet bassoon bluegrass bodhran bongo bouzouki bow bowed bugle

@@ -64,13 +64,17 @@ def make_texts(n, seed, pieces):
 
 @torch.no_grad()
 def add_words(teacher):
-    "Let the teacher place unlabelled music words among leads and tempi; from here on the untaught texts use them too"
+    "Let the teacher place unlabelled music words among leads, tempi, drums and bass; from here on the untaught texts use them too"
     def vectors(texts): return F.normalize(torch.cat([teacher(texts[i:i + 64])[0][:, 0] for i in range(0, len(texts), 64)]), dim=1)
     found = {}
     for table in (lexicon.LEADS, lexicon.TEMPI):
         new = lexicon.expand(vectors, {k: v[0] for k, v in table.items()}, lexicon.MUSIC_WORDS)
         for k, words in new.items(): table[k][0].extend(words)
         found |= new
+    for name, table in (("drums", lexicon.DRUMS), ("bass", lexicon.BASS)):
+        words = lexicon.expand(vectors, dict(drums=["drums", "percussion", "drum kit"], bass=["bass", "double bass"], other=list(lexicon.LEADS)), lexicon.MUSIC_WORDS)[name]
+        table["yes"][0].extend(f"{w} {x}" for x in words for w in ("with", "and")); table["no"][0].extend(f"{w} {x}" for x in words for w in ("no", "without"))
+        found[name] = words
     return found
 
 
@@ -180,14 +184,14 @@ def test_sets(n=800):
     sets = {}
     rng = random.Random(1000); sets["captions"] = [lexicon.caption(rng) for _ in range(n)]
     rng = random.Random(1001); sets["kept phrasings"] = [lexicon.sample(rng, True) if i % 2 else lexicon.sentence(rng, True) for i in range(n)]
-    for a in ("lead", "accompaniment", "drums", "bass", "tempo", "mode"):
+    for a in ("lead", "accompaniment", "drums", "bass", "tempo"):
         rng = random.Random(1002); sets[f"kept synonyms: {a}"] = [lexicon.sample(rng, False, (a,)) for _ in range(n)]
     return {k: ([t for t, _ in v], torch.tensor([l for _, l in v])) for k, v in sets.items()}
 
 
 def keep_only_kept(sets):
     "Of the synonym sets keep the texts whose attribute has kept wordings"
-    tables = dict(lead=lexicon.LEADS, accompaniment=lexicon.ACCOMPANIMENTS, drums=lexicon.DRUMS, bass=lexicon.BASS, tempo=lexicon.TEMPI, mode=lexicon.MODES)
+    tables = dict(lead=lexicon.LEADS, accompaniment=lexicon.ACCOMPANIMENTS, drums=lexicon.DRUMS, bass=lexicon.BASS, tempo=lexicon.TEMPI)
     for k in [k for k in sets if k.startswith("kept synonyms")]:
         a = k.split(": ")[1]; i = list(ATTRIBUTES).index(a); names = ATTRIBUTES[a]
         texts, labels = sets[k]
