@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
-           'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'seeded', 'train', 'finish',
-           'split_of', 'train_codec', 'train_base', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
-           'add_data', 'add_train', 'parser', 'fail', 'no_memory', 'main']
+           'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
+           'train_base', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train',
+           'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shutil, sys, warnings
@@ -115,58 +115,39 @@ def data_encode(args): # of the command line
     with new_folder(args.out, "latents-*.jsonl"): encode_folder(load_codec(args.codec), args.data, args.out)
     print(args.out)
 
-# %% ../nbs/53_cli.ipynb #e6387d5d
-def train_config(args,       # of the command line
-                 **defaults, # of this kind of training
+# %% ../nbs/53_cli.ipynb #87f22969
+def train_config(args,  # of the command line
+                 usual, # a `TrainConfig`
                 ):
-    "A `TrainConfig` with what was asked for; a time budget alone leaves the number of steps open"
-    from presto_nb.training import TrainConfig
+    "The usual config with what was asked for; steps and minutes end a run only when they were asked, or neither was"
     asked = {k: getattr(args, k) for k in ("steps", "minutes", "batch_size", "seed", "precision") if getattr(args, k) is not None}
-    if "minutes" in asked and "steps" not in asked: asked["steps"] = None
-    return TrainConfig(**(defaults | asked))
+    if "steps" in asked or "minutes" in asked: asked = dict(steps=None, minutes=None) | asked
+    return usual.replace(**asked)
 
-# %% ../nbs/53_cli.ipynb #33b043e5
-def seeded(make, seed:int): # a function without arguments; a whole number
-    "What `make` gives when its random weights are drawn from the seed"
-    import torch
-    with torch.random.fork_rng(devices=[]): torch.manual_seed(seed); return make()
+def stopped(where, by="a signal") -> int: # exit status
+    "Say how an interrupted run goes on"
+    print(f"{where} was stopped by {by}; the same command goes on from there")
+    return 130
 
-def train(stage, config, args): # a stage, a `TrainConfig`, the command line
-    "`fit`; a new folder in which no checkpoint was written goes again when it fails"
-    from presto_nb.training import fit
-    with new_folder(args.out, "state.json"): return fit(stage, config, args.out, init_from=args.init_from)
-
-def finish(trainer,  # as `fit` returns it
-           name:str, # of the model in the stage
-           save,     # called with the folder to write, while the model holds its averaged weights
-          ) -> int:  # exit status
-    "Write the averaged model, or say how an interrupted run goes on"
-    if trainer.stopped:
-        print(f"stopped by {trainer.stopped} at step {trainer.step}; the same command goes on from there")
-        return 130
-    with trainer.emas[name].swapped(): save(trainer.out/"model")
-    print(trainer.out/"model")
-
-# %% ../nbs/53_cli.ipynb #3a4fd2f2
+# %% ../nbs/53_cli.ipynb #fe243141
 def split_of(clips, split:str="train") -> list: # as `load_folder` gives them
     "The clips of a split; all clips when none is marked so"
     return [c for c in clips if c.split == split] or list(clips)
 
 def train_codec(args): # of the command line
-    "Train a `SpectralVAE`: spectral losses, and the adversary for the last part"
-    from presto_nb.codec import CODEC_TINY, SpectralVAE, SpectralVAEConfig, fit_scale
-    from presto_nb.codec_training import Adversary, ClipWindows, CodecStage
+    "Train a codec on sounds"
+    from presto_nb import codec_training
+    from presto_nb.codec import CODEC_TINY, SpectralVAEConfig
     from presto_nb.scores import load_folder
-    config = train_config(args, steps=20_000, batch_size=16, schedule="cooldown", save_every=250)
-    sizes = dict(tiny=CODEC_TINY, study=SpectralVAEConfig())
+    config, sizes, model = train_config(args, codec_training.CODEC_RUN), dict(tiny=CODEC_TINY, study=SpectralVAEConfig()), Path(args.out)/"model"
     if args.preset not in sizes: raise PrestoError(f"--preset is {args.preset!r}; codecs come in {', '.join(sizes)}")
-    vae, clips = seeded(lambda: SpectralVAE(sizes[args.preset]), config.seed), split_of(load_folder(args.data))
-    data = ClipWindows(clips, args.seconds or 1.5, vae.sample_rate, vae.hop)
-    stage = CodecStage(vae, data, seeded(Adversary, config.seed))
-    def save(folder): fit_scale(vae, (data.wave(i)[None, None].float()/32767 for i in range(0, len(data), -(-len(data)//200)))); vae.save(folder)
-    return finish(train(stage, config, args), "codec", save)
+    clips, window = split_of(load_folder(args.data)), {} if args.seconds is None else dict(seconds=args.seconds)
+    with new_folder(args.out, "state.json"):
+        done = codec_training.train_codec(clips, args.out, model, config, sizes[args.preset], init_from=args.init_from, **window)
+    if done is None: return stopped(args.out)
+    print(model)
 
-# %% ../nbs/53_cli.ipynb #3785ce1f
+# %% ../nbs/53_cli.ipynb #80d855fe
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser on latents"
     from presto_nb.codec import codec_sha256
@@ -174,16 +155,16 @@ def train_base(args): # of the command line
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
-    from presto_nb.training import base_stage
-    config = train_config(args, steps=20_000, batch_size=32, schedule="cooldown", save_every=250)
+    from presto_nb.training import TrainConfig, base_stage, fit
+    config = train_config(args, TrainConfig(steps=None, minutes=60, batch_size=32, precision="bf16", schedule="cooldown", cooldown=.3))
     if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
     record, codec, encoder = load_json(Path(args.data)/"record.json"), load_codec(args.codec), SmallTextEncoder.from_pretrained()
-    if record.get("codec") != codec_sha256(codec):
-        raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
-    frames = args.seconds and round(args.seconds*codec.frame_rate)
-    stage = base_stage(args.data, encoder, args.preset, frames, config.seed)
-    save = lambda folder: new_pipeline(stage.models["network"], codec, encoder, stage.data.frames).save_pretrained(folder)
-    return finish(train(stage, config, args), "network", save)
+    if record.get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
+    model, stage = Path(args.out)/"model", base_stage(args.data, encoder, args.preset, args.seconds and round(args.seconds*codec.frame_rate), config.seed)
+    with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, init_from=args.init_from)
+    if trainer.stopped: return stopped(args.out, trainer.stopped)
+    with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
+    print(model)
 
 # %% ../nbs/53_cli.ipynb #57770423
 SETUPS = dict( # name -> (pinned packages with the sha256 of their files, extra with what they need)
@@ -276,7 +257,7 @@ def parser():
     s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
     return p
 
-# %% ../nbs/53_cli.ipynb #86161461
+# %% ../nbs/53_cli.ipynb #ad68f311
 def fail(message, status:int) -> int: # one sentence; the exit status
     "Print one line on stderr"
     print(f"presto-nb: {one_line(message)}", file=sys.stderr)
@@ -298,7 +279,7 @@ def main(argv=None, # words of the command line; None = those the program was st
         status = args.run(args) or 0
         sys.stdout.flush()
         return status
-    except SystemExit as e: return e.code or 0
+    except SystemExit as e: return int(e.code or 0)
     except PrestoError as e: return fail(e, 2)
     except KeyboardInterrupt: return fail("stopped", 130)
     except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 0

@@ -20,7 +20,7 @@ from .text import Condition
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, PRESETS, memory_estimate
 
-# %% ../nbs/13_training.ipynb #41e11dfe
+# %% ../nbs/13_training.ipynb #583caafd
 @dataclass(frozen=True)
 class TrainConfig(Config):
     "How long, how fast and how carefully to train"
@@ -34,7 +34,8 @@ class TrainConfig(Config):
     schedule: str = "constant"     # "constant", "cosine", or "cooldown" (constant, then linear to 0)
     cooldown: float = 0.2          # the last part of the run in which "cooldown" falls
     seed: int = 0
-    save_every: int = 500          # steps between checkpoints
+    save_every: int = 500          # steps between checkpoints,
+    save_minutes: float = 5.0      # or minutes, whatever comes first
     log_every: int = 10            # steps averaged in one row of the log
     minutes: float|None = None     # time budget over all sittings
     sigma_edges: tuple = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0) # noise levels between which the loss is averaged
@@ -274,7 +275,7 @@ def training_memory(stage, rows:int=0, precision="no") -> dict: # name -> bytes
     if hasattr(stage, "memory"): out["activations"] = int(stage.memory(rows, precision))
     return out
 
-# %% ../nbs/13_training.ipynb #d4e33269
+# %% ../nbs/13_training.ipynb #6caec66b
 class Trainer:
     "The state of a run, and what a stage may ask of it"
     def __init__(self, stage, config, out_dir=None): # a stage, a `TrainConfig`, where checkpoints and logs go
@@ -282,9 +283,10 @@ class Trainer:
         self.accelerator = a = make_accelerator(config)
         self.device, self.rank, self.world, self.main = a.device, a.process_index, a.num_processes, a.is_main_process
         self.step, self.progress, self.spent, self.stopped, self.parts = 0, 0., 0., None, config.accumulate # progress: spent part of the budget
-        self.started = time.perf_counter()
+        self.started = time.perf_counter(); self.saved = 0, self.started # step and time of the last checkpoint
         if config.batch_size % (self.world*self.parts):
             raise PrestoError(f"batch_size is {config.batch_size}; it must be a multiple of {self.world} processes x {self.parts} accumulated parts")
+        if not len(stage.data): raise PrestoError("the stage has no data; at least one item is needed")
         for m in stage.models.values(): m.to(self.device).train()
         if hasattr(stage, "to"): stage.to(self.device)
         self.params = {k: [p for g in o.param_groups for p in g["params"]] for k, o in stage.optimizers.items()}
@@ -299,7 +301,8 @@ class Trainer:
 
     # --- time, rows and chance
     @property
-    def minutes(self): return self.spent + (time.perf_counter() - self.started)/60 # over all sittings
+    def minutes(self): # over all sittings, until the loop ends
+        return self.spent + ((time.perf_counter() - self.started)/60 if self.started else 0.)
 
     @property
     def local_rows(self): # rows of the global batch that this process works on now
@@ -386,7 +389,7 @@ def update(self:Trainer, name:str, # which optimiser
     for e in self.ema_of[name]: e.update()
     self.meter.add({f"grad_norm_{name}": norm})
 
-# %% ../nbs/13_training.ipynb #428c3a93
+# %% ../nbs/13_training.ipynb #8730cffd
 def _state(trainer):
     "Everything a run needs to go on"
     s = trainer.stage
@@ -399,7 +402,7 @@ def save(self:Trainer):
     "Write a checkpoint, after a look at what is written"
     check_finite(self)
     if self.main: save_checkpoint(self.out/"checkpoint", _state(self))
-    self.accelerator.wait_for_everyone()
+    self.saved = self.step, time.perf_counter()
 
 @patch
 def resume(self:Trainer) -> bool: # whether there was something to resume
@@ -439,7 +442,7 @@ def warm_start(stage, path): # a file of weights, a model's folder, or a run's f
     if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found
 
-# %% ../nbs/13_training.ipynb #4ca239e5
+# %% ../nbs/13_training.ipynb #aa4e3fde
 def every(n:int, # steps
           f):    # called with the trainer
     "A callback that runs after every n-th step"
@@ -523,28 +526,40 @@ def _log_row(trainer, writers, bar):
     bar.total = max(step, round(step/max(step/c.steps if c.steps else 0, trainer.minutes/c.minutes if c.minutes else 0)))
     bar.set_postfix({k: f"{v:.4g}" for k, v in means.items() if "@" not in k and "grad_norm" not in k}, refresh=False)
 
+def _save_due(trainer):
+    "Whether it is time for a checkpoint"
+    c, (step, when) = trainer.config, trainer.saved
+    return trainer.step % c.save_every == 0 or time.perf_counter() - when > 60*c.save_minutes
+
 def _loop(trainer, writers, callbacks):
     "Steps until the budget is spent or a signal comes"
     c, load = trainer.config, _loader(trainer)
     bar = progress(total=c.steps, desc=trainer.out.name, disable=None if trainer.main and not c.quiet else True)
-    bar.update(trainer.step); saved = trainer.step
-    trainer.started = time.perf_counter()
-    with StopSignal() as stop:
-        while (p := _agree(trainer, stop)) < 1 and not stop.name:
-            trainer.progress = p
-            _train_step(trainer, load)
-            for f in callbacks: f(trainer)
-            if trainer.step % c.log_every == 0: _log_row(trainer, writers, bar)
-            if trainer.step % c.save_every == 0: trainer.save(); saved = trainer.step
-            bar.update()
-        if saved != trainer.step: trainer.save()
-    trainer.stopped = stop.name; bar.close(); writers.close()
+    bar.update(trainer.step)
+    trainer.started = time.perf_counter(); trainer.saved = trainer.step, trainer.started
+    try:
+        with StopSignal() as stop:
+            while (p := _agree(trainer, stop)) < 1 and not stop.name:
+                trainer.progress = p
+                _train_step(trainer, load)
+                for f in callbacks: f(trainer)
+                if trainer.step % c.log_every == 0: _log_row(trainer, writers, bar)
+                if _save_due(trainer): trainer.save()
+                bar.update()
+            if trainer.saved[0] != trainer.step: trainer.save()
+        trainer.stopped = stop.name
+    finally: trainer.spent, trainer.started = trainer.minutes, None; bar.close(); writers.close()
 
-# %% ../nbs/13_training.ipynb #bee38562
+# %% ../nbs/13_training.ipynb #c2dc6c98
+def _sweep(out):
+    "Remove what a killed run had half-written"
+    for name in ("checkpoint/.state-*.json", "checkpoint/.step-*.safetensors", ".log-*.csv", ".config-*.json", ".weights-*.safetensors", ".ema-*.safetensors"):
+        for left in out.glob(name): left.unlink(missing_ok=True)
+
 def _begin(trainer, resume, init_from):
     "Resume, or start warm or cold; the same weights on every process"
     say = print if trainer.main and not (trainer.config.quiet or os.environ.get("IN_TEST")) else lambda *a: None
-    for left in (trainer.out/"checkpoint").glob(".*"): left.unlink(missing_ok=True)  # what a killed run had half-written
+    if trainer.main: _sweep(trainer.out)
     if resume and trainer.resume(): say(f"resuming {trainer.out} at step {trainer.step}, after {trainer.minutes:.1f} minutes")
     elif init_from:
         say(f"starting with weights of {', '.join(warm_start(trainer.stage, init_from))} from {init_from}")

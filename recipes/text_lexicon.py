@@ -1,7 +1,7 @@
 """The wordings that the text encoder learns from: attributes of a tune and the ways in which people say them.
 
-Each entry is name: (wordings used in training, wordings kept for the test). The kept ones are known to the encoder only
-through what the teacher says of single words. `sample(rng, kept)` writes one text with its attributes."""
+Each entry is name: (wordings used in training, wordings kept for the test). No label of ours tells
+the encoder what a kept one means: the teacher alone may place it (`expand`), or its row in the table. `sample(rng, kept)` writes one text with its attributes."""
 import random
 
 from presto_nb import scores
@@ -16,7 +16,7 @@ MORE = {  # training wordings beyond those of the captions
     "none": ["no accompaniment", "without accompaniment", "on its own", "nothing else"], "guitar": ["strummed guitar", "acoustic guitar"],
     "strings": ["string ensemble", "bowed strings"], "organ": ["church organ", "pipe organ"],
 }
-KEPT = {  # wordings kept for the test: no caption and no training prompt uses them
+KEPT = {  # wordings kept for the test: no caption uses them, and a training prompt only where the teacher placed them
     "piano": ["pianoforte", "pianist"], "violin": ["violinist", "fiddler"], "flute": ["flutist", "flautist"], "acoustic guitar": ["guitarist", "fingerpicked guitar"],
     "harpsichord": ["spinet", "clavichord"], "accordion": ["concertina", "accordionist"], "trumpet": ["cornet", "trumpeter"], "church organ": ["chapel organ", "organist"],
     "marimba": ["xylophone", "vibraphone"], "harp": ["lyre", "harpist"], "clarinet": ["clarinetist", "bass clarinet"], "cello": ["cellist", "cello player"],

@@ -53,6 +53,10 @@ def test_unknown_model(refused, name): refused(['generate', 'a reel', '--model',
 
 def test_hub_without_network(refused): refused(['generate', 'a reel', '--model', 'nobody-here/no-such-model', '--out', 'x.wav'], 'nobody-here/no-such-model', 'hub')
 
+@pytest.mark.parametrize('device', ['piano', 'cuda:77'])
+def test_device(refused, saved, device):
+    refused(['generate', 'a reel', '--model', saved, '--seconds', '1', '--device', device, '--out', 'x.wav'], repr(device), 'cpu does')
+
 def test_where_to(refused, saved, tmp_path):
     refused(['generate', 'a reel', '--model', saved, '--out', 'x.txt'], "'x.txt'", '.flac')
     refused(['generate', 'a reel', 'a jig', '--model', saved, '--out', 'x.wav'], '2 prompts')

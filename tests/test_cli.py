@@ -94,7 +94,7 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     t = np.arange(3*44100)/44100; (tmp_path/'data').mkdir()
     for i, hz in enumerate((220, 330, 440)): sf.write(tmp_path/'data'/f'{i}.wav', .3*np.sin(6.2832*hz*t)*np.exp(-(t % .5)*4), 44100)
     (tmp_path/'data'/'captions.csv').write_text('file,caption,bpm\n' + ''.join(f'{i}.wav,a slow reel on the piano,{60 + i}\n' for i in range(3)))
-    short = ['--preset', 'tiny', '--batch-size', '2', '--seed', '1']
+    short = ['--preset', 'tiny', '--batch-size', '2', '--seed', '1', '--precision', 'no']
     assert main(['train', 'codec', '--data', 'data', '--out', 'codec', '--steps', '4', *short]) == 0
     assert main(['data', 'encode', '--data', 'data', '--codec', 'codec/model', '--out', 'latents']) == 0
     assert main(['train', 'base', '--latents', 'latents', '--codec', 'codec/model', '--out', 'base', '--steps', '2', '--seconds', '0.3', *short]) == 0

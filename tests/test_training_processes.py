@@ -24,6 +24,7 @@ def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     a.pop('minutes'), b.pop('minutes')
     assert str(a) == str(b)  # the log too: no row lost, none twice
     assert sorted(p.name for p in (tmp_path/'killed'/'checkpoint').iterdir()) == ['state.json', 'step-00000100.safetensors']
+    assert not list((tmp_path/'killed').glob('.*'))  # what a killed run half-wrote is swept up
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='no SIGTERM there')
 @pytest.mark.parametrize('sig', [signal.SIGTERM, signal.SIGINT])
