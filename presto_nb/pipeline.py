@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STEPS', 'RANGES', 'PARTS', 'HUB_ID', 'MIN_FRAMES', 'PipelineConfig', 'check_range', 'check_config', 'model_names',
            'is_file', 'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'new_pipeline', 'Request',
-           'timed', 'alive', 'new_model_folder']
+           'timed', 'alive', 'new_model_folder', 'find_device']
 
 # %% ../nbs/14_pipeline.ipynb #ea3ed09c
 import math, os, re, shutil, sys, tempfile, time
@@ -367,7 +367,15 @@ def save_pretrained(self:MusicPipeline,
         config.save(d/"config.json")
     return config
 
-# %% ../nbs/14_pipeline.ipynb #8f826fd6
+# %% ../nbs/14_pipeline.ipynb #f6d7fcfb
+def find_device(device=None, # what torch takes, or None: a GPU if there is one
+               ) -> torch.device:
+    "A device that works here"
+    try: return torch.empty(0, device=device or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    except (RuntimeError, AssertionError, NotImplementedError) as e:
+        raise PrestoError(f"the device is {str(device)[:40]!r}, which does not work here ({str(e).splitlines()[0][:100]}); cpu does") from None
+
+# %% ../nbs/14_pipeline.ipynb #fbc0e42f
 @patch(cls_method=True)
 def from_pretrained(cls:MusicPipeline,
                     name="base",  # a shipped model, a folder, or a hub id owner/name
@@ -375,14 +383,14 @@ def from_pretrained(cls:MusicPipeline,
                     check=True,   # ask the parts the question of `fingerprint`
                    ):
     "Load a model: config, codec and text encoder of the right sha256, weights"
-    folder = find_model(name); c = PipelineConfig.load(folder/"config.json")
+    device, folder = find_device(device), find_model(name); c = PipelineConfig.load(folder/"config.json")
     codec = check_part("codec", SpectralVAE.from_pretrained(find_part(folder, "codec")), c.codec_sha256, name)
     encoder = check_part("text", SmallTextEncoder.from_pretrained(find_part(folder, "text")), c.text_sha256, name)
     dit = DiTConfig.from_dict(c.dit)
     for what, has, needs in (("codec", codec.channels, dit.channels), ("text", encoder.dim, dit.text_dim)):
         if has != needs: raise PrestoError(f"the {what} of the model {name} gives {has} channels; its network takes {needs}")
     network = load_state(DiT(dit), load_tensors(folder/"model.safetensors"), str(folder/"model.safetensors"))
-    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device)
     return pipe.self_check() if check else pipe
 
 @patch

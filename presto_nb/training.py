@@ -236,18 +236,19 @@ class CSVLog:
         with atomic_path(self.path) as p, open(p, "w", newline="") as f:
             w = csv.DictWriter(f, self.names, restval=""); w.writeheader(); w.writerows(self.rows)
 
-# %% ../nbs/13_training.ipynb #40fd60e0
+# %% ../nbs/13_training.ipynb #b7c68785
 class StopSignal:
-    "Inside this block SIGTERM and the first Ctrl-C only set `.name`"
+    "Inside this block SIGTERM and the first Ctrl-C only set `.name`, as `.ask(name)` does"
     def __enter__(self):
         self.name, self.old = None, {}
         if threading.current_thread() is threading.main_thread():
             for s in (signal.SIGTERM, signal.SIGINT): self.old[s] = signal.signal(s, self._seen)
         return self
 
+    def ask(self, name): self.name = name
     def _seen(self, number, frame):
         if self.name and number == signal.SIGINT: raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
+        self.ask(signal.Signals(number).name)
 
     def __exit__(self, *exc):
         for s, handler in self.old.items(): signal.signal(s, handler)
@@ -442,7 +443,7 @@ def warm_start(stage, path): # a file of weights, a model's folder, or a run's f
     if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found
 
-# %% ../nbs/13_training.ipynb #aa4e3fde
+# %% ../nbs/13_training.ipynb #1ddb9a36
 def every(n:int, # steps
           f):    # called with the trainer
     "A callback that runs after every n-th step"
@@ -476,7 +477,7 @@ def _agree(trainer, stop):
         both = torch.tensor([time_part, float(stop.name is not None)], device=trainer.device)
         torch.distributed.all_reduce(both, op=torch.distributed.ReduceOp.MAX)
         time_part, flag = both.tolist()
-        if flag: stop.name = stop.name or "SIGTERM"
+        if flag: stop.ask(stop.name or "another process")
     return max(trainer.step/c.steps if c.steps else 0., time_part)
 
 def _load_part(trainer, step, part):
@@ -528,7 +529,7 @@ def _log_row(trainer, writers, bar):
 
 def _save_due(trainer):
     "Whether it is time for a checkpoint"
-    c, (step, when) = trainer.config, trainer.saved
+    c, when = trainer.config, trainer.saved[1]
     return trainer.step % c.save_every == 0 or time.perf_counter() - when > 60*c.save_minutes
 
 def _loop(trainer, writers, callbacks):
@@ -539,6 +540,7 @@ def _loop(trainer, writers, callbacks):
     trainer.started = time.perf_counter(); trainer.saved = trainer.step, trainer.started
     try:
         with StopSignal() as stop:
+            trainer.stop = stop  # a callback may call trainer.stop.ask("bored")
             while (p := _agree(trainer, stop)) < 1 and not stop.name:
                 trainer.progress = p
                 _train_step(trainer, load)

@@ -13,7 +13,7 @@ from presto_nb.core import PrestoError, load_json
 from presto_nb.codec import SpectralVAE, codec_sha256, encode_folder
 from presto_nb.text import SmallTextEncoder
 from presto_nb.pipeline import MusicPipeline, PipelineConfig
-from presto_nb.training import TrainConfig, base_stage, fit, run_weights, warm_start
+from presto_nb.training import TrainConfig, base_stage, fit, warm_start
 
 def arguments(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])

@@ -9,7 +9,7 @@ TOY = str(Path(__file__).parent/'training_toy.py')
 ENV = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')
 
 def run(*args, launch=(), **env):
-    return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV | env, capture_output=True, text=True, timeout=200)
+    return subprocess.run([sys.executable, *launch, TOY, *map(str, args)], env=ENV | env, capture_output=True, text=True, timeout=400)
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):

@@ -8,7 +8,7 @@
 import os, random, signal, sys, time
 os.environ.update(OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')
 import torch, torch.nn as nn
-import accelerate, accelerate.utils
+import accelerate.utils  # noqa: F401, loaded once before the forks
 from pathlib import Path
 from presto_nb.training import TrainConfig, fit
 
