@@ -85,14 +85,16 @@ def report(audio,        # `Audio` that was made
     return (f"{times}: {total/1000:.2f} s for {n*audio.seconds:.1f} s of music, {n*audio.seconds*1000/total:.2f} times real time\n"
             f"loudness {audio.loudness():.1f} LUFS, {onset_rate(audio):.1f} onsets a second, key {estimate_key(audio)}")
 
-# %% ../nbs/53_cli.ipynb #b6686b71
+# %% ../nbs/53_cli.ipynb #27a01209
 def generate(args): # of the command line
     "Make music from prompts: a sound file and a spectrogram each"
     files = out_files(args.out, args.prompt, args.seed)
     from presto_nb.pipeline import MusicPipeline
     pipe = MusicPipeline.from_pretrained(args.model, device=args.device)
     asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, bpm=args.bpm, seed=args.seed)
-    audios = pipe.generate(args.prompt, **{k: v for k, v in asked.items() if v is not None})
+    shown = sys.stderr.isatty()  # a bar, and a line about words that mean nothing to the model
+    audios = pipe.generate(args.prompt, **{k: v for k, v in asked.items() if v is not None}, progress=shown)
+    if pipe.notes and not shown: print(*pipe.notes, sep="\n", file=sys.stderr)
     for audio, file in zip(audios, files):
         png = save_with_picture(audio, file)
         print(f"{file}\n{png}\n{report(audio, pipe.timings, len(audios))}")

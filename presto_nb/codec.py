@@ -36,9 +36,10 @@ class Codec(Protocol):
     def encode(self, audio:Tensor) -> Tensor: ...   # [b, 1, n] -> [b, frames, channels]
     def decode(self, latents:Tensor) -> Tensor: ... # [b, frames, channels] -> [b, 1, frames*hop]
 
-# %% ../nbs/03_codec.ipynb #540a5ddf
+# %% ../nbs/03_codec.ipynb #cace5e71
 class Normalised(nn.Module):
     "Base of codecs: statistics of the latents as buffers, so that they travel with the weights"
+    sample_rate:int; hop:int; mean:Tensor; std:Tensor
     def __init__(self, channels:int): # numbers per latent frame
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels)); self.register_buffer("std", torch.full((channels,), LATENT_STD))
@@ -55,9 +56,10 @@ class Normalised(nn.Module):
     def _set_scale(self, mean:Tensor, std:Tensor): # each [channels]
         self.mean.copy_(mean); self.std.copy_(std.clamp(min=1e-4))
 
-# %% ../nbs/03_codec.ipynb #72344f02
+# %% ../nbs/03_codec.ipynb #dbe10623
 @lru_cache(maxsize=32)
-def _hann(n_fft:int, device:str): return torch.hann_window(n_fft, device=device)
+def _hann(n_fft:int, device:str):
+    with torch.inference_mode(False): return torch.hann_window(n_fft, device=device)  # kept for training too
 
 def frames_of(samples:Tensor,   # [..., n], n a multiple of hop
               n_fft:int=2048, # window, in samples
@@ -98,7 +100,7 @@ def advance(X:Tensor    # complex, [..., t, bins], hop a quarter of the window
     U = U/U.abs().clamp(min=1e-12)
     return torch.cat([torch.zeros_like(X[..., :1, :]), U], -2)
 
-# %% ../nbs/03_codec.ipynb #c3257e7e
+# %% ../nbs/03_codec.ipynb #ac430df8
 def nearest_peak(height:Tensor # [..., bins]
                 ) -> Tensor:   # [..., bins], index of the local maximum each bin belongs to
     "The nearest local maximum; ties go down"
@@ -112,7 +114,7 @@ def nearest_peak(height:Tensor # [..., bins]
 
 @lru_cache(maxsize=8)
 def _jitter(bins:int, device:str, frames=512): # [frames, bins], standard normal, the same everywhere
-    return torch.randn(frames, bins, generator=generator("codec jitter", bins)).to(device)
+    with torch.inference_mode(False): return torch.randn(frames, bins, generator=generator("codec jitter", bins)).to(device)
 
 def integrate(mean_advance:Tensor, # complex, [..., t, bins], |.| <= 1
               jitter:float=1.,     # 0 keeps noise as steady as tones
@@ -408,7 +410,7 @@ def encode_folder(codec,              # any codec
     with atomic_path(out/"latents.jsonl") as p: p.write_text(text)
     return record
 
-# %% ../nbs/03_codec.ipynb #42dec291
+# %% ../nbs/03_codec.ipynb #7732e8e9
 def _stand_in(name:str): # a package that is not installed and whose contents are never called
     m = types.ModuleType(name); m.__spec__ = importlib.machinery.ModuleSpec(name, None)
     def missing(attr):
@@ -436,10 +438,10 @@ def _stand_ins():
 def _prepare_audiocraft():
     "Put audiocraft and audiocraft.models in place as bare packages: their own start-up imports every model"
     spec = importlib.machinery.PathFinder.find_spec("audiocraft")
-    if spec is None: need("audiocraft", "audiocraft")
+    if spec is None or not spec.submodule_search_locations: return need("audiocraft", "audiocraft")
     for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics", "librosa"):
         if importlib.util.find_spec(m) is None: need(m, "audiocraft")
-    import_torchaudio(); root = spec.submodule_search_locations[0]
+    import_torchaudio(); root = list(spec.submodule_search_locations)[0]
     for k in ("audiocraft", "audiocraft.models"):
         pkg = types.ModuleType(k); pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
         pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True); sys.modules[k] = pkg

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['CODEC_RUN', 'ClipWindows', 'Adversary', 'RunningMeans', 'CodecStage', 'finish_codec', 'train_codec']
 
-# %% ../nbs/15_codec_training.ipynb #31a383b5
+# %% ../nbs/15_codec_training.ipynb #fc923ce0
 import math, warnings
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from .core import PrestoError, assets, generator
 from .audio import Audio
-from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, audiocraft, checked_audio, fit_scale, float32, linear_start, vae_losses
-from .training import TrainConfig, Trainer, fit, item_generator, read_log
+from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, audiocraft, codec_sha256, fit_scale, float32, linear_start, vae_losses
+from .training import TrainConfig, Trainer, averaged_state, fit, item_generator, read_log
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
 class ClipWindows:
@@ -148,7 +148,7 @@ class CodecStage:
         trainer.update("codec", spectral.detach() + sum(asked.values()).detach(), backward=backward)
         return losses | {k: v.detach() for k, v in asked.items() if k != "window"} | dict(critic=critic.detach(), critic_right=right)
 
-# %% ../nbs/15_codec_training.ipynb #391e39c8
+# %% ../nbs/15_codec_training.ipynb #6839ba57
 CODEC_RUN = TrainConfig(steps=None, minutes=45, batch_size=8, precision="bf16", ema_decay=.998, warmup_steps=100, schedule="cosine",
                         save_every=500, log_every=25, tensorboard=False, prefetch=True)
 
@@ -177,5 +177,6 @@ def train_codec(clips,                     # training clips: list with `.audio()
     linear_start(vae, data.batch(list(range(min(len(data), max(128, 4*vae.channels//(data.samples//vae.hop))))), generator(config.seed, "linear start")))
     trainer = fit(CodecStage(vae, data, Adversary(filters) if filters else None, after, **stage), config, run_dir, init_from=init_from)
     if trainer.stopped: return None
-    with trainer.emas["codec"].swapped(): finish_codec(vae, data); done = vae.cpu().save(out_dir) if out_dir and trainer.main else None
+    vae.load_state_dict(averaged_state(trainer, "codec")); finish_codec(vae, data)
+    if out_dir and trainer.main: vae.cpu().save(out_dir)
     return vae

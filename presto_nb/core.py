@@ -128,11 +128,17 @@ def load_state(module,       # an nn.Module
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
     return module
 
-# %% ../nbs/00_core.ipynb #9f52306d
+# %% ../nbs/00_core.ipynb #af4a6e4f
 class Config:
     "Base of frozen dataclasses that are stored as JSON"
-    def to_dict(self) -> dict: return asdict(self)
-    def replace(self, **changes): return replace(self, **changes)
+    def to_dict(self) -> dict: # name -> value
+        "The values as plain Python, ready for JSON"
+        return asdict(self)
+
+    def replace(self, **changes): # the fields that differ
+        "A copy with other values"
+        return replace(self, **changes)
+
     def save(self, path): # .json file
         "Write the config as JSON, atomically"
         with atomic_path(path) as p: p.write_text(json.dumps(self.to_dict(), indent=1) + "\n")

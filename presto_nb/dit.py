@@ -7,13 +7,13 @@ __all__ = ['PRESETS', 'DROPS', 'DiTConfig', 'sinusoidal', 'log_tempo', 'rotary_t
            'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'ase_keep', 'shifted_keep', 'DropSchedule',
            'count_parameters', 'flops', 'memory_estimate']
 
-# %% ../nbs/12_dit.ipynb #7c4d55c1
+# %% ../nbs/12_dit.ipynb #df63ab6e
 import math
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from .core import Config, PrestoError
-from .edm import RHO, SIGMA_MAX, SIGMA_MIN
+from .edm import RHO, SIGMA_MAX, SIGMA_MIN, KarrasContinuous
 
 # %% ../nbs/12_dit.ipynb #aa2948c4
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class DiTConfig(Config):
         "Width of the feed-forward layer"
         return int(self.width*self.mlp_ratio)
 
-# %% ../nbs/12_dit.ipynb #48ce0d67
+# %% ../nbs/12_dit.ipynb #dffc7f6e
 PRESETS = dict(
     tiny=DiTConfig(width=64, depth=6, heads=4, frequencies=32),                    # tests: 6 s of the shipped codec's latents
     study=DiTConfig(),                                                             # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
     laptop=DiTConfig(width=192, depth=14, heads=6, mlp_ratio=3., max_frames=215),  # at most 6M parameters, 10 s
     paper=DiTConfig(
-        channels=32,         # 1.5: KL bottleneck of 32 dimensions
-        width=1152,          # 1.6: DiT-XL of the reference code
-        depth=28,            # 1.6: DiT-XL; agrees with "14th block" as the middle and with the drops of 5.3
+        channels=32,         # 1.5, as we understand the paper: KL bottleneck of 32 dimensions
+        width=1152,          # 1.6: DiT-XL's public code
+        depth=28,            # 1.6: DiT-XL; that the paper kept it is inferred: its "14th block" is then the middle
         heads=16,            # 1.6: DiT-XL
         mlp_ratio=4.,        # 1.6: DiT-XL
-        max_frames=1470,     # 1.5: 32 s at 44100/960 = 45.94 frames/s
+        max_frames=1470,     # 1.5, as we understand the paper: 32 s at 44100/960 = 45.94 frames/s
         shared_adaln=False,  # 1.6: DiT-XL has a projection of its own in every block
-        frequencies=128,     # the reference DiT's 256-dimensional timestep embedding; not stated for the paper
-        text_dim=768,        # open (1.7 says "T5-type", 1.10 that its name is unknown): the size of T5-base
+        frequencies=128,     # DiT-XL's 256-dimensional timestep embedding; not known for the paper
+        text_dim=768,        # open: T5-type as we understand the paper (1.7), its name is not known (1.10); the size of T5-base
         rope_base=1e4))      # open: the paper's positions are not known; this is Llama's value
 
 # %% ../nbs/12_dit.ipynb #f3cf1aeb
@@ -292,11 +292,11 @@ def shifted_keep(
     "Presto-L: blocks 1 to L - 1 - drop run, then block L"
     return _keep(depth, drop, True)
 
-# %% ../nbs/12_dit.ipynb #109a25b8
+# %% ../nbs/12_dit.ipynb #7885ce2c
 @dataclass(frozen=True)
 class DropSchedule(Config):
     "Noise level -> number of blocks to skip: `schedule(sigma)`"
-    drops: tuple = (14, 12, 8, 4, 0) # blocks skipped in each equal part of the inference schedule, noisiest first (5.3, for 28 blocks)
+    drops: tuple = (14, 12, 8, 4, 0) # blocks skipped in each equal part of the inference schedule, noisiest first (5.3, for 28 blocks, as we understand the paper)
     sigma_min: float = SIGMA_MIN     # end of the inference schedule
     sigma_max: float = SIGMA_MAX     # its start
     rho: float = RHO                 # its bend
@@ -307,29 +307,29 @@ class DropSchedule(Config):
             raise PrestoError(f'drops are {list(self.drops)}; a schedule needs whole numbers of 0 or more, one for each part.')
 
     def edges(self)->Tensor: # [parts + 1], from sigma_max down to sigma_min
-        "Noise levels between which the parts lie"
-        a, b = self.sigma_max**(1/self.rho), self.sigma_min**(1/self.rho)
-        return (a + torch.linspace(0, 1, len(self.drops) + 1, dtype=torch.float64)*(b - a))**self.rho
+        "Noise levels between which the parts lie: equal shares of what a sampler visits"
+        levels = KarrasContinuous(self.sigma_min, self.sigma_max, self.rho)
+        return levels.quantile(torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64))
 
     def __call__(self,
         sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part
     )->Tensor:        # int64 [batch]
         "Blocks to skip at each noise level"
-        a, b, n = self.sigma_max**(1/self.rho), self.sigma_min**(1/self.rho), len(self.drops)
-        u = (sigma.double()**(1/self.rho) - a)/(b - a)
-        return torch.tensor(self.drops, device=sigma.device)[(u*n + 1e-5).floor().clamp(0, n - 1).long()]
+        inner = self.edges()[1:-1].float().to(sigma.device)*(1 + 1e-6)                               # float32 rounds an edge either way
+        part = (sigma.float()[..., None] <= inner).sum(-1)
+        return torch.tensor(self.drops, device=sigma.device)[part]
 
     @property
     def mean_drop(self):
         "Blocks skipped on average over the steps of the inference schedule"
         return sum(self.drops)/len(self.drops)
 
-# %% ../nbs/12_dit.ipynb #92968cc1
+# %% ../nbs/12_dit.ipynb #9516b516
 DROPS = dict( # per preset: drops of Presto-L, and the lighter ones of the first stage of Presto-LS; noisiest fifth first
     tiny=dict(l=(3, 2, 2, 1, 0), ls=(2, 2, 1, 0, 0)),
     study=dict(l=(4, 3, 2, 1, 0), ls=(3, 2, 2, 0, 0)),
     laptop=dict(l=(7, 6, 4, 2, 0), ls=(6, 4, 4, 0, 0)),
-    paper=dict(l=(14, 12, 8, 4, 0), ls=(12, 8, 8, 0, 0)))  # 5.3; 6.3
+    paper=dict(l=(14, 12, 8, 4, 0), ls=(12, 8, 8, 0, 0)))  # 5.3 and 6.3, as we understand the paper
 
 # %% ../nbs/12_dit.ipynb #0d795604
 def count_parameters(

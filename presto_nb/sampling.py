@@ -88,9 +88,11 @@ def check_sigmas(sigmas # noise levels, a tensor or a list
         raise PrestoError(f"the noise levels are {s[:5]}{'...' if len(s) > 5 else ''}; at least two are needed, finite, decreasing, the last 0 or more")
     return s
 
-# %% ../nbs/11_sampling.ipynb #82325ead
-def paste(x, known, mask): # latents [b, ...]; the ones to keep, broadcastable; True where they are kept
-    "`x` with the known latents in their places"
+# %% ../nbs/11_sampling.ipynb #0c1a981b
+def paste(x,     # latents [b, ...]
+          known, # latents to keep, broadcastable to x
+          mask): # True where they are kept, broadcastable to x
+    "`x` with the known latents in their places, [b, ...]"
     return torch.where(mask.to(x.device), known.to(x), x)
 
 def keep_known(denoiser, # `denoiser(x, sigma, cond) -> x0_hat or Guess`
@@ -102,11 +104,11 @@ def keep_known(denoiser, # `denoiser(x, sigma, cond) -> x0_hat or Guess`
         return Guess(*(paste(o, known, mask) for o in out)) if isinstance(out, Guess) else paste(out, known, mask)
     return denoise
 
-def start_from(noise,         # standard normal [b, ...]
-          sigma,         # first noise level
-          init=None,     # latents under the noise; None: zeros
-          known=None, known_mask=None): # latents kept where the mask is True
-    "Where a sampler begins: noise, on top of what is known"
+def start_from(noise,     # standard normal [b, ...]
+               sigma,     # first noise level
+               init=None, # latents under the noise; None: zeros
+               known=None, known_mask=None): # latents kept where the mask is True
+    "Where a sampler begins: noise, on top of what is known, [b, ...]"
     x0 = torch.zeros_like(noise) if init is None else init.to(noise)
     if known is not None:
         if known_mask is None: raise PrestoError("known_mask is missing; it says which of the known latents are kept")
@@ -168,15 +170,20 @@ def plan(evaluations:int,     # denoiser calls to spend, at least 1
     n, rest = divmod(evaluations - closing, calls_of(step))   # rest Euler steps, n whole steps, the closing step
     return karras_sigmas(n + rest + 1, sigma_min, sigma_max, rho), euler_start(step, rest) if rest else step
 
-# %% ../nbs/11_sampling.ipynb #f6de42aa
+# %% ../nbs/11_sampling.ipynb #850ab260
 def cat_cond(a, b): # two conditions: None, tensors, or objects with `.cat(other)`
     "Two conditions as one batch"
     if a is None and b is None: return None
     if a is None or b is None: raise PrestoError("guidance joins a condition with a null condition; one of them is None")
     return torch.cat([a, b]) if torch.is_tensor(a) else a.cat(b)
 
-def both_guesses(denoiser, x, sigma, cond, null, **kw):
-    "(D_c, D_null): the guesses with and without the condition, from one call"
+def both_guesses(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
+                 x,        # noised latents [b, ...]
+                 sigma,    # noise level [b]
+                 cond,     # condition of b rows
+                 null,     # null condition of b rows
+                 **kw):    # passed to the denoiser
+    "(D_c, D_null): the guesses with and without the condition, [b, ...] each, from one call"
     out = denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), cat_cond(cond, null), **kw)
     return out.chunk(2)
 

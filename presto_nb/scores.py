@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE_WORDS', 'DANCE_METRES', 'METRES', 'READER',
            'LEADS', 'ACCOMPANIMENTS', 'TEMPI', 'DANCES', 'METRE_WORDS', 'LEVELS', 'BASS', 'DRUM_WORDS', 'BASS_WORDS',
-           'TONICS', 'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'FORMS', 'COLOURS', 'RATE', 'BALANCE',
-           'RENDERER', 'TIERS', 'SOUND_FILES', 'SINGERS', 'Tune', 'corpus', 'abc_tunes', 'abc_field', 'clean_abc',
-           'parse_key', 'pickup', 'dance_of', 'read_abc', 'Dice', 'normal_title', 'intervals', 'ngrams', 'families',
-           'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune', 'read_tunes', 'triads',
-           'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern', 'drum_pattern', 'Arrangement',
-           'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass', 'play_drums', 'repeated', 'key_name',
-           'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank', 'tone', 'sound_bank', 'play',
-           'measure_level', 'render', 'chosen_tunes', 'clip_name', 'make_clip', 'build_dataset', 'Clip', 'load_folder',
-           'Chorale', 'read_chorale', 'read_chorales', 'arrange_chorale']
+           'TONICS', 'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'TEMPO_WEIGHTS', 'FORMS', 'COLOURS',
+           'RATE', 'BALANCE', 'RENDERER', 'TIERS', 'SOUND_FILES', 'SINGERS', 'Tune', 'corpus', 'abc_tunes', 'abc_field',
+           'clean_abc', 'parse_key', 'pickup', 'dance_of', 'read_abc', 'Dice', 'normal_title', 'intervals', 'ngrams',
+           'families', 'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune',
+           'read_tunes', 'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern',
+           'drum_pattern', 'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass',
+           'play_drums', 'repeated', 'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank',
+           'tone', 'sound_bank', 'play', 'measure_level', 'render', 'chosen_tunes', 'clip_name', 'make_clip',
+           'build_dataset', 'Clip', 'load_folder', 'Chorale', 'read_chorale', 'read_chorales', 'arrange_chorale']
 
 # %% ../nbs/02_scores.ipynb #9c0f737b
 import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile
@@ -27,12 +27,15 @@ import numpy as np, torch
 from .core import PrestoError, assets, atomic_path, cache_dir, inside, load_json, need, progress, sha256, stable_hash
 from .audio import Audio
 
-# %% ../nbs/02_scores.ipynb #d4f413b5
-COLLECTIONS = dict(ryansMammoth="Ryan's Mammoth Collection", oneills1850="O'Neill's Music of Ireland", airdsAirs="Aird's Airs", miscFolk="fife and Northumbrian tunes")
+# %% ../nbs/02_scores.ipynb #b6f09be1
+COLLECTIONS = dict(ryansMammoth="Ryan's Mammoth Collection", oneills1850="O'Neill's Music of Ireland",
+                   airdsAirs="Aird's Airs", miscFolk="fife and Northumbrian tunes")
 TICKS = 480                                                              # a quarter note, in ticks
 PITCH_CLASSES = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)
-MODES = dict(major=(0,2,4,5,7,9,11), minor=(0,2,3,5,7,8,10), dorian=(0,2,3,5,7,9,10), mixolydian=(0,2,4,5,7,9,10), lydian=(0,2,4,6,7,9,11), phrygian=(0,1,3,5,7,8,10))
-ABC_MODES = {'': 'major', 'maj': 'major', 'ion': 'major', 'm': 'minor', 'min': 'minor', 'aeo': 'minor', 'dor': 'dorian', 'mix': 'mixolydian', 'lyd': 'lydian', 'phr': 'phrygian'}
+MODES = dict(major=(0,2,4,5,7,9,11), minor=(0,2,3,5,7,8,10), dorian=(0,2,3,5,7,9,10),
+             mixolydian=(0,2,4,5,7,9,10), lydian=(0,2,4,6,7,9,11), phrygian=(0,1,3,5,7,8,10))
+ABC_MODES = {'': 'major', 'maj': 'major', 'ion': 'major', 'm': 'minor', 'min': 'minor', 'aeo': 'minor', 'dor': 'dorian',
+             'mix': 'mixolydian', 'lyd': 'lydian', 'phr': 'phrygian'}
 
 @dataclass(frozen=True)
 class Tune:
@@ -57,14 +60,15 @@ class Tune:
     @property
     def collection(self) -> str: return self.id.split('/')[0]
 
-# %% ../nbs/02_scores.ipynb #55d9c5e5
+# %% ../nbs/02_scores.ipynb #3fad8c57
 def corpus() -> Path: # music21's corpus folder
     "Where music21 keeps its tunes; music21 itself is never imported (its own parser takes 100 times longer)"
     spec = importlib.util.find_spec('music21')
     if spec is None: need('music21', 'data')
     return Path(spec.origin).parent/'corpus'
 
-def _texts(collection:str, path:Path): # a file of the collection
+def _texts(collection:str, # a folder of the corpus
+           path:Path):     # a file in it
     "Every tune of a file as (id, ABC text)"
     for text in re.split(r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')):
         if text.startswith('X:') and 'K:' in text: yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
@@ -121,11 +125,13 @@ def pickup(text:str # a cleaned tune
         total += Fraction(int(num or 1), down) * (squeeze if left > 0 else 1); left -= 1
     return total*unit*4
 
-# %% ../nbs/02_scores.ipynb #6c961743
-DANCE_WORDS = (('slip jig', r'slip.?jig'), ('hornpipe', 'hornpipe'), ('strathspey', 'strathspey'), ('reel', 'reel'), ('jig', 'jig'), ('waltz', 'waltz'),
-    ('march', 'march'), ('polka', 'polka'), ('clog', 'clog'), ('minuet', 'minuet'), ('quickstep', r'quick.?step'), ('fling', 'fling'), ('lament', 'lament'), ('air', r'airs?\b'))
-DANCE_METRES = {'slip jig': ('9/8',), 'jig': ('6/8', '9/8', '12/8'), 'waltz': ('3/4', '3/8'), 'minuet': ('3/4', '3/8'), 'reel': ('2/4', '4/4'), 'hornpipe': ('2/4', '4/4', '3/2'),
-    'strathspey': ('4/4',), 'polka': ('2/4', '4/4'), 'clog': ('2/4', '4/4'), 'fling': ('4/4', '2/4')}
+# %% ../nbs/02_scores.ipynb #9fe3adb8
+DANCE_WORDS = (('slip jig', r'slip.?jig'), ('hornpipe', 'hornpipe'), ('strathspey', 'strathspey'), ('reel', 'reel'), ('jig', 'jig'),
+               ('waltz', 'waltz'), ('march', 'march'), ('polka', 'polka'), ('clog', 'clog'), ('minuet', 'minuet'),
+               ('quickstep', r'quick.?step'), ('fling', 'fling'), ('lament', 'lament'), ('air', r'airs?\b'))
+DANCE_METRES = {'slip jig': ('9/8',), 'jig': ('6/8', '9/8', '12/8'), 'waltz': ('3/4', '3/8'), 'minuet': ('3/4', '3/8'),
+                'reel': ('2/4', '4/4'), 'hornpipe': ('2/4', '4/4', '3/2'), 'strathspey': ('4/4',), 'polka': ('2/4', '4/4'),
+                'clog': ('2/4', '4/4'), 'fling': ('4/4', '2/4')}
 METRES = ('2/4', '3/4', '4/4', '6/8', '9/8', '12/8', '3/8', '3/2')
 
 def dance_of(kind:str,  # the R: field
@@ -187,20 +193,24 @@ class Dice:
     def pick(self, options): return options[self.roll(0, len(options)-1)]
     def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
 
-# %% ../nbs/02_scores.ipynb #4834d917
-def normal_title(title:str) -> str:
+# %% ../nbs/02_scores.ipynb #5d096975
+def normal_title(title:str # as printed
+                ) -> str:
     "A title without case, accents, articles, punctuation and what follows a dash"
     t = unicodedata.normalize('NFKD', title.split(' -- ')[0].lower()).encode('ascii', 'ignore').decode()
     return ' '.join(w for w in re.sub(r"[^a-z0-9 ]", ' ', t.replace("'", '')).split() if w not in ('the', 'a', 'an', 'la', 'le'))
 
-def intervals(tune:Tune) -> tuple:
+def intervals(tune:Tune # n notes
+             ) -> tuple: # n - 1 semitones
     "Steps from note to note, in semitones: the same in every key"
     return tuple(b[2] - a[2] for a, b in zip(tune.notes, tune.notes[1:]))
 
-def ngrams(tune:Tune, n:int=8 # intervals in a row
-          ) -> set:
+def ngrams(tune:Tune, # the melody
+           n:int=8    # intervals in a row
+          ) -> set:   # of tuples of n semitones
     "All runs of `n` intervals"
-    s = intervals(tune); return {s[i:i+n] for i in range(len(s)-n+1)}
+    s = intervals(tune)
+    return {s[i:i+n] for i in range(len(s)-n+1)}
 
 # %% ../nbs/02_scores.ipynb #262ade18
 def families(tunes:list, # of Tune
@@ -239,10 +249,11 @@ def split_families(roots:list,   # the family of every tune
         room[side] -= len(members[r])
     return out
 
-# %% ../nbs/02_scores.ipynb #88fc9c3c
+# %% ../nbs/02_scores.ipynb #472dbceb
 READER = 2                                                               # raise when reading changes
 
-def content_hash(t:Tune) -> str: # 16 hex digits
+def content_hash(t:Tune # as read
+                ) -> str: # 16 hex digits
     "One number for what the book says"
     return f'{stable_hash(t.dance, t.metre, t.tonic, t.mode, t.notes):016x}'
 
@@ -256,11 +267,15 @@ def find_tunes() -> list: # of Tune, with family and split
     roots = families(tunes); splits = split_families(roots, [t.id for t in tunes])
     return [replace(t, family=tunes[r].id, split=s) for t, r, s in zip(tunes, roots, splits)]
 
-# %% ../nbs/02_scores.ipynb #5eaa09d9
+# %% ../nbs/02_scores.ipynb #8fafe615
 @dataclass(frozen=True)
 class TuneRow:
     "A line of the index"
-    id: str; content: str; family: str; split: str; score: str
+    id: str      # collection/file#number
+    content: str # `content_hash` of the tune
+    family: str  # id of the family's first member
+    split: str   # train, valid or test
+    score: str   # `score_hash` of its first arrangement
 
 @lru_cache(1)
 def tune_index() -> tuple: # of TuneRow
@@ -273,7 +288,8 @@ def _file_tunes(collection:str, name:str) -> dict:
     path = next((corpus()/collection).rglob(name), None)
     return dict(_texts(collection, path)) if path else {}
 
-def read_tune(row:TuneRow) -> Tune:
+def read_tune(row:TuneRow # a line of the index
+             ) -> Tune:   # with family and split
     "One tune of the index, checked against its hash"
     collection, name = row.id.split('#')[0].split('/')
     text = _file_tunes(collection, name).get(row.id); tune = text and read_abc(row.id, text)
@@ -289,35 +305,49 @@ def read_tunes() -> tuple: # of Tune
         with atomic_path(where) as p: p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
     return tuple(Tune(*r[:6], tuple(map(tuple, r[6])), *r[7:]) for r in json.loads(gzip.decompress(where.read_bytes())))
 
-# %% ../nbs/02_scores.ipynb #5b911005
+# %% ../nbs/02_scores.ipynb #2d4861d2
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
 LEADS = {
- 'piano': (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')), 'violin': (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
- 'flute': (73, 60, 93, 78, False, ('flute', 'concert flute', 'transverse flute')), 'acoustic guitar': (24, 45, 81, 64, True, ('acoustic guitar', 'nylon-string guitar', 'classical guitar')),
- 'harpsichord': (6, 48, 86, 71, True, ('harpsichord', 'baroque harpsichord', 'cembalo')), 'accordion': (21, 53, 89, 71, False, ('accordion', 'squeezebox', 'button accordion')),
- 'trumpet': (56, 54, 82, 69, False, ('trumpet', 'solo trumpet', 'brass trumpet')), 'church organ': (19, 48, 88, 72, False, ('church organ', 'pipe organ', 'cathedral organ')),
- 'marimba': (12, 48, 89, 69, True, ('marimba', 'mallet marimba', 'wooden marimba')), 'harp': (46, 48, 94, 72, True, ('harp', 'concert harp', 'folk harp')),
- 'clarinet': (71, 50, 88, 69, False, ('clarinet', 'solo clarinet', 'woodwind clarinet')), 'cello': (42, 36, 72, 57, False, ('cello', 'violoncello', 'solo cello')),
- 'oboe': (68, 58, 88, 73, False, ('oboe', 'solo oboe', 'double-reed oboe')), 'recorder': (74, 65, 96, 80, False, ('recorder', 'wooden recorder', 'block flute')),
- 'banjo': (105, 50, 86, 68, True, ('banjo', 'five-string banjo', 'plucked banjo')), 'sitar': (104, 48, 81, 64, True, ('sitar', 'Indian sitar', 'twanging sitar'))}
-ACCOMPANIMENTS = {'none': (None, ('solo', 'unaccompanied', 'alone')), 'piano': (0, ('piano', 'piano chords')), 'guitar': (25, ('guitar', 'steel-string guitar', 'guitar chords')),
- 'harp': (46, ('harp', 'broken harp chords')), 'strings': (48, ('strings', 'a string section', 'string chords')), 'organ': (19, ('organ', 'organ chords', 'sustained organ'))}
-TEMPI = {'slow': (60, 84, ('slow', 'gentle', 'unhurried', 'leisurely', 'slow-paced')), 'moderate': (92, 116, ('moderate', 'medium-tempo', 'mid-tempo', 'walking-pace', 'moderately paced')),
- 'fast': (132, 176, ('fast', 'brisk', 'lively', 'quick', 'up-tempo'))}
-DANCES = {'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk melody'), 'reel': ('reel', 'folk reel', 'dance reel'), 'jig': ('jig', 'folk jig', 'dance jig'),
- 'hornpipe': ('hornpipe', 'folk hornpipe', "sailor's hornpipe"), 'slip jig': ('slip jig', 'folk slip jig', 'hop jig'), 'strathspey': ('strathspey', 'Scottish strathspey'), 'waltz': ('waltz', 'folk waltz'),
- 'march': ('march', 'marching tune', 'folk march'), 'polka': ('polka', 'folk polka'), 'clog': ('clog dance', 'clog', 'stepping clog'), 'minuet': ('minuet', 'courtly minuet'),
- 'quickstep': ('quickstep', 'military quickstep'), 'fling': ('fling', 'Highland fling'), 'lament': ('lament', 'mournful lament'), 'air': ('air', 'folk air', 'song tune'), 'chorale': ('chorale', 'hymn', 'Bach chorale')}
-METRE_WORDS = {'2/4': ('2/4', 'two-four'), '3/4': ('3/4', 'three-four', 'waltz time'), '4/4': ('4/4', 'four-four', 'common time'), '6/8': ('6/8', 'six-eight'), '9/8': ('9/8', 'nine-eight'),
- '12/8': ('12/8', 'twelve-eight'), '3/8': ('3/8', 'three-eight'), '3/2': ('3/2', 'three-two')}
+    'piano':           (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')),
+    'violin':          (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
+    'flute':           (73, 60, 93, 78, False, ('flute', 'concert flute', 'transverse flute')),
+    'acoustic guitar': (24, 45, 81, 64, True, ('acoustic guitar', 'nylon-string guitar', 'classical guitar')),
+    'harpsichord':     (6, 48, 86, 71, True, ('harpsichord', 'baroque harpsichord', 'cembalo')),
+    'accordion':       (21, 53, 89, 71, False, ('accordion', 'squeezebox', 'button accordion')),
+    'trumpet':         (56, 54, 82, 69, False, ('trumpet', 'solo trumpet', 'brass trumpet')),
+    'church organ':    (19, 48, 88, 72, False, ('church organ', 'pipe organ', 'cathedral organ')),
+    'marimba':         (12, 48, 89, 69, True, ('marimba', 'mallet marimba', 'wooden marimba')),
+    'harp':            (46, 48, 94, 72, True, ('harp', 'concert harp', 'folk harp')),
+    'clarinet':        (71, 50, 88, 69, False, ('clarinet', 'solo clarinet', 'woodwind clarinet')),
+    'cello':           (42, 36, 72, 57, False, ('cello', 'violoncello', 'solo cello')),
+    'oboe':            (68, 58, 88, 73, False, ('oboe', 'solo oboe', 'double-reed oboe')),
+    'recorder':        (74, 65, 96, 80, False, ('recorder', 'wooden recorder', 'block flute')),
+    'banjo':           (105, 50, 86, 68, True, ('banjo', 'five-string banjo', 'plucked banjo')),
+    'sitar':           (104, 48, 81, 64, True, ('sitar', 'Indian sitar', 'twanging sitar'))}
+ACCOMPANIMENTS = {'none': (None, ('solo', 'unaccompanied', 'alone')), 'piano': (0, ('piano', 'piano chords')),
+                  'guitar': (25, ('guitar', 'steel-string guitar', 'guitar chords')), 'harp': (46, ('harp', 'broken harp chords')),
+                  'strings': (48, ('strings', 'a string section', 'string chords')), 'organ': (19, ('organ', 'organ chords', 'sustained organ'))}
+TEMPI = {'slow': (60, 84, ('slow', 'gentle', 'unhurried', 'leisurely', 'slow-paced')),
+         'moderate': (92, 116, ('moderate', 'medium-tempo', 'mid-tempo', 'walking-pace', 'moderately paced')),
+         'fast': (132, 176, ('fast', 'brisk', 'lively', 'quick', 'up-tempo'))}
+DANCES = {'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk melody'), 'reel': ('reel', 'folk reel', 'dance reel'),
+          'jig': ('jig', 'folk jig', 'dance jig'), 'hornpipe': ('hornpipe', 'folk hornpipe', "sailor's hornpipe"),
+          'slip jig': ('slip jig', 'folk slip jig', 'hop jig'), 'strathspey': ('strathspey', 'Scottish strathspey'),
+          'waltz': ('waltz', 'folk waltz'), 'march': ('march', 'marching tune', 'folk march'), 'polka': ('polka', 'folk polka'),
+          'clog': ('clog dance', 'clog', 'stepping clog'), 'minuet': ('minuet', 'courtly minuet'),
+          'quickstep': ('quickstep', 'military quickstep'), 'fling': ('fling', 'Highland fling'), 'lament': ('lament', 'mournful lament'),
+          'air': ('air', 'folk air', 'song tune'), 'chorale': ('chorale', 'hymn', 'Bach chorale')}
+METRE_WORDS = {'2/4': ('2/4', 'two-four'), '3/4': ('3/4', 'three-four', 'waltz time'), '4/4': ('4/4', 'four-four', 'common time'),
+               '6/8': ('6/8', 'six-eight'), '9/8': ('9/8', 'nine-eight'), '12/8': ('12/8', 'twelve-eight'), '3/8': ('3/8', 'three-eight'),
+               '3/2': ('3/2', 'three-two')}
 LEVELS = {0: -27.0, 6: -25.5, 12: -24.7, 19: -21.3, 21: -24.4, 24: -24.5, 25: -26.5, 32: -20.0, 40: -21.7, 42: -23.4, 46: -27.4, 48: -24.2, 52: -26.2,
  56: -19.6, 68: -19.6, 71: -20.8, 73: -18.2, 74: -11.4, 104: -22.5, 105: -22.6, 'drums': -26.2}  # LUFS of each program of the shipped bank, see `measure_level`
 BASS, DRUM_WORDS, BASS_WORDS = 32, ('drums', 'a drum kit', 'percussion', 'a drum beat'), ('double bass', 'upright bass', 'bass')
 TONICS = dict(major=('C','Db','D','Eb','E','F','F#','G','Ab','A','Bb','B'), minor=('C','C#','D','Eb','E','F','F#','G','G#','A','Bb','B'))
 
-# %% ../nbs/02_scores.ipynb #37fabb59
+# %% ../nbs/02_scores.ipynb #83adb57f
 def triads(tonic:int, # pitch class
-           mode:str,
+           mode:str,  # one of MODES
           ) -> list: # [(degree, (root, third, fifth))], pitch classes
     "The chords of a key that are not diminished, and the dominant's major form in minor"
     scale = MODES[mode]; pc = [(tonic + s) % 12 for s in scale]
@@ -325,14 +355,15 @@ def triads(tonic:int, # pitch class
     found = [(i, c) for i, c in found if (c[2] - c[0]) % 12 == 7]
     return found + ([(4, ((tonic+7)%12, (tonic+11)%12, (tonic+2)%12))] if mode == 'minor' else [])
 
-def chord_spans(tune:Tune) -> list: # [(start, end), ...] in ticks
+def chord_spans(tune:Tune # the melody
+               ) -> list: # [(start, end), ...] in ticks
     "Where the harmony may change: half bars of 4/4, 6/8 and 12/8, beats of 9/8, else whole bars"
     step = {'4/4': 960, '6/8': 720, '12/8': 1440, '9/8': 720, '3/2': 960}.get(tune.metre, tune.bar)
     first, last = tune.notes[0][0] // tune.bar * tune.bar, -(-tune.end // tune.bar) * tune.bar
     if 2*(tune.notes[0][0] - first) >= tune.bar: first += tune.bar        # a pickup stays alone
     return [(t, t + step) for t in range(first, last, step)]
 
-# %% ../nbs/02_scores.ipynb #b5d93994
+# %% ../nbs/02_scores.ipynb #2aed8212
 LIKED = {0: 800, 3: 350, 4: 500, 5: 100, 1: 100, 2: -100}               # how welcome each degree is, in thousandths
 
 def _fit(tune:Tune, span:tuple, chord:tuple, degree:int) -> int:
@@ -346,7 +377,8 @@ def _fit(tune:Tune, span:tuple, chord:tuple, degree:int) -> int:
     liked = LIKED.get(degree, 300 if MODES[tune.mode][6] == 10 else -1000)
     return 2200 * sum(v for k, v in weight.items() if k in chord) // total + liked + (300 if weight.get(chord[0]) else 0)
 
-def harmonise(tune:Tune) -> list: # [(start, end, (root, third, fifth)), ...] ticks and pitch classes
+def harmonise(tune:Tune # the melody
+             ) -> list: # [(start, end, (root, third, fifth)), ...] ticks and pitch classes
     "The best path through the key's triads (Viterbi): fit the melody, change seldom within a bar, resolve V to I"
     spans, chords = chord_spans(tune), triads(tune.tonic, tune.mode)
     best, back = [_fit(tune, spans[0], c, i) + 800*(i == 0) for i, c in chords], []
@@ -368,29 +400,35 @@ def voicing(chord:tuple, # pitch classes
     ways = [tuple(sorted(low + (p - low - turn) % 12 + turn for p in chord)) for turn in (0, 3, 6)]
     return min(ways, key=lambda v: sum(abs(a - b) for a, b in zip(v, before or (low+4, low+8, low+11))))
 
-# %% ../nbs/02_scores.ipynb #6fe5403d
+# %% ../nbs/02_scores.ipynb #093f555f
 def _beats(tune:Tune) -> range: return range(0, tune.bar, tune.beat)
 
-def comp_pattern(tune:Tune, style:str) -> list: # [(offset, length, what, velocity)] of one bar, ticks; what: R root, F fifth, C chord, 0-2 chord voice
+def comp_pattern(tune:Tune, # its metre counts
+                 style:str, # broken, strum, or dance: bass and chord in turn
+                ) -> list:  # [(offset, length, what, velocity)] of one bar, ticks; what: R root, F fifth, C chord, 0-2 chord voice
     "What the accompaniment plays in a bar"
-    b = tune.beat
-    if style == 'broken': return [(t, TICKS//2, (0, 1, 2, 1)[t//240 % 4] if not tune.compound else (0, 1, 2)[t//240 % 3], 72 if t % b == 0 else 60) for t in range(0, tune.bar, 240)]
+    b, turn = tune.beat, (0, 1, 2) if tune.compound else (0, 1, 2, 1)
+    if style == 'broken': return [(t, TICKS//2, turn[t//240 % len(turn)], 72 if t % b == 0 else 60) for t in range(0, tune.bar, 240)]
     if style == 'strum': return [(t, b*9//10, 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))]
     if tune.compound: return [e for i, t in enumerate(_beats(tune)) for e in ((t, 420, 'R' if i == 0 else 'F', 72), (t + 480, 220, 'C', 60))]
     if tune.metre == '2/4': return [(0, 220, 'R', 72), (240, 220, 'C', 60), (480, 220, 'F', 66), (720, 220, 'C', 60)]
     if tune.metre == '4/4': return [(0, 440, 'R', 72), (480, 400, 'C', 60), (960, 440, 'F', 66), (1440, 400, 'C', 60)]
     return [(t, 420, 'R' if i == 0 else 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))]
 
-def bass_pattern(tune:Tune, slow:bool) -> list: # [(offset, length, R or F, velocity)] of one bar
+def bass_pattern(tune:Tune, # its metre counts
+                 slow:bool, # one note a bar in simple metres
+                ) -> list:  # [(offset, length, R or F, velocity)] of one bar
     "Root on one, fifth where the bar divides"
     if tune.metre in ('3/4', '3/8') or (slow and tune.metre in ('2/4', '4/4')): return [(0, tune.bar*9//10, 'R', 78)]
     step = tune.beat if tune.compound or tune.metre == '2/4' else 2*TICKS
     return [(t, step*9//10, 'R' if i == 0 else 'F', 78 if i == 0 else 72) for i, t in enumerate(range(0, tune.bar, step))]
 
-# %% ../nbs/02_scores.ipynb #4379ab0b
+# %% ../nbs/02_scores.ipynb #6693b9c2
 KICK, SNARE, HAT, OPEN, CRASH, RIDE = 36, 38, 42, 46, 49, 51
 
-def drum_pattern(tune:Tune, variant:int) -> list: # [(offset, key, velocity)] of one bar
+def drum_pattern(tune:Tune,   # its metre counts
+                 variant:int, # 0 plain, 1 one more kick, 2 ride cymbal
+                ) -> list:    # [(offset, key, velocity)] of one bar
     "Kick on the strong beats, snare on the weak ones, a cymbal between; three variants"
     beats = list(_beats(tune)); n = len(beats)
     kicks = [0] if n < 4 else [0, beats[2]] + ([1200] if variant == 1 and not tune.compound else [])
@@ -420,9 +458,9 @@ class Arrangement:
     @property
     def seconds(self) -> float: return (self.end - self.start)*self.tick
 
-# %% ../nbs/02_scores.ipynb #4ad45bb8
+# %% ../nbs/02_scores.ipynb #4a84f0b5
 def fit_register(pitches:list, # MIDI
-                 lead:str,
+                 lead:str,     # one of LEADS
                  shift:int,    # semitones to another key
                 ) -> tuple: # (semitones, notes outside the range)
     "The octave that brings a transposed melody nearest to the middle of an instrument's range"
@@ -431,8 +469,10 @@ def fit_register(pitches:list, # MIDI
     s = min(((shift + o) for o in range(-48, 49, 12)), key=cost)
     return s, cost(s)[0]
 
+TEMPO_WEIGHTS = dict(tune=(1, 1, 1), air=(3, 2, 0), lament=(4, 1, 0), waltz=(2, 3, 2), minuet=(2, 3, 1), march=(1, 3, 2), strathspey=(2, 3, 2))  # slow, moderate, fast
+
 def choose(tune:Tune, # the melody
-           dice:Dice,
+           dice:Dice, # what decides
           ) -> dict: # lead, accompaniment, bass, drums, tempo, bpm, shift
     "Instruments, tempo and key of an arrangement"
     lead = dice.pick(list(LEADS)); shifts = dice.shuffled(range(12)); pitches = [p for _, _, p in tune.notes]
@@ -441,20 +481,19 @@ def choose(tune:Tune, # the melody
     acc = 'none' if dice.roll(1, 100) <= 28 else dice.pick(other)
     bass = acc != 'none' and dice.roll(1, 100) <= 65
     drums = dice.roll(1, 100) <= (52 if acc != 'none' else 10)
-    weights = {'air': (3, 2, 0), 'lament': (4, 1, 0), 'waltz': (2, 3, 2), 'minuet': (2, 3, 1), 'march': (1, 3, 2), 'strathspey': (2, 3, 2)}.get(tune.dance, (2, 3, 4) if tune.dance != 'tune' else (1, 1, 1))
-    tempo = dice.pick([t for t, w in zip(TEMPI, weights) for _ in range(w)])
-    def busy(bpm): return len(tune.notes)*bpm*tune.beat // (60*(tune.end - tune.notes[0][0]))  # notes a second... times beat ticks over ticks
+    tempo = dice.pick([t for t, w in zip(TEMPI, TEMPO_WEIGHTS.get(tune.dance, (2, 3, 4))) for _ in range(w)])
+    def busy(bpm): return len(tune.notes)*bpm*tune.beat // (60*(tune.end - tune.notes[0][0]))  # whole notes a second
     lo, hi = TEMPI[tempo][:2]; hi = min(hi, 144) if tune.compound else hi
     bpm = dice.roll(lo, hi)
     if tempo == 'fast' and busy(bpm) >= 8: tempo, bpm = 'moderate', dice.roll(*TEMPI['moderate'][:2])
     if tempo == 'moderate' and busy(bpm) >= 8: tempo, bpm = 'slow', dice.roll(*TEMPI['slow'][:2])
     return dict(lead=lead, accompaniment=acc, bass=bass, drums=drums, tempo=tempo, bpm=bpm, shift=shift)
 
-# %% ../nbs/02_scores.ipynb #e306246f
+# %% ../nbs/02_scores.ipynb #685d8efe
 def play_lead(tune:Tune, # already in its key and octave
-              lead:str,
-              dice:Dice,
-             ) -> list: # of notes
+              lead:str,  # one of LEADS
+              dice:Dice, # for velocities and onsets
+             ) -> list:  # [(onset, duration, pitch, velocity, 'lead'), ...] ticks and MIDI
     "The melody with metric accents, a little contour, articulation, and a hand that is not a machine's"
     _, lo, hi, _, rings, _ = LEADS[lead]; mean = sum(p for _, _, p in tune.notes) // len(tune.notes); out = []
     for t, d, p in tune.notes:
@@ -465,7 +504,12 @@ def play_lead(tune:Tune, # already in its key and octave
         out.append((max(0, t + dice.roll(-4, 4)), d + 60 if rings else max(d*94//100, 40), p, v//6*6, 'lead'))
     return out
 
-def play_chords(tune:Tune, harmony:list, style:str, low:int, dice:Dice) -> list:
+def play_chords(tune:Tune,    # its metre counts
+                harmony:list, # from `harmonise`
+                style:str,    # held, or one of `comp_pattern`
+                low:int,      # no chord note below this MIDI pitch
+                dice:Dice,    # for onsets
+               ) -> list:     # as `play_lead`
     "The accompaniment: held chords, or a pattern that asks the harmony what to play"
     out, v = [], (); voiced = []
     for s, e, c in harmony: v = voicing(c, v, low); voiced.append((s, e, c, v))
@@ -478,14 +522,18 @@ def play_chords(tune:Tune, harmony:list, style:str, low:int, dice:Dice) -> list:
     starts = [s for s, *_ in voiced]; pattern = comp_pattern(tune, style)
     for bar in range(starts[0], voiced[-1][1], tune.bar):
         for off, length, what, vel in pattern:
-            s, e, c, v = voiced[bisect.bisect_right(starts, bar + off) - 1]
-            root = 40 + (c[0] - 40) % 12; j = dice.roll(0, 5)
-            tones = v if what == 'C' else [root] if what == 'R' or (what == 'F' and s == bar + off and s % tune.bar and voiced[starts.index(s)-1][2] != c) else \
-                [root + 7 if root < 45 else root - 5] if what == 'F' else [v[what]]
+            k = bisect.bisect_right(starts, bar + off) - 1; s, e, c, v = voiced[k]
+            root = 40 + (c[0] - 40) % 12; fifth = root + 7 if root < 45 else root - 5; j = dice.roll(0, 5)
+            fresh = s == bar + off and s % tune.bar and voiced[k-1][2] != c      # a new chord within the bar begins on its root
+            tones = v if what == 'C' else [root] if what == 'R' or (what == 'F' and fresh) else [fifth] if what == 'F' else [v[what]]
             out += [(bar + off + j + (8*k if style == 'strum' else 0), length, p, vel, 'accompaniment') for k, p in enumerate(tones)]
     return out
 
-def play_bass(tune:Tune, harmony:list, slow:bool, dice:Dice) -> list:
+def play_bass(tune:Tune,    # its metre counts
+              harmony:list, # from `harmonise`
+              slow:bool,    # for `bass_pattern`
+              dice:Dice,    # for onsets
+             ) -> list:     # as `play_lead`
     "Roots and fifths below everything"
     out, starts = [], [s for s, *_ in harmony]
     for bar in range(starts[0], harmony[-1][1], tune.bar):
@@ -495,7 +543,12 @@ def play_bass(tune:Tune, harmony:list, slow:bool, dice:Dice) -> list:
             out.append((bar + off + dice.roll(0, 3), length, root if what == 'R' or fresh else root + 7 if root < 37 else root - 5, vel, 'bass'))
     return out
 
-def play_drums(tune:Tune, first:int, last:int, variant:int, dice:Dice) -> list:
+def play_drums(tune:Tune,   # its metre counts
+               first:int,   # tick of the first bar
+               last:int,    # tick where the last bar ends
+               variant:int, # for `drum_pattern`
+               dice:Dice,   # for onsets
+              ) -> list:    # as `play_lead`
     "The drum pattern bar by bar, a light crash every eight bars"
     out = []
     for i, bar in enumerate(range(first, last, tune.bar)):
@@ -503,18 +556,23 @@ def play_drums(tune:Tune, first:int, last:int, variant:int, dice:Dice) -> list:
         if i and i % 8 == 0: out.append((bar, 960, CRASH, 60, 'drums'))
     return out
 
-# %% ../nbs/02_scores.ipynb #4ad5650e
-def repeated(tune:Tune, seconds_per_tick:Fraction, at_least:int=24) -> Tune:
+# %% ../nbs/02_scores.ipynb #c197c87f
+def repeated(tune:Tune,                 # the melody
+             seconds_per_tick:Fraction, # exact, so that rounding cannot differ
+             at_least:int=24,           # seconds
+            ) -> Tune:
     "A tune too short to stand alone is played again from the start, up to four times"
     stride = -(-(tune.end - tune.notes[0][0]) // tune.bar)*tune.bar
     times = max(1, min(4, -(-at_least // max(1, int((tune.end - tune.notes[0][0])*seconds_per_tick)))))
     return replace(tune, notes=tuple((t + k*stride, d, p) for k in range(times) for t, d, p in tune.notes))
 
-def key_name(tonic:int, mode:str) -> str:
+def key_name(tonic:int, # pitch class
+             mode:str,  # one of MODES
+            ) -> str:
     "C major, F# minor, Bb dorian"
     return f"{TONICS['major' if mode in ('major', 'lydian', 'mixolydian') else 'minor'][tonic]} {mode}"
 
-# %% ../nbs/02_scores.ipynb #1597a006
+# %% ../nbs/02_scores.ipynb #ee52bde6
 def arrange(tune:Tune,
             seed:int=0, # another seed, another arrangement
            ) -> Arrangement:
@@ -525,7 +583,8 @@ def arrange(tune:Tune,
     harmony, slow = harmonise(tune), c['tempo'] == 'slow'
     notes, programs = play_lead(tune, c['lead'], dice), dict(lead=LEADS[c['lead']][0])
     if (acc := c['accompaniment']) != 'none':
-        style = 'held' if acc in ('strings', 'organ') else 'broken' if acc == 'harp' or slow else dice.pick(('dance', 'dance', 'strum' if acc == 'guitar' else 'broken'))
+        lively = ('dance', 'dance', 'strum' if acc == 'guitar' else 'broken')
+        style = 'held' if acc in ('strings', 'organ') else 'broken' if acc == 'harp' or slow else dice.pick(lively)
         notes += play_chords(tune, harmony, style, 57 if c['lead'] == 'cello' else 53, dice); programs['accompaniment'] = ACCOMPANIMENTS[acc][0]
     if c['bass']: notes += play_bass(tune, harmony, slow, dice); programs['bass'] = BASS
     if c['drums']: notes += play_drums(tune, harmony[0][0], harmony[-1][1], 2 if slow else dice.roll(0, 2), dice); programs['drums'] = 0
@@ -533,11 +592,12 @@ def arrange(tune:Tune,
     facts |= dict(key=key_name(tune.tonic, tune.mode), mode=tune.mode, metre=tune.metre, dance=tune.dance)
     return Arrangement(tune.id, tuple(sorted(notes)), programs, facts, tuple(captions_of(facts, 6, f'{tune.id} {seed}')), c['bpm'], tune.bar, tune.beat)
 
-def score_hash(a:Arrangement) -> str: # 16 hex digits
+def score_hash(a:Arrangement # a whole score
+              ) -> str:      # 16 hex digits
     "One number for the notes, instruments, facts and captions"
     return f'{stable_hash(a.notes, a.programs, a.attributes, a.captions, a.bpm):016x}'
 
-# %% ../nbs/02_scores.ipynb #f5e8faf5
+# %% ../nbs/02_scores.ipynb #0b3624e3
 def _a(text:str) -> str: return ('an ' if text[0].lower() in 'aeiou' and not text.startswith('uni') else 'a ') + text
 def _upper(text:str) -> str: return text[0].upper() + text[1:]
 def _and(parts:list) -> str: return parts[0] if len(parts) == 1 else ', '.join(parts[:-1]) + ' and ' + parts[-1]
@@ -547,11 +607,14 @@ def _key_words(key:str, dice:Dice) -> str:
 
 def _words(f:dict, dice:Dice) -> dict:
     "One wording for each fact"
+    bpm = [f"{f['bpm']} {unit}" for unit in ('BPM', 'bpm', 'beats per minute')]
     w = dict(lead=dice.pick(LEADS[f['lead']][5]) if f['lead'] in LEADS else f['lead'], tempo=dice.pick(TEMPI[f['tempo']][2]), dance=dice.pick(DANCES[f['dance']]),
-             key=_key_words(f['key'], dice), metre=dice.pick(METRE_WORDS[f['metre']]), bpm=dice.pick((f"{f['bpm']} BPM", f"{f['bpm']} bpm", f"{f['bpm']} beats per minute")))
+             key=_key_words(f['key'], dice), metre=dice.pick(METRE_WORDS[f['metre']]), bpm=dice.pick(bpm))
     band = [] if f['accompaniment'] == 'none' else [dice.pick(ACCOMPANIMENTS[f['accompaniment']][1])]
     band += [dice.pick(BASS_WORDS)]*f['bass'] + [dice.pick(DRUM_WORDS)]*f['drums']
-    return w | dict(band=_and(band) if band else '', parts=band, alone=dice.pick(ACCOMPANIMENTS['none'][1]), nodrums=dice.pick(('', '', 'no drums', 'without drums')) if band and not f['drums'] else '')
+    alone = dice.pick(ACCOMPANIMENTS['none'][1])
+    nodrums = dice.pick(('', '', 'no drums', 'without drums')) if band and not f['drums'] else ''
+    return w | dict(band=_and(band) if band else '', parts=band, alone=alone, nodrums=nodrums)
 
 def _in(metre:str) -> str: return metre if metre.endswith('time') else f'{metre} time'
 
@@ -560,19 +623,28 @@ def _full(w, dice):
     facts = dice.shuffled([f"in {_in(w['metre'])}", f"at {w['bpm']}"])
     return f"{_upper(_a(w['tempo'] + ' ' + w['dance']))} in {w['key']}, {dice.pick(('played on', 'performed on', 'on'))} {w['lead']}{with_}, {' '.join(facts)}."
 def _tags(w, dice):
-    return ', '.join(dice.shuffled([w['lead'], w['tempo'], w['dance'], w['key'], w['metre'], *(w['parts'] or [w['alone']]), *([w['nodrums']] if w['nodrums'] else []), *([w['bpm']] if dice.roll(0, 1) else [])]))
+    tags = [w[k] for k in ('lead', 'tempo', 'dance', 'key', 'metre')] + (w['parts'] or [w['alone']]) + ([w['nodrums']] if w['nodrums'] else [])
+    return ', '.join(dice.shuffled(tags + ([w['bpm']] if dice.roll(0, 1) else [])))
 def _short(w, dice):
-    return dice.pick((f"{w['tempo']} {w['lead']} {w['dance']}", f"{_a(w['lead'])} playing {_a(w['tempo'] + ' ' + w['dance'])}", f"{w['lead']} {w['dance']}, {w['tempo']}", f"{w['dance']} on the {w['lead']}"))
+    return dice.pick((f"{w['tempo']} {w['lead']} {w['dance']}", f"{_a(w['lead'])} playing {_a(w['tempo'] + ' ' + w['dance'])}",
+                      f"{w['lead']} {w['dance']}, {w['tempo']}", f"{w['dance']} on the {w['lead']}"))
 def _middle(w, dice):
-    who = f"{w['lead']} {dice.pick(('with', 'accompanied by', 'backed by'))} {w['band']}" if w['band'] else dice.pick((f"{w['alone']} {w['lead']}" if w['alone'] != 'alone' else f"{w['lead']} alone", f"{w['lead']} on its own", f"just {_a(w['lead'])}"))
+    if w['band']: who = f"{w['lead']} {dice.pick(('with', 'accompanied by', 'backed by'))} {w['band']}"
+    else:
+        alone = f"{w['lead']} alone" if w['alone'] == 'alone' else f"{w['alone']} {w['lead']}"
+        who = dice.pick((alone, f"{w['lead']} on its own", f"just {_a(w['lead'])}"))
     tail = dice.pick(('', f" in {w['key']}", f" at {w['bpm']}", f" in {_in(w['metre'])}")) + (f", {w['nodrums']}" if w['nodrums'] else '')
-    return _upper(dice.pick((f"{w['tempo']} {w['dance']} for {who}{tail}", f"{who}, {_a(w['tempo'] + ' ' + w['dance'])}{tail}", f"{w['tempo']} {w['dance']}: {who}{tail}")))
+    what = f"{w['tempo']} {w['dance']}"
+    return _upper(dice.pick((f"{what} for {who}{tail}", f"{who}, {_a(what)}{tail}", f"{what}: {who}{tail}")))
 def _turned(w, dice):
-    if not w['band']: return f"Nothing but {_a(w['lead'])}: {_a(w['tempo'] + ' ' + w['dance'])} in {w['key']}"
-    return f"{_upper(w['band'])} {dice.pick(('supporting', 'behind', 'accompanying'))} {_a(w['lead'])} {dice.pick(('in', 'playing'))} {_a(w['tempo'] + ' ' + w['dance'])}, {dice.pick((w['key'], w['bpm'], 'in ' + _in(w['metre'])))}"
+    what = _a(f"{w['tempo']} {w['dance']}")
+    if not w['band']: return f"Nothing but {_a(w['lead'])}: {what} in {w['key']}"
+    behind, playing = dice.pick(('supporting', 'behind', 'accompanying')), dice.pick(('in', 'playing'))
+    return f"{_upper(w['band'])} {behind} {_a(w['lead'])} {playing} {what}, {dice.pick((w['key'], w['bpm'], 'in ' + _in(w['metre'])))}"
 def _asked(w, dice):
     who = _and([w['lead'], *w['parts']]) if dice.roll(0, 2) else w['lead']
-    return f"{dice.pick(('play', 'play me', 'I want', 'give me', 'make'))} {_a(w['tempo'] + ' ' + w['dance'])} {dice.pick(('on the', 'for', 'with'))} {who}" + (f" at {w['bpm']}" if dice.roll(0, 2) == 0 else '')
+    ask, on = dice.pick(('play', 'play me', 'I want', 'give me', 'make')), dice.pick(('on the', 'for', 'with'))
+    return f"{ask} {_a(w['tempo'] + ' ' + w['dance'])} {on} {who}" + (f" at {w['bpm']}" if dice.roll(0, 2) == 0 else '')
 
 FORMS = (_full, _tags, _short, _middle, _turned, _asked)
 
@@ -586,10 +658,10 @@ def captions_of(facts:dict, # lead, accompaniment, bass, drums, key, mode, metre
         dice = Dice('caption', seed, i); out.append(FORMS[i % len(FORMS)](_words(facts, dice), dice))
     return out
 
-# %% ../nbs/02_scores.ipynb #501aefa8
+# %% ../nbs/02_scores.ipynb #668d1a56
 COLOURS = dict(lead='black', accompaniment='tab:blue', bass='tab:green', drums='tab:red')
 
-def piano_roll(a:Arrangement,
+def piano_roll(a:Arrangement, # what to draw
                bars:int=8, # how many
                ax=None,    # matplotlib axes; new ones if None
               ):
@@ -598,7 +670,8 @@ def piano_roll(a:Arrangement,
     for part in a.programs:
         notes = [n for n in a.notes if n[4] == part and n[0] < bars*a.bar]
         ax.hlines([n[2] for n in notes], [n[0]/a.bar for n in notes], [(n[0] + n[1])/a.bar for n in notes], color=COLOURS[part], lw=2.5, label=part)
-    ax.set(xlabel='bars', ylabel='MIDI pitch', title=a.captions[0], xticks=range(bars+1)); ax.title.set_size(8); ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
+    ax.set(xlabel='bars', ylabel='MIDI pitch (drums: key)', title=a.captions[0], xticks=range(bars+1)); ax.title.set_size(8)
+    ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/02_scores.ipynb #c2d618e1
@@ -726,13 +799,15 @@ def play(notes:list,   # (onset, duration, key, velocity), seconds
         out[i:i+k] += x
     return out
 
-# %% ../nbs/02_scores.ipynb #de6f2997
+# %% ../nbs/02_scores.ipynb #1a4ef350
 BALANCE = dict(lead=0., accompaniment=-9., bass=-5., drums=-10.)          # LUFS below the lead, each part played alone
 
-def measure_level(program:int, drums:bool=False) -> float: # LUFS
+def measure_level(program:int,      # General MIDI
+                  drums:bool=False, # the drum kit instead
+                 ) -> float:        # LUFS
     "How loud a program plays quarter notes over its range, at velocity 90"
-    if drums: keys = [KICK, HAT, SNARE, HAT]
-    else: keys = list(range(30, 45, 5)) if program == BASS else next((list(range(l[3]-8, l[3]+9, 4)) for l in LEADS.values() if l[0] == program), list(range(53, 70, 4)))
+    middle = {l[0]: l[3] for l in LEADS.values()}.get(program, 61)
+    keys = [KICK, HAT, SNARE, HAT] if drums else list(range(30, 45, 5)) if program == BASS else list(range(middle - 8, middle + 9, 4))
     notes = [(.5*i, .45, k, 90) for i, k in enumerate(keys*2)]
     return round(Audio(torch.from_numpy(play(notes, program, RATE*len(notes)//2, drums)), RATE).loudness(), 1)
 
@@ -741,7 +816,7 @@ def _gain(part:str, program:int) -> float:
     "What brings a part to its place in the balance"
     return 10**((BALANCE[part] - 20 - LEVELS['drums' if part == 'drums' else program])/20)
 
-def render(a:Arrangement,
+def render(a:Arrangement,       # what to play
            start:int=None,      # tick where the excerpt begins; the first note if None
            seconds:float=None,  # its length; to the end and a second for the last notes to fade if None
            bank:str='',         # another sound bank
@@ -774,8 +849,11 @@ def chosen_tunes(rows, # of TuneRow, or anything with id and split
     for s, k in take.items(): out += [i for i in order if rows[i].split == s][:k]
     return sorted(out)[:n]
 
-# %% ../nbs/02_scores.ipynb #d8439602
-def clip_name(id:str) -> str: return re.sub(r'[^A-Za-z0-9]+', '-', id.replace('.abc', '')).strip('-').lower()
+# %% ../nbs/02_scores.ipynb #444b1da6
+def clip_name(id:str # of a tune
+             ) -> str:
+    "A file name without anything that a file system could stumble over"
+    return re.sub(r'[^A-Za-z0-9]+', '-', id.replace('.abc', '')).strip('-').lower()
 
 def make_clip(row:TuneRow,         # which tune
               seconds:float|None,  # length, or None for the whole tune
@@ -908,11 +986,15 @@ def load_folder(dir # a Folk-GM folder, or a folder of own audio with captions
     if not clips: raise PrestoError(f"{dir} holds no clips; {', '.join(SOUND_FILES)} files with captions.csv or NAME.json are needed")
     return clips
 
-# %% ../nbs/02_scores.ipynb #2295ad63
+# %% ../nbs/02_scores.ipynb #4fbb9e98
 @dataclass(frozen=True)
 class Chorale:
     "Four voices, in ticks"
-    id: str; title: str; metre: str; tonic: int; mode: str
+    id: str      # bach/ and the file's name
+    title: str   # as printed
+    metre: str   # '4/4', '3/4', ...
+    tonic: int   # pitch class, C = 0
+    mode: str    # major or minor
     parts: tuple # soprano to bass: ((onset, duration, pitch), ...)
 
 def _voice(part) -> list: # [(onset, duration, pitch), ...]
@@ -954,20 +1036,27 @@ def read_chorales(limit:int=None # only the first so many
     found = filter(None, map(read_chorale, sorted((corpus()/'bach').glob('*.mxl'))))
     return list(found) if limit is None else [c for c, _ in zip(found, range(limit))]
 
-# %% ../nbs/02_scores.ipynb #f752850c
-SINGERS = {'choir': (52, ('sung by a choir', 'for choir', 'sung by a church choir')), 'church organ': (19, ('played on the organ', 'for church organ', 'on a pipe organ')), 'strings': (48, ('played by strings', 'for string section', 'for strings'))}
+# %% ../nbs/02_scores.ipynb #9712bf95
+SINGERS = {'choir': (52, ('sung by a choir', 'for choir', 'sung by a church choir')),
+           'church organ': (19, ('played on the organ', 'for church organ', 'on a pipe organ')),
+           'strings': (48, ('played by strings', 'for string section', 'for strings'))}
 
 def _chorale_captions(f:dict, n:int, seed) -> list:
     "True wordings for a chorale"
     out = []
     for i in range(n):
         d = Dice('chorale', seed, i); tempo, key = d.pick(TEMPI[f['tempo']][2]), _key_words(f['key'], d); who = d.pick(SINGERS[f['lead']][1])
-        out.append(d.pick((f"{_upper(_a(tempo))} chorale in four parts in {key}, {who}, at {f['bpm']} BPM", f"{_a(tempo)} Bach chorale {who}", f"{tempo} hymn, {who}, {key}", f"four-part chorale {who} in {key}, {_in(d.pick(METRE_WORDS[f['metre']]))}")))
+        out.append(d.pick((f"{_upper(_a(tempo))} chorale in four parts in {key}, {who}, at {f['bpm']} BPM", f"{_a(tempo)} Bach chorale {who}",
+                           f"{tempo} hymn, {who}, {key}", f"four-part chorale {who} in {key}, {_in(d.pick(METRE_WORDS[f['metre']]))}")))
     return out
 
-def arrange_chorale(c:Chorale, seed:int=0) -> Arrangement:
+def arrange_chorale(c:Chorale,  # the four voices
+                    seed:int=0, # another seed, another arrangement
+                   ) -> Arrangement:
     "All four voices on one choir, organ or string section, in the printed key"
-    d = Dice('chorale', c.id, seed); lead = d.pick(list(SINGERS)); tempo = d.pick(('slow', 'moderate')); bpm = d.roll(*TEMPI[tempo][:2]); t = Tune(c.id, c.title, 'chorale', c.metre, c.tonic, c.mode, ())
+    d = Dice('chorale', c.id, seed); lead = d.pick(list(SINGERS)); tempo = d.pick(('slow', 'moderate')); bpm = d.roll(*TEMPI[tempo][:2])
+    t = Tune(c.id, c.title, 'chorale', c.metre, c.tonic, c.mode, ())
     notes = sorted((max(0, o + d.roll(-3, 3)), n*97//100, p, 90 if i in (0, 3) else 78, 'lead') for i, v in enumerate(c.parts) for o, n, p in v)
-    facts = dict(lead=lead, accompaniment='none', bass=False, drums=False, tempo=tempo, bpm=bpm, key=key_name(c.tonic, c.mode), mode=c.mode, metre=c.metre, dance='chorale')
+    facts = dict(lead=lead, accompaniment='none', bass=False, drums=False, tempo=tempo, bpm=bpm,
+                 key=key_name(c.tonic, c.mode), mode=c.mode, metre=c.metre, dance='chorale')
     return Arrangement(c.id, tuple(notes), dict(lead=SINGERS[lead][0]), facts, tuple(_chorale_captions(facts, 4, f'{c.id} {seed}')), bpm, t.bar, t.beat)

@@ -8,7 +8,7 @@ and its log to data_samples/logs/codec.csv.
 """
 import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-import argparse, json, shutil, time
+import argparse, shutil
 from pathlib import Path
 import torch
 from presto_nb.scores import load_folder

@@ -66,12 +66,16 @@ def test_where_to(refused, saved, tmp_path):
 @pytest.mark.parametrize('argv', [['sing'], ['generate'], ['generate', 'x', '--louder'], ['data'], ['data', 'bake'], ['train', 'drummer'], ['setup', 'world'], ['setup']], ids=' '.join)
 def test_words_of_the_command(refused, argv): refused(argv)
 
+def program(*words, cwd):
+    "`presto-nb` in a fresh process"
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]), HF_HUB_OFFLINE='1')
+    code = 'import sys; from presto_nb.cli import main; sys.exit(main())'
+    return subprocess.run([sys.executable, '-c', code, *map(str, words)], capture_output=True, text=True, timeout=240, cwd=cwd, env=env, stdin=subprocess.DEVNULL)
+
 def test_one_line_in_a_fresh_process(saved, tmp_path):
     "stderr holds nothing else, no warning of a library either"
-    run = lambda *w: subprocess.run([sys.executable, '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', *map(str, w)], capture_output=True, text=True, timeout=240,
-                                    cwd=tmp_path, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]), HF_HUB_OFFLINE='1'))
     for words, says in ((['generate', 'a reel', '--seconds', '-1', '--model', saved], 'seconds is -1'), (['generate', 'x', '--model', 'owner/none'], 'hub')):
-        r = run(*words)
+        r = program(*words, cwd=tmp_path)
         assert r.returncode == 2 and r.stderr.count('\n') == 1 and says in r.stderr and r.stdout == '', (r.returncode, r.stderr)
     assert files(tmp_path) == []
 
@@ -203,12 +207,15 @@ def full_disk(tmp_path, monkeypatch):
     yield d
     if mounted: subprocess.run(['umount', d], check=True)
 
-def test_full_disk(refused, saved, full_disk):
+def test_full_disk(refused, saved, full_disk, tmp_path):
     for name in ('x.wav', 'x.flac'): refused(['generate', 'a reel', '--model', saved, '--seconds', '2', '--steps', '1', '--out', full_disk/name], 'No space left on device', name)
     refused(['generate', 'a reel', '--model', saved, '--seconds', '2', '--steps', '1', '--out', full_disk/'new folder'], 'No space left on device')
     assert list(full_disk.iterdir()) == []
+    if os.path.ismount(full_disk):
+        r = program('generate', 'a reel', '--model', saved, '--seconds', 2, '--steps', 1, '--out', full_disk/'x.wav', cwd=tmp_path)
+        assert r.returncode in (1, 2) and r.stderr.count('\n') == 1 and 'No space left on device' in r.stderr and list(full_disk.iterdir()) == [], r.stderr
 
-def test_full_disk_in_encoding_and_saving(refused, saved, full_disk, tmp_path, request):
+def test_full_disk_in_encoding_and_saving(refused, saved, full_disk, tmp_path):
     if not os.path.ismount(full_disk): pytest.skip('no disk can be mounted here')
     d = data_folder(tmp_path, ['a.wav,a chord'], a=(sound(120.), 44100))
     refused(['data', 'encode', '--data', d, '--codec', saved/'codec', '--out', full_disk/'latents'], 'No space left on device')

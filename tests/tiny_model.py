@@ -3,8 +3,8 @@ import torch
 
 WORDS = "? a the on in with reel waltz march jig piano fiddle violin organ flute brisk slow lively fast minor major drums and bpm at 60 70 100 120".split()
 
-def random_pipeline(seed=0, **config):
-    "A pipeline of 16 latent channels and 3 small blocks; the same for the same seed"
+def random_pipeline(seed=0, encoder=None, **config):
+    "A pipeline of 16 latent channels and 3 small blocks; the same for the same seed; with a given text encoder, or one that knows thirty words"
     from presto_nb.codec import SpectralVAE, SpectralVAEConfig
     from presto_nb.dit import DiT, DiTConfig
     from presto_nb.edm import Denoiser
@@ -14,8 +14,9 @@ def random_pipeline(seed=0, **config):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         codec = SpectralVAE(SpectralVAEConfig(channels=16, **small))
-        encoder = SmallTextEncoder(TextConfig(pieces=len(WORDS), table_dim=16, width=32, layers=1), WORDS)
-        encoder.table.copy_(torch.randint(-127, 128, encoder.table.shape)); encoder.scale.fill_(.01)
+        if encoder is None:
+            encoder = SmallTextEncoder(TextConfig(pieces=len(WORDS), table_dim=16, width=32, layers=1), WORDS)
+            encoder.table.copy_(torch.randint(-127, 128, encoder.table.shape)); encoder.scale.fill_(.01)
         dit = DiTConfig(channels=16, width=32, depth=3, heads=2, text_dim=encoder.dim, max_frames=64, frequencies=16)
         net = DiT(dit)
         for p in net.parameters(): p.data += .05*torch.randn_like(p)
