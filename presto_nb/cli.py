@@ -149,7 +149,7 @@ def train_codec(args): # of the command line
     if done is None: return stopped(args.out)
     print(model)
 
-# %% ../nbs/53_cli.ipynb #80d855fe
+# %% ../nbs/53_cli.ipynb #29d93541
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser on latents"
     from presto_nb.codec import codec_sha256
@@ -157,14 +157,15 @@ def train_base(args): # of the command line
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
-    from presto_nb.training import TrainConfig, base_stage, fit
-    config = train_config(args, TrainConfig(steps=None, minutes=60, batch_size=32, precision="bf16", schedule="cooldown", cooldown=.3))
+    from presto_nb.training import BASE_RUN, base_stage, fit
+    config = train_config(args, BASE_RUN)
     if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
     record, codec, encoder = load_json(Path(args.data)/"record.json"), load_codec(args.codec), SmallTextEncoder.from_pretrained()
     if record.get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
     model, stage = Path(args.out)/"model", base_stage(args.data, encoder, args.preset, args.seconds and round(args.seconds*codec.frame_rate), config.seed)
     with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
+    if not trainer.main: return
     with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
     print(model)
 

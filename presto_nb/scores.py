@@ -572,8 +572,8 @@ def key_name(tonic:int, # pitch class
     "C major, F# minor, Bb dorian"
     return f"{TONICS['major' if mode in ('major', 'lydian', 'mixolydian') else 'minor'][tonic]} {mode}"
 
-# %% ../nbs/02_scores.ipynb #ee52bde6
-def arrange(tune:Tune,
+# %% ../nbs/02_scores.ipynb #01f58ce2
+def arrange(tune:Tune,  # as read
             seed:int=0, # another seed, another arrangement
            ) -> Arrangement:
     "Harmonise, orchestrate and caption a tune; everything is chosen by hash and made of whole numbers"
@@ -773,7 +773,7 @@ def tone(bank:SoundBank, program:int, drums:bool, key:int, n:int # samples
         out[:len(x)] += _low_pass(x, fc) if fc < 12000 else x; release = max(release, min(2**(g.get(38, -12000)/1200), 1.))
     return out, release
 
-# %% ../nbs/02_scores.ipynb #fb585ef9
+# %% ../nbs/02_scores.ipynb #4e624f12
 @lru_cache(2)
 def sound_bank(path:str='') -> SoundBank: # the shipped bank if empty
     "A bank, read once"
@@ -785,7 +785,7 @@ def _held(path:str, program:int, drums:bool, key:int, half_seconds:int) -> tuple
 def play(notes:list,   # (onset, duration, key, velocity), seconds
          program:int,  # General MIDI
          n:int,        # samples
-         drums:bool=False,
+         drums:bool=False, # the drum kit instead
          bank:str='',  # file of another sound bank
         ) -> np.ndarray: # [n] float32
     "One instrument: held tones are kept, cut and released for each note"
