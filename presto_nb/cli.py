@@ -260,7 +260,7 @@ def parser():
     s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
     return p
 
-# %% ../nbs/53_cli.ipynb #ad68f311
+# %% ../nbs/53_cli.ipynb #13058553
 def fail(message, status:int) -> int: # one sentence; the exit status
     "Print one line on stderr"
     print(f"presto-nb: {one_line(message)}", file=sys.stderr)
@@ -290,5 +290,4 @@ def main(argv=None, # words of the command line; None = those the program was st
     except UnicodeError as e: return fail(f"a file that should be text is not ({e})", 2)
     except Exception as e:
         if no_memory(e): return fail(f"not enough memory ({e}); ask for fewer seconds or a smaller preset", 1)
-        if "os error" in str(e): return fail(e, 1)  # safetensors on a full disk
         raise

@@ -96,14 +96,17 @@ def generator(*parts,       # anything json can write: the name of this randomne
     import torch
     return torch.Generator(device).manual_seed(stable_hash(*parts))
 
-# %% ../nbs/00_core.ipynb #1c0cd337
+# %% ../nbs/00_core.ipynb #22a7459c
 def save_tensors(path,               # .safetensors file
                  tensors:dict,       # name -> tensor
                  metadata:dict=None, # name -> string, stored in the header
                 ):
     "Write tensors to a safetensors file, atomically"
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
-    with atomic_path(path) as p: save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, p, metadata)
+    try:
+        with atomic_path(path) as p: save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, p, metadata)
+    except SafetensorError as e: raise PrestoError(f"cannot write {path}: {e}") from None
 
 def load_tensors(path # .safetensors file
                 ) -> dict: # name -> tensor on the CPU
@@ -184,7 +187,7 @@ def inside(folder, # the folder that may not be left
     if not path.is_relative_to(folder): raise PrestoError(f"the path {name!r} leaves the folder {folder}; only paths inside it are allowed")
     return path
 
-# %% ../nbs/00_core.ipynb #b2ecd869
+# %% ../nbs/00_core.ipynb #59da0717
 def progress(iterable=None,    # what to walk through, or None to call `.update()` by hand
              total:int=None,   # how many items
              desc:str="",      # what is being done
@@ -193,4 +196,4 @@ def progress(iterable=None,    # what to walk through, or None to call `.update(
     "A progress bar with the time left, on stderr"
     from tqdm import tqdm
     if disable is None: disable = bool(os.environ.get("IN_TEST"))
-    return tqdm(iterable, total=total, desc=desc, disable=disable, file=sys.stderr, dynamic_ncols=True)
+    return tqdm(iterable, total=total, desc=desc, disable=disable, file=sys.stderr, dynamic_ncols=True, mininterval=.5)
