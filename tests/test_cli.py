@@ -94,7 +94,8 @@ def test_a_reader_that_goes_away_is_no_error(words):
 def test_ctrl_c(model, tmp_path):
     "One line, status 130, no file"
     p = subprocess.Popen([sys.executable, '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', 'generate', *['a reel']*50, '--model', str(model), '--steps', '1000',
-                          '--seconds', '2', '--out', str(tmp_path/'x')], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENV | dict(IN_TEST='1'))
+                          '--seconds', '2', '--out', str(tmp_path/'x')], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENV | dict(IN_TEST='1'),
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))   # a background shell makes its children ignore it
     time.sleep(6); p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=60)
     assert p.returncode == 130 and err.count('\n') == 1, (p.returncode, err)
