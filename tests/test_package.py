@@ -1,5 +1,5 @@
 "pyproject.toml, settings.ini, setup.py, README.md and the files around them agree"
-import configparser, importlib.util, re, subprocess, sys, tomllib
+import configparser, importlib.util, json, re, subprocess, sys, tomllib
 from pathlib import Path
 import pytest
 
@@ -70,3 +70,15 @@ def test_ci_runs_the_readmes_command():
     line = next(line for line in ci.splitlines() if line.startswith('cmd='))
     out = subprocess.run(['bash', '-c', line + '\nprintf %s "$cmd"'], cwd=ROOT, capture_output=True, text=True).stdout
     assert out.strip() == readme_command('test')
+
+def test_measured_numbers_in_the_readme_are_those_of_the_records():
+    log = lambda name: json.loads((ROOT/f'data_samples/logs/{name}.json').read_text())
+    table = re.search(r'## Measured\n(.*?)\n## ', (ROOT/'README.md').read_text(), re.S)[1]
+    parts, bench, judged, codec, base = map(log, ('bench_parts', 'bench_base', 'judge_base', 'codec', 'base'))
+    share = lambda k: f"{100*judged[k]['in_scale']:.0f} %"
+    onsets = lambda k: f"{judged[k]['onsets']:.1f}"
+    for words in (f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{parts['decode_times_real_time']} times",
+                  f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
+                  f"{share('made')} (real clips {share('real')}, through the codec {share('codec')}, without the prompt {share('unprompted')})",
+                  f"{onsets('made')} (real clips {onsets('real')}, through the codec {onsets('codec')})"):
+        assert words in table, words
