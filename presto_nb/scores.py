@@ -945,7 +945,7 @@ def _own_clip(path:Path, captions:list, bpm=None, split:str=None) -> Clip:
     if split not in ('train', 'valid', 'test'): raise PrestoError(f'the split of {path} is {split!r}; train, valid and test are allowed')
     return Clip(path, captions, bpm, split, seconds)
 
-# %% ../nbs/02_scores.ipynb #393eb99d
+# %% ../nbs/02_scores.ipynb #9be13566
 def _from_metadata(dir:Path) -> list:
     "Clips of a finished Folk-GM folder"
     out = []
@@ -957,11 +957,12 @@ def _from_metadata(dir:Path) -> list:
 
 def _from_csv(dir:Path) -> list:
     "Clips of captions.csv; lines with the same file are further captions of it"
-    found = {}
-    with open(dir/'captions.csv', newline='', encoding='utf-8-sig') as f:
-        table = csv.DictReader(f)
-        if not {'file', 'caption'} <= set(table.fieldnames or ()): raise PrestoError(f"{dir/'captions.csv'} has the columns {', '.join(table.fieldnames or ('none',))}; file and caption are needed")
-        for r in table: found.setdefault(r['file'], []).append(r)
+    found, path = {}, dir/'captions.csv'
+    try: text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError: raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
+    table = csv.DictReader(io.StringIO(text, newline=''))
+    if not {'file', 'caption'} <= set(table.fieldnames or ()): raise PrestoError(f"{path} has the columns {', '.join(table.fieldnames or ('none',))}; file and caption are needed")
+    for r in table: found.setdefault(r['file'], []).append(r)
     for name in found:
         if not inside(dir, name).is_file(): raise PrestoError(f"captions.csv in {dir} names {name!r}, which is not there; a file inside the folder is needed")
     return [_own_clip(inside(dir, name), [r['caption'] for r in rs], rs[0].get('bpm'), rs[0].get('split')) for name, rs in found.items()]
