@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'DROPS', 'DiTConfig', 'sinusoidal', 'log_tempo', 'rotary_table', 'rotate', 'Attention', 'Offset',
-           'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'ase_keep', 'shifted_keep', 'DropSchedule',
-           'count_parameters', 'flops', 'memory_estimate']
+           'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'unfold_adaln', 'ase_keep', 'shifted_keep',
+           'DropSchedule', 'count_parameters', 'flops', 'memory_estimate']
 
 # %% ../nbs/12_dit.ipynb #df63ab6e
 import math
@@ -41,10 +41,10 @@ class DiTConfig(Config):
         "Width of the feed-forward layer"
         return int(self.width*self.mlp_ratio)
 
-# %% ../nbs/12_dit.ipynb #dffc7f6e
+# %% ../nbs/12_dit.ipynb #6b76d9ff
 PRESETS = dict(
     tiny=DiTConfig(width=64, depth=6, heads=4, frequencies=32),                    # tests: 6 s of the shipped codec's latents
-    study=DiTConfig(),                                                             # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
+    study=DiTConfig(shared_adaln=False),                                           # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
     laptop=DiTConfig(width=192, depth=14, heads=6, mlp_ratio=3., max_frames=215),  # at most 6M parameters, 10 s
     paper=DiTConfig(
         channels=32,         # 1.5, as we understand the paper: KL bottleneck of 32 dimensions
@@ -267,6 +267,17 @@ class DiT(nn.Module):
         shift, scale = self.final(c)[:, None].chunk(2, -1)
         out = self.output(modulate(h, shift, scale))
         return (out, seen) if taps else out
+
+# %% ../nbs/12_dit.ipynb #91979766
+def unfold_adaln(
+    tensors:dict, # state of a `DiT` with `shared_adaln`
+)->dict:          # state of the same network with one projection per block
+    "Give every block the shared adaLN projection, its offset added to the bias: the same function, more to train"
+    w, b = tensors['shared.weight'], tensors['shared.bias']
+    out = {k: v for k, v in tensors.items() if not k.startswith('shared.') and not k.endswith('adaln.offset')}
+    for k, v in tensors.items():
+        if k.endswith('adaln.offset'): out |= {k.replace('offset', 'weight'): w.clone(), k.replace('offset', 'bias'): b + v}
+    return out
 
 # %% ../nbs/12_dit.ipynb #46125310
 def _keep(depth, drop, last):
