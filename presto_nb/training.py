@@ -554,8 +554,8 @@ def _loop(trainer, writers, callbacks):
 
 # %% ../nbs/13_training.ipynb #c2dc6c98
 def _sweep(out):
-    "Remove what a killed run had half-written"
-    for name in ("checkpoint/.state-*.json", "checkpoint/.step-*.safetensors", ".log-*.csv", ".config-*.json", ".weights-*.safetensors", ".ema-*.safetensors"):
+    "Remove what a killed run had half-written: our temporary files, and those that safetensors makes of its own (.tmpAb12Cd)"
+    for name in ("checkpoint/.*", ".log-*.csv", ".config-*.json", ".weights-*.safetensors", ".ema-*.safetensors", ".tmp??????"):
         for left in out.glob(name): left.unlink(missing_ok=True)
 
 def _begin(trainer, resume, init_from):
