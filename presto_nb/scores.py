@@ -12,8 +12,9 @@ __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE
            'read_tunes', 'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern',
            'drum_pattern', 'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass',
            'play_drums', 'repeated', 'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank',
-           'tone', 'sound_bank', 'play', 'measure_level', 'render', 'chosen_tunes', 'clip_name', 'make_clip',
-           'build_dataset', 'Clip', 'load_folder', 'Chorale', 'read_chorale', 'read_chorales', 'arrange_chorale']
+           'tone', 'sound_bank', 'play', 'measure_level', 'render', 'excerpt_start', 'chosen_tunes', 'clip_name',
+           'make_clip', 'build_dataset', 'Clip', 'load_folder', 'Chorale', 'read_chorale', 'read_chorales',
+           'arrange_chorale']
 
 # %% ../nbs/02_scores.ipynb #9c0f737b
 import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile
@@ -834,10 +835,14 @@ def render(a:Arrangement,       # what to play
 RENDERER = 'presto_nb.scores player 1'                                    # raise with every change that can be heard
 TIERS = dict(tiny=(64, 4.), small=(1000, 10.), full=(None, None))         # clips, seconds; None: every tune, whole
 
-def _bars(a:Arrangement, seconds:float) -> list:
-    "Bars from which an excerpt of that length fits"
+def excerpt_start(a:Arrangement,  # a whole score
+                  seconds:float,  # length of the excerpt
+                  *name,          # anything json can write: another name, another excerpt
+                 ) -> int:        # tick
+    "A bar, chosen by hash, from which an excerpt of that length fits"
     first = -(-a.start // a.bar)*a.bar
-    return [t for t in range(first, a.end, a.bar) if (a.end - t)*a.tick >= seconds] or [first]
+    fits = [t for t in range(first, a.end, a.bar) if (a.end - t)*a.tick >= seconds]
+    return Dice('excerpt', a.id, *name).pick(fits or [first])
 
 def chosen_tunes(rows, # of TuneRow, or anything with id and split
                  n:int, # how many
@@ -863,7 +868,7 @@ def make_clip(row:TuneRow,         # which tune
     import soundfile
     torch.set_num_threads(1); name = clip_name(row.id)
     a = arrange(read_tune(row)); path = Path(out)/'clips'/f'{name}.flac'
-    start = None if seconds is None else Dice('excerpt', row.id).pick(_bars(a, seconds))
+    start = None if seconds is None else excerpt_start(a, seconds)
     if not path.is_file(): render(a, start, seconds).save(path)
     return dict(file=f'clips/{path.name}', id=name, family=row.family, split=row.split, captions=list(a.captions), bpm=a.bpm,
         seconds=round(soundfile.info(path).duration, 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
