@@ -272,6 +272,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'presto_nb.listen.ConvBlock.__init__': ('listen.html#convblock.__init__', 'presto_nb/listen.py'),
                                   'presto_nb.listen.ConvBlock.forward': ('listen.html#convblock.forward', 'presto_nb/listen.py'),
                                   'presto_nb.listen.Heard': ('listen.html#heard', 'presto_nb/listen.py'),
+                                  'presto_nb.listen.Heard.__repr__': ('listen.html#heard.__repr__', 'presto_nb/listen.py'),
                                   'presto_nb.listen.Listener': ('listen.html#listener', 'presto_nb/listen.py'),
                                   'presto_nb.listen.Listener.__call__': ('listen.html#listener.__call__', 'presto_nb/listen.py'),
                                   'presto_nb.listen.Listener.__init__': ('listen.html#listener.__init__', 'presto_nb/listen.py'),

@@ -282,6 +282,10 @@ class Heard:
     embedding:Tensor     # [200] musicnn's embedding, the mean over patches
     answers:dict         # question -> probabilities of its answers, the probes' view
 
+    def __repr__(self):
+        band = f"{'with drums' if self.drums else 'no drums'}, accompaniment {self.accompaniment}"
+        return f'Heard({self.lead}, {band}, {self.key}, {self.bpm:.0f} BPM, {self.onset_rate:.1f} onsets/s)'
+
 class Listener:
     "musicnn, probes and signal processing: sounds in, what was heard out"
     def __init__(self,
@@ -294,7 +298,7 @@ class Listener:
     @torch.inference_mode()
     def features(self,
                  audios:list,      # of Audio
-                 batch:int=32      # patches at a time
+                 batch:int=16      # patches at a time
                 ) -> tuple: # (pooled [b, 1506], tags [b, 50], embedding [b, 200]), means over each clip's patches, on the CPU
         "What musicnn makes of clips, each at -18 LUFS, so that loudness says nothing"
         patches = [musicnn_patches(a.mono().normalise()) for a in audios]
@@ -305,12 +309,13 @@ class Listener:
     def __call__(self, audios:list # of Audio
                 ) -> list: # of Heard
         "Listen to clips"
+        if isinstance(audios, Audio): raise PrestoError('a listener was given an Audio; a list of them is allowed')
         for a in audios:
             if not isinstance(a, Audio): raise PrestoError(f'a listener was given a {type(a).__name__}; a list of Audio is allowed')
         if not audios: return []
         pooled, tags, embedding = self.features(audios)
         with torch.inference_mode(): answers = {k: v.cpu() for k, v in self.probes(pooled.to(self.device)).items()}
-        return [self._heard(a, tags[i], embedding[i], {k: v[i] for k, v in answers.items()}) for i, a in enumerate(audios)]
+        return [self._heard(a.mono().normalise(), tags[i], embedding[i], {k: v[i] for k, v in answers.items()}) for i, a in enumerate(audios)]
 
     def _heard(self, audio, tags, embedding, answers):
         "One clip's findings"
