@@ -299,6 +299,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'presto_nb.listen._varint': ('listen.html#_varint', 'presto_nb/listen.py'),
                                   'presto_nb.listen.area_mel_bank': ('listen.html#area_mel_bank', 'presto_nb/listen.py'),
                                   'presto_nb.listen.estimate_tempo': ('listen.html#estimate_tempo', 'presto_nb/listen.py'),
+                                  'presto_nb.listen.fit_probes': ('listen.html#fit_probes', 'presto_nb/listen.py'),
                                   'presto_nb.listen.key_class': ('listen.html#key_class', 'presto_nb/listen.py'),
                                   'presto_nb.listen.load_tensorflow': ('listen.html#load_tensorflow', 'presto_nb/listen.py'),
                                   'presto_nb.listen.musicnn_folder': ('listen.html#musicnn_folder', 'presto_nb/listen.py'),

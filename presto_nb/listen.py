@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['MAGIC', 'RATE', 'N_FFT', 'HOP', 'BANDS', 'PATCH', 'TAGS', 'BPMS', 'TEMPO_PRIOR', 'STEPS', 'HEADS', 'musicnn_folder',
            'read_checkpoint', 'area_mel_bank', 'musicnn_mel', 'musicnn_patches', 'ConvBlock', 'MusiCNN',
-           'load_tensorflow', 'tempogram', 'estimate_tempo', 'scale_of', 'key_class', 'Probes', 'Heard', 'Listener']
+           'load_tensorflow', 'tempogram', 'estimate_tempo', 'scale_of', 'key_class', 'Probes', 'fit_probes', 'Heard',
+           'Listener']
 
 # %% ../nbs/05_listen.ipynb #2ce0719b
 import importlib.util, math, re, struct
@@ -267,6 +268,24 @@ class Probes(nn.Module):
     def forward(self, pooled:Tensor # [b, 1506], the mean over a clip's patches
                ) -> dict: # question -> probabilities [b, answers]
         return {k: h(pooled).softmax(-1) for k, h in self.heads.items()}
+
+# %% ../nbs/05_listen.ipynb #8c65f907
+def fit_probes(pooled:Tensor,    # [b, 1506]
+               labels:dict,      # question -> index of the right answer, [b]
+               decay:float       # the penalty on squared weights
+              ) -> Probes:
+    "Multinomial logistic regression for every question"
+    probes, mean, std = Probes(), pooled.mean(0), pooled.std(0).clamp(min=1e-3)
+    z = (pooled - mean)/std
+    for name, head in probes.heads.items():
+        nn.init.zeros_(head.weight); nn.init.zeros_(head.bias)
+        opt = torch.optim.LBFGS(head.parameters(), max_iter=200, line_search_fn='strong_wolfe')
+        def loss():
+            opt.zero_grad(); l = F.cross_entropy(head(z), labels[name]) + decay*head.weight.square().sum(); l.backward()
+            return l
+        opt.step(loss)
+        with torch.no_grad(): head.weight /= std; head.bias -= head.weight @ mean
+    return probes.requires_grad_(False)
 
 # %% ../nbs/05_listen.ipynb #95ce4f9a
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import argparse, csv, datetime, io, json, math, os, time
 from functools import lru_cache
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
-import numpy as np, torch, torch.nn.functional as F
+import numpy as np, torch
 from presto_nb.audio import estimate_key, onset_rate
 from presto_nb.codec import SpectralVAE, codec_sha256
 from presto_nb.core import assets, atomic_path, cache_dir, load_tensors, progress, save_tensors, sha256, stable_hash
-from presto_nb.listen import HEADS, MusiCNN, Probes, estimate_tempo, musicnn_folder, musicnn_patches, key_class, scale_of
+from presto_nb.listen import HEADS, MusiCNN, estimate_tempo, fit_probes, key_class, musicnn_folder, musicnn_patches, scale_of
 from presto_nb.scores import Dice, arrange, clip_name, load_folder, read_tune, render, tune_index
 
 SECONDS, BANK = 6., Path(__file__).resolve().parent.parent/'data_samples'/'sonivox'/'sonivox.sf3'
@@ -86,16 +86,6 @@ def labels(work): return {k: torch.tensor([v.index(c.meta[k]) for c, _ in work])
 
 # ---- probes
 
-def fit(x, y, decay):
-    "Multinomial logistic regression with weight decay, on standardised features; the standardisation is folded into the layers"
-    probes, mean, std = Probes(), x.mean(0), x.std(0).clamp(min=1e-3)
-    for name, head in probes.heads.items():
-        torch.nn.init.zeros_(head.weight); torch.nn.init.zeros_(head.bias); z, opt = (x - mean)/std, torch.optim.LBFGS(head.parameters(), max_iter=200, line_search_fn='strong_wolfe')
-        def loss(): opt.zero_grad(); l = F.cross_entropy(head(z), y[name]) + decay*head.weight.square().sum(); l.backward(); return l
-        opt.step(loss)
-        with torch.no_grad(): head.weight /= std; head.bias -= head.weight @ mean
-    return probes.requires_grad_(False)
-
 def guesses(probes, x): return {k: p.argmax(-1) for k, p in probes(x.mean(1)).items()}
 def accuracy(probes, x, y): return {k: (g == y[k]).float().mean().item() for k, g in guesses(probes, x).items()}
 
@@ -105,7 +95,7 @@ def fit_all(train, y_train, valid, y_valid):
     for name, kinds in dict(renders=('render',), both=('render', 'codec')).items():
         x, y, tried = torch.cat([clip_mean[k] for k in kinds]), {k: v.repeat(len(kinds)) for k, v in y_train.items()}, []
         for decay in DECAYS:
-            probes = fit(x, y, decay); a = {k: accuracy(probes, v, y_valid) for k, v in valid.items()}
+            probes = fit_probes(x, y, decay); a = {k: accuracy(probes, v, y_valid) for k, v in valid.items()}
             tried.append((sum(sum(v.values()) for v in a.values()), probes, decay, a))
         out[name] = max(tried, key=lambda t: t[0])[1:]
     return out
