@@ -5,17 +5,9 @@ and set beside the clip: onsets a second, and whether the estimated key belongs 
 Each measure is also taken of the real clip (what the measure itself can do), of the clip through the codec (the ceiling of any model on this codec),
 and of music made without its prompt (guidance 0: the floor). Rows go to OUT.csv, the summary to OUT.json; the last line printed is the summary.
 """
-import argparse, csv, datetime, io, json, os, re
+import argparse, csv, datetime, io, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
-
-STEPS = dict(ionian=0, major=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, aeolian=9, minor=9, locrian=11)
-NAMES = dict(zip('C D E F G A B'.split(), (0, 2, 4, 5, 7, 9, 11)))
-
-def scale_of(key):
-    "The major scale, 0 (C) to 11 (B), to which a key like 'G# dorian' or 'E minor' belongs; None for an unknown one"
-    m = re.fullmatch(r'([A-G])([#b]?)\s+(\w+)', key)
-    return (NAMES[m[1]] + {'': 0, '#': 1, 'b': -1}[m[2]] - STEPS[m[3].lower()]) % 12 if m and m[3].lower() in STEPS else None
 
 def measures(audio):
     from presto_nb.audio import estimate_key, onset_rate
@@ -37,6 +29,7 @@ def correlation(a, b):
 
 def summary(rows):
     "Means over the clips"
+    from presto_nb.listen import scale_of
     asked, out = [r['onsets_real'] for r in rows], {}
     for k in ('real', 'codec', 'made', 'unprompted'):
         rate = [r[f'onsets_{k}'] for r in rows]
