@@ -12,6 +12,7 @@ __all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'check_set', 'check_pair', 's
 # %% ../nbs/50_metrics.ipynb #68508ec0
 import math
 from pathlib import Path
+from statistics import NormalDist
 from typing import Protocol
 import torch, torch.nn.functional as F
 from torch import Tensor
@@ -105,7 +106,7 @@ def frechet_inf(x, y,           # embeddings, [n, d] and [m, d]
     return line_fit(1/torch.tensor(sizes, dtype=torch.float64), frechet_curve(x, y, sizes, generator))[0]
 
 # %% ../nbs/50_metrics.ipynb #2f40160e
-BLOCK = 2**21   # distances held at a time
+BLOCK = 2**18   # distances held at a time
 
 def distance_blocks(x:Tensor, y:Tensor): # [n, d] and [m, d]
     "Walk through all pairs: (rows of x as a slice, squared distances [rows, m])"
@@ -117,13 +118,13 @@ def distance_blocks(x:Tensor, y:Tensor): # [n, d] and [m, d]
 def median_bandwidth(y # reference embeddings, [m, d]
                     ) -> float: # the bandwidth
     "Median distance of different points of the reference (KAD, section 3), exact, in bounded memory"
-    y = check_set(y, 'the reference', 2); m = len(y); at = torch.arange(m, device=y.device)
-    pairs = lambda: (d2[at > at[rows, None]] for rows, d2 in distance_blocks(y, y))
-    key = lambda d2: d2.view(torch.int64) >> 44                                                     # numbers from 0 up sort like their bits: sign, exponent, 8 bits more
-    counts = sum(torch.bincount(key(d2), minlength=1 << 19) for d2 in pairs())
-    rank, upto = (m*(m-1)//2 + 1)//2, counts.cumsum(0); bin = int((upto < rank).sum())
-    inside = torch.cat([d2[key(d2) == bin] for d2 in pairs()])
-    return float(inside.kthvalue(rank - int(upto[bin] - counts[bin])).values.sqrt())
+    y = check_set(y, 'the reference', 2); m = len(y)
+    key = lambda d2: (d2.view(torch.int64) >> 44).flatten()                                         # numbers from 0 up sort like their bits: sign, exponent, 8 bits more
+    upto = sum(torch.bincount(key(d2), minlength=1 << 19) for _, d2 in distance_blocks(y, y)).cumsum(0)
+    rank = m + 2*((m*(m-1)//2 + 1)//2) - 1                                                          # each pair is met twice, after m times the distance 0 of a point and itself
+    bin = int((upto < rank).sum()); below = int(upto[bin - 1]) if bin else 0
+    inside = torch.cat([d2.flatten()[key(d2) == bin] for _, d2 in distance_blocks(y, y)])
+    return float(inside.kthvalue(rank - below).values.sqrt())
 
 def kernel_mean(x:Tensor, y:Tensor, # [n, d] and [m, d]
                 bandwidth:float     # sigma
@@ -134,7 +135,7 @@ def kernel_mean(x:Tensor, y:Tensor, # [n, d] and [m, d]
 def kad(x, y,                   # embeddings [n, d], and the reference's [m, d]
         bandwidth:float=None,   # sigma; the reference's median distance if None
         scale:float=100.,       # the result's unit
-       ) -> float:              # below 0 about as often as above, when the distributions are equal
+       ) -> float:              # around 0, and often below, when the distributions are equal
     "Kernel audio distance: the unbiased MMD^2"
     x, y = check_pair(x, y, 2); s = median_bandwidth(y) if bandwidth is None else bandwidth
     if not 0 < s < math.inf: raise PrestoError(f"the bandwidth is {s}; it must be above 0 (it is 0 where most points of the reference are equal)")
@@ -197,7 +198,7 @@ def agreement(heard,      # what a listener found: lead, accompaniment, drums, k
     "Which facts of the prompt are found in the clip"
     from presto_nb.listen import scale_of
     found = {k: getattr(heard, k) == facts[k] for k in ('lead', 'accompaniment', 'drums') if k in facts}
-    if 'key' in facts: found['key'] = None is not scale_of(heard.key) == scale_of(facts['key'])
+    if 'key' in facts: found['key'] = scale_of(facts['key']) is not None and scale_of(heard.key) == scale_of(facts['key'])
     if 'bpm' in facts: found |= dict(tempo=same_tempo(heard.bpm, facts['bpm']), tempo_tolerant=same_tempo(heard.bpm, facts['bpm'], TEMPO_RATIOS))
     return found
 
@@ -220,9 +221,9 @@ def interval(statistic,       # indices of clips [b] -> a number
     if not (repeats >= 20 and 0 < level < 1): raise PrestoError(f"{repeats} halves at level {level} were asked for; at least 20, and a level between 0 and 1, are allowed")
     halves = half_samples(n, repeats, generator); b = halves.shape[1]
     value, parts = float(statistic(torch.arange(n))), torch.tensor([float(statistic(i)) for i in halves], dtype=torch.float64)
-    off = (parts - parts.mean())*math.sqrt(b/(n - b))
-    below, above = off.quantile(torch.tensor([(1 - level)/2, (1 + level)/2], dtype=torch.float64)).tolist()
-    return value, value - above, value - below
+    error = float(parts.std())*math.sqrt(b/(n - b))                                                 # `std` is taken around the halves' own mean
+    z = NormalDist().inv_cdf((1 + level)/2)
+    return value, value - z*error, value + z*error
 
 def paired_interval(statistic_a, statistic_b, # indices of clips [b] -> a number, of two models on the same prompts and seeds
                     n:int,           # clips of each
@@ -328,5 +329,7 @@ class ClapEmbedder:
         tokens = self.processor.tokenizer(list(prompts), padding=True, truncation=True, return_tensors='pt').to(self.model.device)
         return _pooled(self.model.get_text_features(input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']))
 
-def _pooled(out) -> Tensor: # [n, dim], on the CPU; transformers 4 gives the tensor, 5 an output that holds it
+def _pooled(out # what transformers gives: up to version 4 the tensor, from 5 on an output that holds it
+           ) -> Tensor: # [n, dim], length 1, on the CPU
+    "The embeddings alone"
     return F.normalize(getattr(out, 'pooler_output', out).float().cpu(), dim=-1)
