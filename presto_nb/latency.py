@@ -328,7 +328,7 @@ def row(pipe, variant,        # `MusicPipeline`, `Variant`
     return dict(model=variant.name, mode=mode, batch=batch, evaluations=variant.steps, rows_per_evaluation=batch*(1 + variant.guided), composed=compose, **total.record(),
                 **{f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in links}, times_real_time=round(real_time_factor(batch, seconds, total.median), 3), **extra)
 
-# %% ../nbs/51_latency.ipynb #6d197d5d
+# %% ../nbs/51_latency.ipynb #aef06850
 def processor() -> str:
     "The processor's name"
     with contextlib.suppress(OSError, StopIteration): return next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
@@ -345,13 +345,12 @@ def roofline(pipe, variant, seconds, runs:int=5, modes=("eager",)) -> dict: # `M
     "One evaluation of the network and one decode: counted, timed, set against peaks measured now; the modes' evaluations against eager"
     cond = Condition.from_prompts(pipe.encoder, [PROMPT]).to(pipe.device); cond = cond.cat(cond.null()) if variant.guided else cond
     latents = pipe.noise(0, 1, round(seconds*pipe.codec.frame_rate)); x, sigma, how = latents.repeat(len(cond), 1, 1), torch.ones(len(cond), device=pipe.device), dict(device=pipe.device, runs=runs)
-    peaks = dict(matmul=matmul_peak(pipe.device), copy=copy_peak(pipe.device)); calls = dict(network=lambda: pipe.denoiser(x, sigma, cond), decode=lambda: pipe.codec.decode(latents))
-    out, want = {k: shares(count(f), measure(f, **how).median, peaks) for k, f in calls.items()}, calls["network"]()
-    nets = {m: in_mode(pipe, m) for m in modes}
-    errors = {m: float(f"{((net(x, sigma, cond) - want).norm()/want.norm()).item():.2g}") for m, net in nets.items()}
-    times = compare({m: (lambda net=net: net(x, sigma, cond)) for m, net in nets.items()}, **how)
+    nets = {m: in_mode(pipe, m) for m in dict.fromkeys(("eager", *modes))}; answers = {m: net(x, sigma, cond) for m, net in nets.items()}    # this also warms them up
+    error = lambda m: float(f"{((answers[m] - answers['eager']).norm()/answers['eager'].norm()).item():.2g}")
+    times, decode, peaks = compare({m: (lambda net=net: net(x, sigma, cond)) for m, net in nets.items()}, warmup=0, **how), lambda: pipe.codec.decode(latents), dict(matmul=matmul_peak(pipe.device), copy=copy_peak(pipe.device))
+    out = dict(network=shares(count(lambda: pipe.denoiser(x, sigma, cond)), times["eager"].median, peaks), decode=shares(count(decode), measure(decode, **how).median, peaks))
     return dict(peak_flops=round(peaks["matmul"]), peak_bytes=round(peaks["copy"]), flops_by_formula=len(cond)*flops(DiTConfig.from_dict(pipe.config.dit), x.shape[1], cond.tokens.shape[1]),
-                weight_bytes=sum(p.nbytes for p in pipe.denoiser.parameters()), **out, modes={m: dict(relative_error=errors[m], **t.record()) for m, t in times.items()})
+                weight_bytes=sum(p.nbytes for p in pipe.denoiser.parameters()), **out, modes={m: dict(relative_error=error(m), **t.record()) for m, t in times.items()})
 
 def bench(pipe, models,       # `MusicPipeline`; list of `Variant`, the first is the main one
           modes=("eager",),   # of `MODES`, the first is the main one
@@ -363,6 +362,7 @@ def bench(pipe, models,       # `MusicPipeline`; list of `Variant`, the first is
          ) -> dict:           # the record
     "Measure everything"
     seconds = pipe.config.max_seconds if seconds is None else seconds; first, rows = machine(pipe.device), []
+    roof = roofline(pipe, models[0], pipe.request(PROMPT, seconds).seconds, runs, modes)                    # a mode that does not work here ends it now
     def add(*args, **kw): rows.append(row(pipe, *args, seconds=seconds, compose=compose, **kw)); note(rows[-1]); return rows[-1]
     for v in models:
         for m in modes: add(v, m, runs=runs)
@@ -371,7 +371,7 @@ def bench(pipe, models,       # `MusicPipeline`; list of `Variant`, the first is
     return dict(what=f"{seconds:g} s of music, {v.steps} evaluations" + (f", guidance {c.guidance} {c.guidance_scale:g}" if v.guided else ""), model=c.name, parameters=sum(p.numel() for p in pipe.denoiser.parameters()),
                 seconds=seconds, evaluations=v.steps, evaluation="one call of the denoiser; with guidance a batch of two, with the prompt and with none", **first,
                 **{k: main[k] for k in main if k.endswith("_ms") or k in ("runs", "times_real_time")}, decode_times_real_time=round(real_time_factor(1, seconds, decoded), 1),
-                largest_batch=batches[-1]["batch"] if batches else 1, batch_budget_ms=budget_ms, rows=rows, roofline=roofline(pipe, v, seconds, runs, modes))
+                largest_batch=batches[-1]["batch"] if batches else 1, batch_budget_ms=budget_ms, rows=rows, roofline=roof)
 
 # %% ../nbs/51_latency.ipynb #de06d72a
 COLUMNS = ("model", "mode", "batch", "evaluations", "text_ms", "network_ms", "decode_ms", "copy_ms", "median_ms", "times_real_time")
