@@ -223,6 +223,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.dit.DropSchedule.__post_init__': ('dit.html#dropschedule.__post_init__', 'presto_nb/dit.py'),
                                'presto_nb.dit.DropSchedule.edges': ('dit.html#dropschedule.edges', 'presto_nb/dit.py'),
                                'presto_nb.dit.DropSchedule.mean_drop': ('dit.html#dropschedule.mean_drop', 'presto_nb/dit.py'),
+                               'presto_nb.dit.GELU': ('dit.html#gelu', 'presto_nb/dit.py'),
+                               'presto_nb.dit.GELU.forward': ('dit.html#gelu.forward', 'presto_nb/dit.py'),
                                'presto_nb.dit.Offset': ('dit.html#offset', 'presto_nb/dit.py'),
                                'presto_nb.dit.Offset.__init__': ('dit.html#offset.__init__', 'presto_nb/dit.py'),
                                'presto_nb.dit.Offset.forward': ('dit.html#offset.forward', 'presto_nb/dit.py'),

@@ -6,7 +6,9 @@ feed-forward layer of hidden width 4 w, so it multiplies more; therefore time is
 ships (hidden 4 w) and with a feed-forward layer of as many weights as theirs (hidden 6 w). Rounds are interleaved; the ratio is the median
 over rounds of ours/theirs, so a disturbance of the machine meets both.
 
-Samplers: at the same number of evaluations around the same network: once one that does nothing, which leaves the cost of the sampler itself, once the study network.
+Samplers: at the same number of evaluations around the same network: once one that does nothing, which leaves the cost of the sampler itself, once the
+study network. Schedulers of the EDM family scale the network's input and output themselves, so there ours is given the network in a `Denoiser`, which
+does the same; the others take the network as it is, and so does ours.
 """
 import argparse, json, os, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
@@ -87,7 +89,7 @@ def compare_samplers(name, net, cond, evaluations, rounds, clock):
             return x
         def ours():
             sigmas, f = sampling.plan(n, getattr(sampling, step))
-            return sampling.sample(Denoiser(network), noise, sigmas, cond, f)
+            return sampling.sample(Denoiser(network) if 'EDM' in type(scheduler).__name__ else network, noise, sigmas, cond, f)
         used = []
         for f in (ours, theirs): calls[0] = 0; f(); used.append(calls[0])
         assert used == [n, n], (step, used, n)
