@@ -510,9 +510,10 @@ class Evaluator:
                  seed:int=0,               # prompt i is answered with seed + i
                  seconds:float=6.,         # of each clip
                  embedders=(LogMelEmbedder(),), # besides musicnn
+                 repeats:int=100,          # half samples for the intervals
                 ):
         if not (isinstance(n, int) and n >= 16): raise PrestoError(f"n is {n!r}; a whole number of at least 16 clips is needed")
-        self.out, self.n, self.seed, self.seconds, self.embedders = Path(out), n, seed, seconds, tuple(embedders)
+        self.out, self.n, self.seed, self.seconds, self.embedders, self.repeats = Path(out), n, seed, seconds, tuple(embedders), repeats
         claim(self.out, dict(seed=seed, seconds=seconds, tunes=sha256(assets()/'tunes.json.gz'), sound_bank=sha256(assets()/'sound_bank.sf3')), 'evaluation.json')
 
     @cached_property
@@ -569,8 +570,8 @@ def scorecard(self:Evaluator,
     made = time.strftime('%Y-%m-%d')
     record = dict(name=h.name, made=load_json(self.out/h.name/'made.json'), clips=len(h), seconds=self.seconds, seed=self.seed, loudness='-18 LUFS', split='test',
                   reference=f'{len(self.reference)} real clips, other arrangements of the same tunes', embedders=sorted(h.embeddings), listener=sha256(assets()/'listen'/'probes.safetensors'),
-                  intervals='95 %, 100 half samples of whole clips, without replacement; the reference is held fixed', date=made, torch=torch.__version__,
-                  scores=with_intervals(lambda i: scores(h, self.real, self.reference, i), len(h)))
+                  intervals=f'95 %, {self.repeats} half samples of whole clips, without replacement; the reference is held fixed', date=made, torch=torch.__version__,
+                  scores=with_intervals(lambda i: scores(h, self.real, self.reference, i), len(h), self.repeats))
     with atomic_path(self.out/h.name/'scores.json') as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n')
     return record
 
@@ -581,7 +582,7 @@ def difference(self:Evaluator,
     "Paired differences: both sets on the same half samples"
     of = lambda h, i: scores(h, self.real, self.reference, i)
     def both(i): x, y = of(a, i), of(b, i); return {k: x[k] - y[k] for k in x if k in y}
-    return with_intervals(both, len(a))
+    return with_intervals(both, len(a), self.repeats)
 
 # %% ../nbs/50_metrics.ipynb #28dabd4c
 def text_of(k:str, v,  # a score; value, low and high, in the order of `with_intervals`

@@ -78,6 +78,23 @@ def test_strange_words_get_one_line(tmp_path, capsys):
     err = capsys.readouterr().err
     assert err.count('\n') == 1 and "'dubstep'" in err and 'violin' in err and (tmp_path/'x.wav').exists()
 
+def test_bench_prints_a_table_and_its_last_line_is_the_record(model, tmp_path):
+    "Modes, batches and shares; the file holds the same record"
+    import json
+    r = program('bench', '--model', model, '--seconds', 1, '--steps', 3, '--runs', 1, '--threads', 1, '--mode', 'eager', 'bf16', '--device', 'cpu', '--out', tmp_path/'new'/'bench.json')
+    assert r.returncode == 0, r.stderr
+    record, lines = json.loads(r.stdout.splitlines()[-1]), r.stdout.splitlines()
+    assert record == json.loads((tmp_path/'new'/'bench.json').read_text()) and lines[0].split()[:3] == ['model', 'mode', 'batch']
+    assert record['evaluations'] == 3 and record['threads'] == 1 and 'batch of two' in record['evaluation'] and record['command'].startswith('presto-nb bench --model')
+    assert [x['mode'] for x in record['rows'][:2]] == ['eager', 'bf16'] and record['rows'][0]['rows_per_evaluation'] == 2
+    assert record['roofline']['network']['flops'] == record['roofline']['flops_by_formula'] and 0 < record['roofline']['modes']['bf16']['relative_error'] < .05
+
+@pytest.mark.parametrize('words, said', [(['--model', 'nowhere'], "no model 'nowhere'"), (['--preset', 'huge'], "'huge'"), (['--mode', 'fast'], "'fast'"), (['--mode', 'graph', '--device', 'cpu'], 'CUDA'),
+                                         (['--runs', '0'], '--runs is 0'), (['--seconds', '1000'], 'seconds is 1000')], ids=str)
+def test_bench_refuses_in_one_line(words, said, capsys):
+    assert main(['bench', *words]) == 2
+    err = capsys.readouterr().err; assert err.count('\n') == 1 and said in err
+
 def test_passive_threads(model):
     "OMP_WAIT_POLICY is set before torch is imported"
     code = 'import os, sys; os.environ.pop("OMP_WAIT_POLICY", None); from presto_nb.cli import main; assert "torch" not in sys.modules; main(["--version"]); print(os.environ["OMP_WAIT_POLICY"])'
