@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'train_base', 'bench_plan', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
-           'add_data', 'add_train', 'add_bench', 'parser', 'fail', 'no_memory', 'main']
+           'train_base', 'set_of', 'show_scores', 'evaluate', 'find_memorised', 'add_evaluate', 'bench_plan', 'bench',
+           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train', 'add_bench',
+           'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -169,6 +170,68 @@ def train_base(args): # of the command line
     with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
     print(model)
 
+# %% ../nbs/53_cli.ipynb #67f2f146
+def set_of(name:str, # what the user calls it
+           args,     # of the command line
+          ) -> tuple: # (name of its folder, maker, how it is made)
+    "A set of clips to judge: a model's, or real ones changed"
+    from presto_nb.core import sha256
+    from presto_nb.metrics import DISTORTIONS, of_model, of_real, through_codec
+    from presto_nb.pipeline import MusicPipeline, find_model
+    how = {k: v for k, v in dict(steps=args.steps, guidance_scale=args.guidance).items() if v is not None}
+    if name == "codec":
+        from presto_nb.codec import codec_sha256
+        codec = load_codec(); return name, of_real(through_codec(codec)), dict(kind="real clips through the codec", codec=codec_sha256(codec))
+    if name in DISTORTIONS: return name, of_real(DISTORTIONS[name]), dict(kind=f"real clips, {name}")
+    folder = find_model(name); pipe = MusicPipeline.from_pretrained(folder, device=args.device)
+    r = pipe.request("a reel", args.seconds, args.steps, args.guidance)
+    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), steps=r.steps, guidance=pipe.config.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
+    return slug(str(name)), of_model(pipe, args.seed, **how), made
+
+def show_scores(ev, records, differences, chances): # an `Evaluator`, what `scorecard` gave, set -> what `difference` gave, what `chance` gave
+    "Print the tables; write them and the picture into the evaluation's folder"
+    from presto_nb.metrics import plot_scores, score_table
+    text = score_table(records, chances)
+    if differences: text += f"\nDifference to {records[1]['name']}, paired:\n\n" + score_table([dict(name=k, scores=v) for k, v in differences.items()])
+    with atomic_path(ev.out/"scorecard.md") as p: p.write_text(text)
+    with atomic_path(ev.out/"scorecard.png") as p: plot_scores(records).savefig(p, format="png")
+    print(text, ev.out/"scorecard.png", sep="\n")
+
+def evaluate(args): # of the command line
+    "Judge models on held-out prompts, with intervals, beside real clips; what was made is kept, and an interrupted run goes on"
+    from presto_nb.metrics import ClapEmbedder, Evaluator, LogMelEmbedder, chance
+    need("symusic", "data")
+    named = [set_of(name, args) for name in args.model]
+    embedders = [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])]
+    with new_folder(args.out, "clips/*"):
+        ev = Evaluator(args.out, args.n, args.seed, args.seconds, embedders); ev.listener
+        sets = [ev.add(*s) for s in named]
+        records = [ev.scorecard(h) for h in (ev.real, *sets)]
+        if args.memorisation: find_memorised(ev, [h.name for h in sets], args.memorisation)
+        show_scores(ev, records, {h.name: ev.difference(h, sets[0]) for h in sets[1:]}, chance(ev.real))
+
+def find_memorised(ev, names, n): # an `Evaluator`, sets, how many clips of each
+    "Look for training tunes in what was made; print and store how much nearer it is to them than held-out tunes are"
+    import json
+    from presto_nb.listen import TuneFinder
+    from presto_nb.metrics import memorised
+    from presto_nb.scores import read_tunes
+    finder = TuneFinder([t for t in read_tunes() if t.split == "train"]); held = ev.nearest("real", finder, n)
+    for name in names:
+        rows = ev.nearest(name, finder, n); found = memorised(rows, held)
+        with atomic_path(ev.out/name/"memorisation.json") as p: p.write_text(json.dumps(dict(name=name, clips=len(rows), more_alike=found, rows=rows, held_out=held), indent=1) + "\n")
+        print(f"{name}: likeness to the nearest training tune less that of held-out tunes, at the median {found['0.5'][0]:+.3f}, at the 95 % quantile {found['0.95'][0]:+.3f} [{found['0.95'][1]:+.3f}, {found['0.95'][2]:+.3f}]")
+
+def add_evaluate(sub): # subparsers
+    "The arguments of `presto-nb evaluate`"
+    p = sub.add_parser("evaluate", help="judge models on held-out prompts", description=evaluate.__doc__)
+    p.add_argument("model", nargs="+", help="a shipped model, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
+    p.add_argument("--n", type=int, default=1024, help="prompts, one clip each"); p.add_argument("--seed", type=int, default=0, help="prompt i is answered with seed + i")
+    p.add_argument("--out", required=True, help="folder for clips, what was heard, scores; used again by the next call"); p.add_argument("--seconds", type=float, default=6., help="of each clip")
+    p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given"); p.add_argument("--guidance", type=float, help="how strongly the prompt is followed")
+    p.add_argument("--clap", help="a LAION-CLAP, as folder or hub id, for the CLAP score"); p.add_argument("--memorisation", type=int, help="also look for the nearest training tune of the first so many clips")
+    p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.set_defaults(run=evaluate)
+
 # %% ../nbs/53_cli.ipynb #b51b448d
 def bench_plan(args): # of the command line -> pipeline, variants, whether rows are composed
     "What is to be timed; impossible wishes are refused before anything is loaded"
@@ -295,7 +358,7 @@ def parser():
     p = OneLineParser(prog="presto-nb", description="Music from a prompt, and the training behind it.")
     p.add_argument("--version", action="store_true", help="print the version and exit")
     sub = p.add_subparsers(metavar="COMMAND")
-    for add in (add_generate, add_data, add_train, add_bench): add(sub)
+    for add in (add_generate, add_data, add_train, add_evaluate, add_bench): add(sub)
     s = sub.add_parser("setup", help="install optional packages that pip cannot resolve", description=setup.__doc__)
     s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
     return p

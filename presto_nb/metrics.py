@@ -26,6 +26,7 @@ from fastcore.basics import patch
 from .audio import Audio, log_mel
 from .core import PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, stable_hash
 from .listen import EIGHTH, Listener, MusiCNN, musicnn_patches, scale_of
+from .pipeline import check_range
 from .scores import Arrangement, arrange, excerpt_start, read_tunes, render
 
 # %% ../nbs/50_metrics.ipynb #d2ff6ba6
@@ -513,6 +514,8 @@ class Evaluator:
                  repeats:int=100,          # half samples for the intervals
                 ):
         if not (isinstance(n, int) and n >= 16): raise PrestoError(f"n is {n!r}; a whole number of at least 16 clips is needed")
+        if not (isinstance(seed, int) and seed >= 0): raise PrestoError(f"seed is {seed!r}; a whole number from 0 is needed")
+        check_range('seconds', seconds, .5, 600., ' seconds')
         self.out, self.n, self.seed, self.seconds, self.embedders, self.repeats = Path(out), n, seed, seconds, tuple(embedders), repeats
         claim(self.out, dict(seed=seed, seconds=seconds, tunes=sha256(assets()/'tunes.json.gz'), sound_bank=sha256(assets()/'sound_bank.sf3')), 'evaluation.json')
 
