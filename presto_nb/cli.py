@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'train_base', 'set_of', 'show_scores', 'evaluate', 'find_memorised', 'add_evaluate', 'bench_plan', 'bench',
+           'train_base', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench',
            'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train', 'add_bench',
            'parser', 'fail', 'no_memory', 'main']
 
@@ -188,39 +188,39 @@ def set_of(name:str, # what the user calls it
     made = dict(kind="model", weights=sha256(folder/"model.safetensors"), steps=r.steps, guidance=pipe.config.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
     return slug(str(name)), of_model(pipe, args.seed, **how), made
 
-def show_scores(ev, records, differences, chances): # an `Evaluator`, what `scorecard` gave, set -> what `difference` gave, what `chance` gave
-    "Print the tables; write them and the picture into the evaluation's folder"
+def show_scores(out, record): # folder of the evaluation, record with sets, differences and chance
+    "Print the tables; write them, the picture and the record into the evaluation's folder"
+    import json
     from presto_nb.metrics import plot_scores, score_table
-    text = score_table(records, chances)
-    if differences: text += f"\nDifference to {records[1]['name']}, paired:\n\n" + score_table([dict(name=k, scores=v) for k, v in differences.items()])
-    with atomic_path(ev.out/"scorecard.md") as p: p.write_text(text)
-    with atomic_path(ev.out/"scorecard.png") as p: plot_scores(records).savefig(p, format="png")
-    print(text, ev.out/"scorecard.png", sep="\n")
+    sets, first = record["sets"], record["sets"][1]["name"]
+    text = score_table(sets, record["chance"])
+    if record["differences"]: text += f"\nDifference to {first}, paired:\n\n" + score_table([dict(name=k, scores=v) for k, v in record["differences"].items()])
+    for k, v in record["more_alike"].items(): text += f"\n{k}: likeness to the nearest training tune less that of held-out tunes: {', '.join(f'{d:+.3f} [{a:+.3f}, {b:+.3f}] at quantile {q}' for q, (d, a, b) in v.items())}\n"
+    with atomic_path(out/"scorecard.md") as p: p.write_text(text)
+    with atomic_path(out/"scorecard.json") as p: p.write_text(json.dumps(record, indent=1) + "\n")
+    with atomic_path(out/"scorecard.png") as p: plot_scores(sets).savefig(p, format="png")
+    print(text, out/"scorecard.png", sep="\n")
+
+def find_memorised(ev, sets, n): # an `Evaluator`, of `Hearing`, how many clips of each (None = none)
+    "How much nearer to a training tune each set is than held-out tunes are"
+    from presto_nb.listen import TuneFinder
+    from presto_nb.metrics import memorised
+    from presto_nb.scores import read_tunes
+    if not n: return {}
+    finder = TuneFinder([t for t in read_tunes() if t.split == "train"]); held = ev.nearest("real", finder, n)
+    return {h.name: memorised(ev.nearest(h.name, finder, n), held) for h in sets}
 
 def evaluate(args): # of the command line
     "Judge models on held-out prompts, with intervals, beside real clips; what was made is kept, and an interrupted run goes on"
     from presto_nb.metrics import ClapEmbedder, Evaluator, LogMelEmbedder, chance
     need("symusic", "data")
+    if args.memorisation is not None and args.memorisation < 4: raise PrestoError(f"--memorisation is {args.memorisation}; at least 4 clips are needed")
     named = [set_of(name, args) for name in args.model]
-    embedders = [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])]
     with new_folder(args.out, "clips/*"):
-        ev = Evaluator(args.out, args.n, args.seed, args.seconds, embedders); ev.listener
+        ev = Evaluator(args.out, args.n, args.seed, args.seconds, [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])])
         sets = [ev.add(*s) for s in named]
-        records = [ev.scorecard(h) for h in (ev.real, *sets)]
-        if args.memorisation: find_memorised(ev, [h.name for h in sets], args.memorisation)
-        show_scores(ev, records, {h.name: ev.difference(h, sets[0]) for h in sets[1:]}, chance(ev.real))
-
-def find_memorised(ev, names, n): # an `Evaluator`, sets, how many clips of each
-    "Look for training tunes in what was made; print and store how much nearer it is to them than held-out tunes are"
-    import json
-    from presto_nb.listen import TuneFinder
-    from presto_nb.metrics import memorised
-    from presto_nb.scores import read_tunes
-    finder = TuneFinder([t for t in read_tunes() if t.split == "train"]); held = ev.nearest("real", finder, n)
-    for name in names:
-        rows = ev.nearest(name, finder, n); found = memorised(rows, held)
-        with atomic_path(ev.out/name/"memorisation.json") as p: p.write_text(json.dumps(dict(name=name, clips=len(rows), more_alike=found, rows=rows, held_out=held), indent=1) + "\n")
-        print(f"{name}: likeness to the nearest training tune less that of held-out tunes, at the median {found['0.5'][0]:+.3f}, at the 95 % quantile {found['0.95'][0]:+.3f} [{found['0.95'][1]:+.3f}, {found['0.95'][2]:+.3f}]")
+        show_scores(ev.out, dict(sets=[ev.scorecard(h) for h in (ev.real, *sets)], differences={h.name: ev.difference(h, sets[0]) for h in sets[1:]}, chance=chance(ev.real),
+                                 more_alike=find_memorised(ev, sets, args.memorisation), command=args.command))
 
 def add_evaluate(sub): # subparsers
     "The arguments of `presto-nb evaluate`"
