@@ -8,8 +8,8 @@ __all__ = ['PROMPT', 'MODES', 'COLUMNS', 'Timing', 'compare', 'measure', 'matmul
            'split', 'real_time_factor', 'Flat', 'Prepared', 'eager', 'compiled', 'bf16', 'int8', 'openvino', 'graph',
            'in_mode', 'doubling', 'composed', 'row', 'processor', 'machine', 'roofline', 'bench', 'table']
 
-# %% ../nbs/51_latency.ipynb #52c88f0a
-import contextlib, datetime, os, platform, statistics, time
+# %% ../nbs/51_latency.ipynb #f9ae710a
+import contextlib, datetime, os, platform, statistics, time, warnings
 from collections import Counter
 from dataclasses import dataclass
 import numpy as np, torch, torch.nn as nn
@@ -121,7 +121,7 @@ def shares(work:Work,    # counted
     return dict(flops=work.flops, bytes=work.bytes, ms=round(ms, 3), intensity=round(work.intensity, 2),
                 share_of_matmul_peak=round(work.flops/ms*1000/peaks["matmul"], 3), share_of_copy_peak=round(work.bytes/ms*1000/peaks["copy"], 3))
 
-# %% ../nbs/51_latency.ipynb #f0e2041d
+# %% ../nbs/51_latency.ipynb #ae831608
 class RandomText:
     "A stand-in for a text encoder: the same random tokens for every prompt, in no time"
     def __init__(self, dim:int, tokens:int=64): # size of a token; how many
@@ -143,7 +143,7 @@ def random_model(preset:str, # of `PRESETS`
     for p in network.parameters():
         if not p.any(): nn.init.normal_(p, std=.02, generator=g)     # the gates open: nothing is multiplied by zero
     how = dict(guidance="cfg++", guidance_scale=.8) if paper else {}
-    return MusicPipeline(Denoiser(network), codec, encoder, PipelineConfig(name=preset, dit=dit.to_dict(), max_seconds=dit.max_frames/codec.frame_rate, **how)).to(device)
+    return MusicPipeline(Denoiser(network), codec, encoder, PipelineConfig(name=preset, dit=dit.to_dict(), max_seconds=round(dit.max_frames/codec.frame_rate, 1), **how)).to(device)
 
 # %% ../nbs/51_latency.ipynb #cabf4a43
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Prepared(nn.Module):
         if key not in self.ready: self.ready[key] = self.prepare(Flat(self.network, keep), args)
         return self.ready[key](*args)
 
-# %% ../nbs/51_latency.ipynb #ec79c27d
+# %% ../nbs/51_latency.ipynb #f21f95f0
 def eager(flat, args): return flat
 
 def compiled(flat, args):
@@ -244,7 +244,9 @@ def int8(flat, args):
     if args[0].device.type != "cpu": raise PrestoError(f"the mode int8 is for the CPU; the device is {args[0].device.type}")
     quantize = getattr(need("torch.ao.quantization", "dev"), "quantize_dynamic", None)
     if quantize is None: raise PrestoError(f"the mode int8 needs torch.ao.quantization.quantize_dynamic, which torch {torch.__version__} no longer has")
-    return quantize(flat.eval(), {nn.Linear}, dtype=torch.qint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")            # it announces its removal, release after release
+        return quantize(flat.eval(), {nn.Linear}, dtype=torch.qint8)
 
 def openvino(flat, args):
     "Exported and run by OpenVINO, on a CPU"
