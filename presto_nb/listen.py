@@ -202,7 +202,9 @@ def from_pretrained(cls:MusiCNN,
                    ) -> MusiCNN:
     "The network with the weights of the installed wheel, ready to listen"
     if name not in TAGS: raise PrestoError(f"musicnn's {name!r} is unknown; {', '.join(TAGS)} are allowed")
-    return load_tensorflow(cls(TAGS[name]), read_checkpoint(musicnn_folder()/f'{name}_musicnn')).eval().requires_grad_(False)
+    net = cls(TAGS[name])
+    load_tensorflow(net, read_checkpoint(musicnn_folder()/f'{name}_musicnn'))
+    return net.eval().requires_grad_(False)
 
 # %% ../nbs/05_listen.ipynb #bb45af17
 BPMS = torch.logspace(math.log10(40), math.log10(240), 400)   # beats per minute that are considered, [400]
@@ -340,13 +342,14 @@ def fit_probes(pooled:Tensor,    # [b, 1506]
     probes, mean, std = Probes(), pooled.mean(0), pooled.std(0).clamp(min=1e-3)
     z = (pooled - mean)/std
     for name, head in probes.heads.items():
-        nn.init.zeros_(head.weight); nn.init.zeros_(head.bias)
-        opt = torch.optim.LBFGS(head.parameters(), max_iter=200, line_search_fn='strong_wolfe')
+        weight, bias = head.parameters()
+        nn.init.zeros_(weight); nn.init.zeros_(bias)
+        opt = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn='strong_wolfe')
         def loss():
-            opt.zero_grad(); l = F.cross_entropy(head(z), labels[name]) + decay*head.weight.square().sum(); l.backward()
+            opt.zero_grad(); l = F.cross_entropy(head(z), labels[name]) + decay*weight.square().sum(); l.backward()
             return l
         opt.step(loss)
-        with torch.no_grad(): head.weight /= std; head.bias -= head.weight @ mean
+        with torch.no_grad(): weight /= std; bias -= weight @ mean
     return probes.requires_grad_(False)
 
 # %% ../nbs/05_listen.ipynb #95ce4f9a

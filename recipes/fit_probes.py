@@ -3,9 +3,9 @@
 DATA is a full Folk-GM folder (presto-nb data build --tier full). One window of 6 s of each of --train tunes of the train split, and of the valid and test splits, is heard as rendered and
 through the shipped codec; test windows also with the second sound bank (the same notes, other samples). Linear probes on musicnn's pooled features are fitted on the train split, once on renders alone and
 once on renders and their codec versions; the valid split chooses the weight decay and which of the two is shipped; the test split, seen once, gives the ceilings. Features are cached, so an interrupted run goes on.
-Writes OUT/probes.safetensors, RECORD/listen.csv (what was heard in each test window) and RECORD/listen.json (the ceilings). About 12 minutes of one CPU core.
+Writes OUT/probes.safetensors, RECORD/listen.csv (what was heard in each test window) and RECORD/listen.json (the ceilings). About 11 minutes of one CPU core.
 """
-import argparse, csv, datetime, io, json, math, os, time
+import argparse, csv, datetime, io, json, math, os
 from functools import lru_cache
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
@@ -141,7 +141,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--data', type=Path, required=True); p.add_argument('--cache', type=Path, default=cache_dir()/'listen'); p.add_argument('--out', type=Path, default=assets()/'listen')
     p.add_argument('--record', type=Path, default=BANK.parent.parent/'logs'); p.add_argument('--train', type=int, default=1000)
-    args = p.parse_args(argv); torch.set_num_threads(1); began = time.process_time()
+    args = p.parse_args(argv); torch.set_num_threads(1)
     clips, net, codec = load_folder(args.data), MusiCNN.from_pretrained(), SpectralVAE.from_pretrained()
     made = dict(codec=codec_sha256(codec), musicnn=sha256(musicnn_folder()/'MTT_musicnn'/'.data-00000-of-00001'), data=json.loads((args.data/'record.json').read_text())['scores'], bank=sha256(BANK), seconds=SECONDS)
     sets = {s: heard(net, codec, clips, s, n, args.cache, made) for s, n in dict(train=args.train, valid=150, test=150).items()}
@@ -154,7 +154,7 @@ def main(argv=None):
                           test={s: {k: share((g == y['test'][k]).tolist()) for k, g in guesses(probes, x).items()} for s, x in x_test.items()}) for name, (probes, decay, valid) in fitted.items()}
     hops = {str(len(x_test['render'][0, ::step])): {s: {k: round(v, 3) for k, v in accuracy(fitted[ship][0], x[:, ::step], y['test']).items()} for s, x in x_test.items()} for step in (2, 1)}
     common = dict(command=f'python recipes/fit_probes.py --data DATA --train {args.train}', date=datetime.date.today().isoformat(), **made)
-    record = dict(shipped=ship, windows={s: len(v[0]) for s, v in sets.items()}, chance=chance(rows, y['train']), ceilings={s: ceilings(rows, s) for s in SOUNDS['test']}, probes=compare, patches=hops, cpu_minutes_of_this_call=round((time.process_time() - began)/60, 1), **common)
+    record = dict(shipped=ship, windows={s: len(v[0]) for s, v in sets.items()}, chance=chance(rows, y['train']), ceilings={s: ceilings(rows, s) for s in SOUNDS['test']}, probes=compare, patches=hops, key_scale_of_openings=share([scale_of(estimate_key(c.audio(0., SECONDS))) == scale_of(c.meta['key']) for c, _ in work]), **common)
     save_tensors(args.out/'probes.safetensors', fitted[ship][0].state_dict(), {k: str(v) for k, v in (common | dict(fitted_on=ship, decay=fitted[ship][1], **{k: json.dumps(v) for k, v in HEADS.items()})).items()})
     text = io.StringIO(); w = csv.DictWriter(text, list(rows[0]), lineterminator='\n'); w.writeheader(); w.writerows(rows)
     for name, t in (('listen.csv', text.getvalue()), ('listen.json', json.dumps(record, indent=1) + '\n')):
