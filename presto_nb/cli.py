@@ -250,6 +250,7 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
 def bench(args): # of the command line
     "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks. The last line is JSON"
     import json, torch
+    if not args.budget > 0: raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
     for k in ("runs", "threads"):
         if getattr(args, k) is not None and getattr(args, k) < 1: raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
     if args.threads: torch.set_num_threads(args.threads)
@@ -258,7 +259,7 @@ def bench(args): # of the command line
     modes = args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
     seconds = args.seconds if args.preset else pipe.request("a reel", args.seconds).seconds
     shown = lambda r: print(f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr)
-    record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, note=shown) | dict(command=args.command)
+    record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, 1000*args.budget, note=shown) | dict(command=args.command)
     if args.out:
         with atomic_path(args.out) as p: p.write_text(json.dumps(record, indent=1) + "\n")
     print(latency.table(record), json.dumps(record), sep="\n")
@@ -350,6 +351,7 @@ def add_bench(sub): # subparsers
     p.add_argument("--seconds", type=float, help="length of a piece"); p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
     p.add_argument("--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"); p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.add_argument("--out", help="a .json file for the record")
+    p.add_argument("--budget", type=float, default=30., help="the batch is doubled until a call would take more seconds than this, or memory ends")
     p.add_argument("--mode", nargs="+", help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given"); p.set_defaults(run=bench)
 
 # %% ../nbs/53_cli.ipynb #3d4d23e7

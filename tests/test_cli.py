@@ -81,7 +81,7 @@ def test_strange_words_get_one_line(tmp_path, capsys):
 def test_bench_prints_a_table_and_its_last_line_is_the_record(model, tmp_path):
     "Modes, batches and shares; the file holds the same record"
     import json
-    r = program('bench', '--model', model, '--seconds', 1, '--steps', 3, '--runs', 1, '--threads', 1, '--mode', 'eager', 'bf16', '--device', 'cpu', '--out', tmp_path/'new'/'bench.json')
+    r = program('bench', '--model', model, '--seconds', 1, '--steps', 3, '--runs', 1, '--threads', 1, '--mode', 'eager', 'bf16', '--device', 'cpu', '--budget', .2, '--out', tmp_path/'new'/'bench.json')
     assert r.returncode == 0, r.stderr
     record, lines = json.loads(r.stdout.splitlines()[-1]), r.stdout.splitlines()
     assert record == json.loads((tmp_path/'new'/'bench.json').read_text()) and lines[0].split()[:3] == ['model', 'mode', 'batch']

@@ -32,7 +32,7 @@ def test_setup_py_gives_the_same_metadata():
     assert out.stdout.splitlines() == ['presto_nb', presto_nb.__version__, PROJECT['description']], out.stdout + out.stderr
 
 def test_extras():
-    assert set(PROJECT['optional-dependencies']) == {'lab', 'dev', 'docs', 'data', 'eval', 'clap', 't5', 'audiocraft-deps'}
+    assert set(PROJECT['optional-dependencies']) == {'lab', 'dev', 'docs', 'data', 'eval', 'clap', 't5', 'audiocraft-deps', 'openvino'}
     everything = PROJECT['dependencies'] + [d for ds in PROJECT['optional-dependencies'].values() for d in ds]
     assert not [d for d in everything if '==' in d], 'lower bounds only; exact versions are in constraints.txt'
     assert not [d for d in PROJECT['dependencies'] if re.match(r'(audiocraft|transformers|diffusers|music21|symusic)\b', d)], 'the core stays light'
