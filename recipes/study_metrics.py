@@ -42,7 +42,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0]); p.add_argument('--out', required=True); p.add_argument('--n', type=int, default=512)
     p.add_argument('--bank', default='data_samples/sonivox/sonivox.sf3'); p.add_argument('--record', type=Path); args = p.parse_args(argv)
     from presto_nb.core import atomic_path
-    from presto_nb.metrics import Evaluator, LogMelEmbedder, MusicnnEmbedder, chance
+    from presto_nb.metrics import Evaluator, LogMelEmbedder, chance
     ev = Evaluator(args.out, args.n, embedders=[LogMelEmbedder()])
     heard = {'real': ev.real} | {k: ev.add(k, *v) for k, v in sets(args.bank).items()}
     cards = {k: ev.scorecard(h) for k, h in heard.items()}
