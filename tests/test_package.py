@@ -74,12 +74,13 @@ def test_ci_runs_the_readmes_command():
 def test_measured_numbers_in_the_readme_are_those_of_the_records():
     log = lambda name: json.loads((ROOT/f'data_samples/logs/{name}.json').read_text())
     times = log('tests'); table = re.search(r'## Measured\n(.*?)\n## ', (ROOT/'README.md').read_text(), re.S)[1]
-    parts, bench, judged, codec, base = map(log, ('bench_parts', 'bench_base', 'judge_base', 'codec', 'base'))
-    share = lambda k: f"{100*judged[k]['in_scale']:.0f} %"
-    onsets = lambda k: f"{judged[k]['onsets']:.1f}"
+    parts, bench, judged, codec, base = map(log, ('bench_parts', 'bench_base', 'evaluate_base', 'codec', 'base'))
+    of = {r['name']: r['scores'] for r in judged['sets']}
+    own = lambda k, f: f"{f(of['base'][k][0])} [{f(of['base'][k][1], '')}, {f(of['base'][k][2], '')}] (real clips {f(of['real'][k][0])}, through the codec {f(of['codec'][k][0])}"
+    percent, plain = (lambda v, unit=' %': f'{100*v:.0f}{unit}'), (lambda v, unit='': f'{v:.1f}')
+    shares = [own(k, percent) + f", chance {percent(judged['chance'][k])})" for k in ('lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant')]
     for words in (f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
                   f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
                   f"{times['notebooks_seconds'] + times['pytest_seconds']} s (notebooks {times['notebooks_seconds']} s, pytest {times['pytest_seconds']} s)",
-                  f"{share('made')} (real clips {share('real')}, through the codec {share('codec')}, without the prompt {share('unprompted')})",
-                  f"{onsets('made')} (real clips {onsets('real')}, through the codec {onsets('codec')})"):
+                  *shares, own('KAD', plain) + ')', own('onsets a second', plain) + ')', f"on {judged['sets'][0]['clips']} held-out prompts"):
         assert words in table, words
