@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
-           'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'train_base', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench',
-           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train', 'add_bench',
-           'parser', 'fail', 'no_memory', 'main']
+           'wait_awake', 'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of',
+           'train_codec', 'train_base', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate',
+           'bench_plan', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data',
+           'add_train', 'add_bench', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -87,8 +87,13 @@ def report(audio,        # `Audio` that was made
             f"loudness {audio.loudness():.1f} LUFS, {onset_rate(audio):.1f} onsets a second, key {estimate_key(audio)}")
 
 # %% ../nbs/53_cli.ipynb #27a01209
+def wait_awake():
+    "Before torch is imported: threads wait a few microseconds awake before they sleep, which many small steps need; a long job beside others does not"
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 def generate(args): # of the command line
     "Make music from prompts: a sound file and a spectrogram each"
+    wait_awake()
     files = out_files(args.out, args.prompt, args.seed)
     from presto_nb.pipeline import MusicPipeline
     pipe = MusicPipeline.from_pretrained(args.model, device=args.device)
@@ -249,7 +254,7 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
 
 def bench(args): # of the command line
     "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks. The last line is JSON"
-    import json, torch
+    wait_awake(); import json, torch
     if not args.budget > 0: raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
     for k in ("runs", "threads"):
         if getattr(args, k) is not None and getattr(args, k) < 1: raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
