@@ -275,6 +275,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.edm.fit_sigma_data': ('edm.html#fit_sigma_data', 'presto_nb/edm.py'),
                                'presto_nb.edm.karras_sigmas': ('edm.html#karras_sigmas', 'presto_nb/edm.py'),
                                'presto_nb.edm.loss_weight': ('edm.html#loss_weight', 'presto_nb/edm.py'),
+                               'presto_nb.edm.noised': ('edm.html#noised', 'presto_nb/edm.py'),
                                'presto_nb.edm.scalings': ('edm.html#scalings', 'presto_nb/edm.py'),
                                'presto_nb.edm.score': ('edm.html#score', 'presto_nb/edm.py'),
                                'presto_nb.edm.sigma_at_db': ('edm.html#sigma_at_db', 'presto_nb/edm.py'),

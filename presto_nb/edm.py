@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SIGMA_DATA', 'SIGMA_MIN', 'SIGMA_MAX', 'RHO', 'P_MEAN', 'P_STD', 'snr_db', 'sigma_at_db', 'scalings', 'Denoiser',
-           'score', 'loss_weight', 'edm_loss', 'fit_sigma_data', 'karras_sigmas', 'NoiseDistribution', 'LogNormal',
-           'KarrasContinuous', 'KarrasDiscrete']
+           'noised', 'score', 'loss_weight', 'edm_loss', 'fit_sigma_data', 'karras_sigmas', 'NoiseDistribution',
+           'LogNormal', 'KarrasContinuous', 'KarrasDiscrete']
 
 # %% ../nbs/10_edm.ipynb #6f03e4fb
 import math
@@ -64,6 +64,12 @@ def _like(sigma, x):
     "sigma [b] with x's number of dimensions, so that it multiplies row by row"
     return sigma.view(-1, *[1]*(x.ndim-1))
 
+def noised(x0,     # clean latents [b, ...]
+           sigma,  # noise level of each row [b]
+           noise): # standard normal, shape of x0
+    "x0 + sigma noise, row by row"
+    return x0 + _like(sigma, x0)*noise
+
 # %% ../nbs/10_edm.ipynb #69a1fb8b
 def score(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
           x,        # noised latents [b, ...]
@@ -87,7 +93,7 @@ def edm_loss(denoiser, # `denoiser(x, sigma, cond, **kw) -> x0_hat`
     "Weighted squared error of each sample, [b]; mean over its elements"
     if sigma_data is None: sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)
     s = _like(sigma, x0)
-    x0_hat = denoiser(x0 + s*noise, sigma, cond, **kw)
+    x0_hat = denoiser(noised(x0, sigma, noise), sigma, cond, **kw)
     return (loss_weight(s, sigma_data)*(x0_hat - x0)**2).flatten(1).mean(1)
 
 # %% ../nbs/10_edm.ipynb #dcf888cd
