@@ -97,7 +97,7 @@ def generate(args): # of the command line
     files = out_files(args.out, args.prompt, args.seed)
     from presto_nb.pipeline import MusicPipeline
     pipe = MusicPipeline.from_pretrained(args.model, device=args.device)
-    asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, bpm=args.bpm, seed=args.seed)
+    asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, rho=args.rho, bpm=args.bpm, seed=args.seed)
     shown = sys.stderr.isatty()  # a bar, and a line about words that mean nothing to the model
     audios = pipe.generate(args.prompt, **{k: v for k, v in asked.items() if v is not None}, progress=shown)
     if pipe.notes and not shown: print(*pipe.notes, sep="\n", file=sys.stderr)
@@ -183,14 +183,15 @@ def set_of(name:str, # what the user calls it
     from presto_nb.core import sha256
     from presto_nb.metrics import DISTORTIONS, of_model, of_real, through_codec
     from presto_nb.pipeline import MusicPipeline, find_model
-    how = {k: v for k, v in dict(steps=args.steps, guidance_scale=args.guidance).items() if v is not None}
+    how = {k: v for k, v in dict(steps=args.steps, guidance_scale=args.guidance, rho=args.rho).items() if v is not None}
     if name == "codec":
         from presto_nb.codec import codec_sha256
         codec = load_codec(); return name, of_real(through_codec(codec)), dict(kind="real clips through the codec", codec=codec_sha256(codec))
     if name in DISTORTIONS: return name, of_real(DISTORTIONS[name]), dict(kind=f"real clips, {name}")
     folder = find_model(name); pipe = MusicPipeline.from_pretrained(folder, device=args.device)
-    r = pipe.request("a reel", args.seconds, args.steps, args.guidance)
-    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), steps=r.steps, guidance=pipe.config.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
+    r, c = pipe.request("a reel", args.seconds, **how), pipe.config
+    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), steps=r.steps, guidance=c.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
+    if c.step == "pingpong": made |= dict(step=c.step, to_min=c.to_min)
     return slug(str(name)), of_model(pipe, args.seed, **how), made
 
 def show_scores(out, record): # folder of the evaluation, record with sets, differences and chance
@@ -230,10 +231,11 @@ def evaluate(args): # of the command line
 def add_evaluate(sub): # subparsers
     "The arguments of `presto-nb evaluate`"
     p = sub.add_parser("evaluate", help="judge models on held-out prompts", description=evaluate.__doc__)
-    p.add_argument("model", nargs="+", help="a shipped model, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
+    p.add_argument("model", nargs="+", help="a shipped model such as base or presto-s, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
     p.add_argument("--n", type=int, default=1024, help="prompts, one clip each"); p.add_argument("--seed", type=int, default=0, help="prompt i is answered with seed + i")
     p.add_argument("--out", required=True, help="folder for clips, what was heard, scores; used again by the next call"); p.add_argument("--seconds", type=float, default=6., help="of each clip")
-    p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given"); p.add_argument("--guidance", type=float, help="how strongly the prompt is followed")
+    p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
+    p.add_argument("--rho", type=float, help="curvature of the noise levels"); p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
     p.add_argument("--clap", help="a LAION-CLAP, as folder or hub id, for the CLAP score"); p.add_argument("--memorisation", type=int, help="also look for the nearest training tune of the first so many clips")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.set_defaults(run=evaluate)
 
@@ -250,7 +252,7 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
     if args.preset: return latency.random_model(args.preset, device), latency.variants(args.preset), args.preset == "paper" and device.type == "cpu"
     pipe = MusicPipeline.from_pretrained(args.model or "base", device=device); c = pipe.config
     steps = pipe.request("a reel", args.seconds, args.steps).steps
-    return pipe, [latency.Variant(c.name, steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1)], False
+    return pipe, [latency.Variant(c.name, steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong")], False
 
 def bench(args): # of the command line
     "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks. The last line is JSON"
@@ -318,8 +320,9 @@ def add_generate(sub): # subparsers
     p.add_argument("--seconds", type=float, help="length; 6 unless given")
     p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
     p.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i; the same seed gives the same bytes")
-    p.add_argument("--model", default="base", help="a shipped model, a folder, or a hub id owner/name")
-    p.add_argument("--guidance", type=float, help="how strongly the prompt is followed")
+    p.add_argument("--model", default="base", help="a shipped model such as base or presto-s, a folder, or a hub id owner/name")
+    p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
+    p.add_argument("--rho", type=float, help="curvature of the noise levels: the larger, the more of them are low; 7 is usual")
     p.add_argument("--bpm", type=float, help="tempo; read from the prompt unless given")
     p.add_argument("--out", default=".", help=f"a folder, or a file ending in {', '.join(SUFFIXES)}; the spectrogram is written beside it")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
@@ -352,7 +355,7 @@ def add_train(sub): # subparsers
 def add_bench(sub): # subparsers
     "The arguments of `presto-nb bench`"
     p = sub.add_parser("bench", help="time a model, part by part", description=bench.__doc__)
-    p.add_argument("--model", help="a shipped model, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
+    p.add_argument("--model", help="a shipped model such as base or presto-s, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
     p.add_argument("--seconds", type=float, help="length of a piece"); p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
     p.add_argument("--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"); p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.add_argument("--out", help="a .json file for the record")

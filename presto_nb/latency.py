@@ -169,7 +169,7 @@ def walk(pipe,     # `MusicPipeline`
     "From noise to latents, as the variant does it"
     c, schedule = pipe.config, DropSchedule(variant.drops)
     def kept(x, sigma, cond=None): return denoiser(x, sigma, cond, keep=shifted_keep(c.dit["depth"], int(schedule(sigma[:1]))) if any(variant.drops) else None)
-    if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps), cond, list(range(len(noise))))
+    if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho), cond, list(range(len(noise))))
     sigmas, step = sampling.plan(variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho)
     return sampling.sample(kept, noise, sigmas, cond, step, guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None)
 

@@ -35,9 +35,10 @@ class PipelineConfig(Config):
     sigma_max:float = 80.         # first noise level
     rho:float = 7.                # curvature of the noise levels
     steps:int = 80                # evaluations of the network; a second-order step of the sampler takes two
-    step:str = "dpmpp_2s"         # step function of the sampler, see `STEPS`
-    guidance:str = "cfg"          # "cfg" (scale from 0) or "cfg++" (scale 0 to 1)
-    guidance_scale:float = 3.     # how strongly the prompt is followed
+    step:str = "dpmpp_2s"         # step function of the sampler, or "pingpong" for a few-step generator, see `STEPS`
+    to_min:bool = False           # of a generator: do its levels end at sigma_min? see `sampling.few_sigmas`
+    guidance:str = "cfg"          # "cfg" (scale from 0), "cfg++" (scale 0 to 1), or "none" for a generator, which has learned it
+    guidance_scale:float = 3.     # how strongly the prompt is followed; 1 for a generator
     max_seconds:float = 6.        # the longest piece
     codec_sha256:str = ""         # of the codec's weights; "" = not checked
     text_sha256:str = ""          # of the text encoder's weights; "" = not checked
@@ -45,8 +46,8 @@ class PipelineConfig(Config):
     def __post_init__(self): check_config(self)
 
 # %% ../nbs/14_pipeline.ipynb #9792e176
-STEPS = ("euler", "heun", "dpmpp_2s", "dpmpp_2m")
-RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 100.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.))
+STEPS = ("euler", "heun", "dpmpp_2s", "dpmpp_2m", "pingpong")
+RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 1000.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.))
 
 def check_range(name:str,  # what the user calls it
                 value,     # a number
@@ -63,7 +64,10 @@ def check_config(c:PipelineConfig):
     "Refuse a config that no model can have"
     for k, (low, high) in RANGES.items(): check_range(k, getattr(c, k), low, high)
     if c.step not in STEPS: raise PrestoError(f"the config's step is {c.step!r}; it must be one of {', '.join(STEPS)}")
-    if c.guidance not in ("cfg", "cfg++"): raise PrestoError(f"the config's guidance is {c.guidance!r}; it must be cfg or cfg++")
+    allowed = ("none",) if c.step == "pingpong" else ("cfg", "cfg++")
+    if c.guidance not in allowed: raise PrestoError(f"the config's guidance is {c.guidance!r}; with the step {c.step} it must be {' or '.join(allowed)}")
+    if c.guidance == "none" and c.guidance_scale != 1: raise PrestoError(f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1")
+    if not isinstance(c.to_min, bool): raise PrestoError(f"the config's to_min is {c.to_min!r}; it must be true or false")
     if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
 
 # %% ../nbs/14_pipeline.ipynb #f748b6cc
@@ -183,9 +187,19 @@ def request(self:MusicPipeline,
     if not prompts: raise PrestoError("there are no prompts; give one or more")
     seconds = check_range("seconds", min(6., c.max_seconds) if seconds is None else seconds, .1, c.max_seconds)
     steps, seed = _whole("steps", c.steps if steps is None else steps, *RANGES["steps"]), _whole("seed", seed, 0, 2**53)
-    scale = check_range("guidance_scale", c.guidance_scale if guidance_scale is None else guidance_scale, 0., 1. if c.guidance == "cfg++" else RANGES["guidance_scale"][1])
+    scale = self.guidance_of(guidance_scale)
     rho = check_range("rho", c.rho if rho is None else rho, *RANGES["rho"])
     return Request(prompts, float(seconds), max(MIN_FRAMES, round(seconds*self.codec.frame_rate)), steps, float(scale), float(rho), seed)
+
+@patch
+def guidance_of(self:MusicPipeline,
+                scale=None, # as asked for; None = the model's own
+               ) -> float:
+    "The guidance scale, or a `PrestoError` when the model cannot have it"
+    c = self.config
+    scale = check_range("guidance_scale", c.guidance_scale if scale is None else scale, 0., 1. if c.guidance == "cfg++" else RANGES["guidance_scale"][1])
+    if c.guidance == "none" and scale != 1: raise PrestoError(f"guidance_scale is {scale:g}; guidance is distilled into the model {c.name} and cannot be set")
+    return scale
 
 def _whole(name, value, low, high):
     "A whole number in a range"
@@ -214,16 +228,6 @@ def latents(self:MusicPipeline,
     x = audio.mono().resample(self.sample_rate).samples
     return self.codec.encode(x.repeat(1, -(-n//x.shape[-1]))[None, :, :n].to(self.device))[:, :frames]
 
-@patch
-def levels(self:MusicPipeline,
-           r:Request,       # what is asked
-           init_sigma=None, # begin at this noise level instead of the highest
-          ) -> tuple:       # sigmas, decreasing to 0; the step function
-    "A walk that costs exactly `r.steps` evaluations"
-    c = self.config
-    top = c.sigma_max if init_sigma is None else check_range("init_sigma", init_sigma, 2*c.sigma_min, c.sigma_max)
-    return sampling.plan(r.steps, getattr(sampling, c.step), c.sigma_min, top, r.rho)
-
 # %% ../nbs/14_pipeline.ipynb #73ca2659
 @patch
 def guidance(self:MusicPipeline,
@@ -242,6 +246,22 @@ def kept(self:MusicPipeline,
     if keep is None: return self.denoiser
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
+
+# %% ../nbs/14_pipeline.ipynb #5a3be002
+@patch
+def sampler(self:MusicPipeline,
+            r:Request,       # what is asked
+            init_sigma=None, # begin at this noise level instead of the highest
+            keep=None,       # blocks that run, see `kept`
+           ) -> tuple:       # sigmas, decreasing to 0; function (noise [b, frames, channels], cond, b seeds, init, callback) -> latents
+    "A walk that costs exactly `r.steps` evaluations"
+    c, D = self.config, self.kept(keep)
+    top = c.sigma_max if init_sigma is None else check_range("init_sigma", init_sigma, 2*c.sigma_min, c.sigma_max)
+    if c.step == "pingpong":
+        sigmas = sampling.few_sigmas(r.steps, c.to_min, c.sigma_min, top, r.rho)
+        return sigmas, lambda noise, cond, seeds, **how: sampling.pingpong(D, noise, sigmas, cond, list(seeds), **how)
+    sigmas, step = sampling.plan(r.steps, getattr(sampling, c.step), c.sigma_min, top, r.rho)
+    return sigmas, lambda noise, cond, seeds, **how: sampling.sample(D, noise, sigmas, cond, step, self.guidance(cond, r.guidance_scale), **how)
 
 # %% ../nbs/14_pipeline.ipynb #fb79e4ce
 @patch
@@ -278,7 +298,7 @@ def generate(self:MusicPipeline,
              prompts,             # a prompt or several
              seconds=None,        # of each piece; None = 6, or the model's longest if that is less
              steps=None,          # evaluations of the network; None = the model's own number, 80 for `base`
-             guidance_scale=None, # how strongly the prompt is followed; None = the model's own
+             guidance_scale=None, # how strongly the prompt is followed; None = the model's own, which alone a generator has
              rho=None,            # curvature of the noise levels; None = the model's own
              bpm=None,            # tempo, one number or one for each prompt; None = read from the prompt
              seed=0,              # prompt i uses seed + i
@@ -287,10 +307,11 @@ def generate(self:MusicPipeline,
              keep=None,           # blocks that run: list, or function of sigma
              batch_size=None,     # prompts at once; None = 1 on a CPU, 8 elsewhere
              progress=True,       # show a bar with the time left
+             callback=None,       # called after each step of each batch: `callback(i, n, sigma, x0_hat [b, frames, channels])`
             ) -> list:            # of `Audio`, one per prompt
     "Make music"
     r = self.request(prompts, seconds, steps, guidance_scale, rho, seed)
-    (sigmas, step), denoiser, times, out = self.levels(r, None if init_audio is None else init_sigma), self.kept(keep), {}, []
+    (sigmas, walk), times, out = self.sampler(r, None if init_audio is None else init_sigma, keep), {}, []
     batch = batch_size or (1 if self.device.type == "cpu" else 8)
     tempi = list(bpm) if isinstance(bpm, (list, tuple)) else [bpm]*len(r.prompts)
     if len(tempi) != len(r.prompts): raise PrestoError(f"{len(tempi)} tempi were given for {len(r.prompts)} prompts; give one for each, or one number for all")
@@ -298,13 +319,13 @@ def generate(self:MusicPipeline,
     init = None if init_audio is None else self.latents(init_audio, r.frames)
     self.notes = [n for n in (unknown_words(p, self.encoder) for p in r.prompts) if n]
     if progress: print(*self.notes, sep="\n", end="\n" if self.notes else "", file=sys.stderr)
-    bar = progress_bar(total=len(chunks)*(len(sigmas) - 1), desc="making music", disable=None if progress else True)
+    seeds, bar = range(r.seed, r.seed + len(r.prompts)), progress_bar(total=len(chunks)*(len(sigmas) - 1), desc="making music", disable=None if progress else True)
+    def after(*step): bar.update(); callback and callback(*step)
     with bar:
         for rows in chunks:
             with timed(times, "text", self.device): cond = Condition.from_prompts(self.encoder, r.prompts[rows], tempi[rows]).to(self.device)
             with timed(times, "network", self.device):
-                x = sampling.sample(denoiser, self.noise(r.seed + rows.start, len(cond), r.frames), sigmas, cond, step,
-                                    guidance=self.guidance(cond, r.guidance_scale), init=init, callback=lambda *_: bar.update())
+                x = walk(self.noise(r.seed + rows.start, len(cond), r.frames), cond, seeds[rows], init=init, callback=after)
             with timed(times, "decode", self.device): samples = self.codec.decode(x)
             out += self.finish(samples, r.prompts[rows], r.seconds)
     self.timings = times | dict(evaluations=r.steps*len(chunks))
