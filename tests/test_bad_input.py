@@ -14,6 +14,12 @@ def saved(tmp_path_factory):
     random_pipeline().save_pretrained(folder)
     return folder
 
+@pytest.fixture(scope='session')
+def few(tmp_path_factory): # a generator
+    folder = tmp_path_factory.mktemp('few')/'tiny'
+    random_pipeline(step='pingpong', guidance='none', guidance_scale=1.).save_pretrained(folder)
+    return folder
+
 @pytest.fixture
 def model(saved, tmp_path_factory): # a copy that a test may damage
     return shutil.copytree(saved, tmp_path_factory.mktemp('copy')/'m')
@@ -44,9 +50,16 @@ NUMBERS = [('--seconds', v, 'seconds is', '0.1 to 2') for v in ('0', '-1', 'nan'
     ('--seconds', 'six', '--seconds', "'six'"), ('--seconds', '-inf', '--seconds', 'expected one argument')] + [
     ('--steps', v, 'steps is', '1 to 1000') for v in ('0', '-3', '1000000')] + [('--steps', '1.5', '--steps', "'1.5'")] + [
     ('--guidance', v, 'guidance_scale is', '0 to 50') for v in ('-1', 'nan', '1e9')] + [
+    ('--rho', v, 'rho is', '1 to 1000') for v in ('0', '-7', 'nan', 'inf')] + [
     ('--bpm', v, 'tempo', '20 to 400') for v in ('0', '-100', 'nan', '5000')] + [('--seed', '-1', 'seed is -1'), ('--seed', 'x', "'x'"), ('--seed', str(2**80), 'seed is')]
 @pytest.mark.parametrize('option,value,says,more', [(*n, '')[:4] for n in NUMBERS], ids=[f'{n[0]} {n[1]}' for n in NUMBERS])
 def test_number(refused, saved, option, value, says, more): refused(['generate', 'a reel', '--model', saved, option, value, '--out', 'x.wav'], says, more)
+
+FEW = [('--guidance', '3', 'guidance_scale is 3; guidance is distilled into the model tiny'), ('--guidance', '0', 'cannot be set'), ('--steps', '0', 'steps is 0'), ('--rho', '0', 'rho is 0')]
+@pytest.mark.parametrize('option,value,says', FEW, ids=[' '.join(n[:2]) for n in FEW])
+def test_number_for_a_generator(refused, few, option, value, says):
+    refused(['generate', 'a reel', '--model', few, option, value, '--out', 'x.wav'], says)
+    refused(['evaluate', few, '--n', '16', '--seconds', '1', option, value, '--out', 'judged'], says)
 
 @pytest.mark.parametrize('name', ['nosuch', '', '../../x', '/', 'a/b/c', 'new\nline', 'x'*5000, 'codec'])
 def test_unknown_model(refused, name): refused(['generate', 'a reel', '--model', name, '--out', 'x.wav'], 'there is no model', 'known are')
@@ -102,6 +115,10 @@ DAMAGE = {'weights truncated': (lambda m: os.truncate(m/'model.safetensors', 200
     'config with a path': (edit(codec='../../x'), 'does not know codec'),
     'config with a number as text': (edit(sigma_max='80'), "sigma_max is '80'"),
     'config of nonsense': (edit(max_seconds=-6), 'max_seconds is -6'),
+    'config of an unknown step': (edit(step='rk45'), "step is 'rk45'; it must be one of euler"),
+    'config of a generator with guidance': (edit(step='pingpong'), "guidance is 'cfg'; with the step pingpong it must be none"),
+    'config of a generator with a guidance scale': (edit(step='pingpong', guidance='none'), 'guidance_scale is 3.0; without guidance it must be 1'),
+    'config of a placement that is none': (edit(to_min='yes'), "to_min is 'yes'; it must be true or false"),
     'config whose dit is none': (edit(dit=None), "dit is None"),
     'config of a huge network': (edit(dit=lambda d: d | dict(heads=0)), 'heads'),
     'another codec': (lambda m: tensors_of(m/'codec', lambda k, v: v*1.1 if k == 'head.1.weight' else v), 'trained with the codec'),

@@ -67,6 +67,21 @@ def test_tempo_guidance_steps_and_seed_reach_the_music(model, tmp_path, capsys):
         made[name] = (tmp_path/f'{name}.wav').read_bytes()
     assert len(set(made.values())) == 6
 
+def test_a_generator_makes_music(tmp_path, capsys):
+    "In any number of steps, with its levels where rho puts them; the same seed gives the same bytes; an old config knows no placement"
+    import json
+    random_pipeline(step='pingpong', guidance='none', guidance_scale=1.).save_pretrained(m := tmp_path/'m')
+    made = {}
+    for name, more in dict(plain=[], again=[], one=['--steps', '1'], fifteen=['--steps', '15'], rho=['--rho', '1000'], seed=['--seed', '9']).items():
+        assert main(['generate', 'a reel', '--model', str(m), '--seconds', '1', '--out', str(tmp_path/f'{name}.wav'), *more]) == 0
+        made[name] = (tmp_path/f'{name}.wav').read_bytes()
+    assert made['plain'] == made['again'] and len(set(made.values())) == 5
+    config = json.loads((m/'config.json').read_text()); assert config.pop('to_min') is False
+    (m/'config.json').write_text(json.dumps(config)); assert main(['generate', 'a reel', '--model', str(m), '--seconds', '1', '--out', str(tmp_path/'old.wav')]) == 0
+    assert (tmp_path/'old.wav').read_bytes() == made['plain']
+    capsys.readouterr(); assert main(['bench', '--model', str(m), '--seconds', '1', '--runs', '1', '--device', 'cpu', '--budget', '.01']) == 0
+    record = json.loads(capsys.readouterr().out.splitlines()[-1]); assert record['evaluations'] == 4 and record['rows'][0]['rows_per_evaluation'] == 1 and 'guidance' not in record['what']
+
 def test_strange_words_get_one_line(tmp_path, capsys):
     "It says what the model knows, and the music is made all the same"
     from presto_nb.text import SmallTextEncoder
