@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BANDWIDTH', 'GaussianMixture', 'eight_modes', 'plot_plane', 'plot_arrows', 'Labels', 'gaussian_kl', 'monte_carlo_kl',
-           'kernel_sums', 'mmd', 'mixture_mmd', 'mmd_quantile', 'BatchedLinear', 'mean_over_rows', 'ToyBlock', 'ToyNet',
-           'pick_seeds', 'train_teacher']
+           'kernel_sums', 'mmd', 'mixture_mmd', 'mmd_quantile', 'by_seed', 'BatchedLinear', 'mean_over_rows',
+           'ToyBlock', 'ToyNet', 'pick_seeds', 'train_teacher']
 
 # %% ../nbs/20_toy.ipynb #8e98c1bb
 import copy, math
@@ -208,8 +208,13 @@ def mmd_quantile(mixture,             # a `GaussianMixture`
     return values.quantile(q).item()
 
 # %% ../nbs/20_toy.ipynb #6795940b
+def by_seed(x,         # rows [b*seeds, ...]
+            seeds:int): # how many
+    "[seeds, b, ...]"
+    return x.view(-1, seeds, *x.shape[1:]).transpose(0, 1)
+
 class BatchedLinear(nn.Module):
-    "A linear layer for each seed; rows are laid out seed after seed"
+    "A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined end to end"
     def __init__(self, seeds:int, n_in:int, n_out:int, # how many layers; sizes
                  generator=None): # torch.Generator of the initial weights
         super().__init__()
@@ -217,15 +222,14 @@ class BatchedLinear(nn.Module):
         self.weight = nn.Parameter((2*torch.rand(seeds, n_in, n_out, generator=generator) - 1)*bound)
         self.bias = nn.Parameter(torch.zeros(seeds, 1, n_out))
 
-    def forward(self, x): # [seeds*b, n_in]
-        "[seeds*b, n_out]"
-        x = x.view(len(self.weight), -1, x.shape[-1])
-        return torch.baddbmm(self.bias, x, self.weight).flatten(0, 1)
+    def forward(self, x): # [b*seeds, n_in]
+        "[b*seeds, n_out]"
+        return torch.baddbmm(self.bias, by_seed(x, len(self.weight)), self.weight).transpose(0, 1).flatten(0, 1)
 
-def mean_over_rows(loss,      # of each row [seeds*b]
+def mean_over_rows(loss,      # of each row [b*seeds]
                    seeds:int): # how many seeds
     "Mean over each seed's rows, summed over seeds: what to call backward on, so that each seed trains as if alone"
-    return loss.view(seeds, -1).mean(1).sum()
+    return loss.view(-1, seeds).mean(0).sum()
 
 # %% ../nbs/20_toy.ipynb #a7b4c5eb
 class ToyBlock(nn.Module):
@@ -235,7 +239,7 @@ class ToyBlock(nn.Module):
         self.inner, self.outer = (BatchedLinear(seeds, width, width, generator) for _ in range(2))
         self.cond = BatchedLinear(seeds, width, 2*width, generator)
 
-    def forward(self, h, c): # stream, condition: [seeds*b, width]
+    def forward(self, h, c): # stream, condition: [b*seeds, width]
         shift, scale = self.cond(c).chunk(2, -1)
         return h + self.outer(F.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
@@ -252,14 +256,14 @@ class ToyNet(nn.Module):
         self.output = BatchedLinear(seeds, width, dim, generator)
         nn.init.zeros_(self.output.weight)
 
-    def condition(self, c_noise, cond): # ln(sigma)/4 [seeds*b]; `Labels` or None
-        "What every block is told, [seeds*b, width]"
+    def condition(self, c_noise, cond): # ln(sigma)/4 [b*seeds]; `Labels` or None
+        "What every block is told, [b*seeds, width]"
         c = self.noise(sinusoidal(c_noise, 16).to(c_noise))
         if self.label is None: return F.silu(c)
         n = self.label.shape[1]
         label = c_noise.new_full((len(c),), -1, dtype=torch.int64) if cond is None else cond.labels.to(c.device)
         if label.max() >= n - 1: raise PrestoError(f"there is a label {label.max()}; this network knows 0 to {n - 2}, and -1 for none")
-        seed = torch.arange(self.seeds, device=c.device).repeat_interleave(len(c)//self.seeds)
+        seed = torch.arange(len(c), device=c.device) % self.seeds
         return F.silu(c + self.label[seed, label % n])                                               # -1 % n is the last vector
 
     def check(self, x, cond):
@@ -269,12 +273,12 @@ class ToyNet(nn.Module):
         if cond is not None and not labels: raise PrestoError("there is a condition, but this network was made with labels=0")
         if cond is not None and len(cond) != len(x): raise PrestoError(f"{len(cond)} labels for {len(x)} rows; one each is needed")
 
-    def forward(self, x,   # scaled noised points c_in*x [seeds*b, dim]
-                c_noise,   # ln(sigma)/4 [seeds*b]
+    def forward(self, x,   # scaled noised points c_in*x [b*seeds, dim]
+                c_noise,   # ln(sigma)/4 [b*seeds]
                 cond=None, # `Labels` or None
                 keep=None, # list of the blocks that run; None: all
                 taps=()):  # blocks whose outputs are wanted too
-        "[seeds*b, dim], and {block: [seeds*b, width]} if taps are given"
+        "[b*seeds, dim], and {block: [b*seeds, width]} if taps are given"
         self.check(x, cond)
         runs, seen = kept_rows(keep, len(self.blocks), len(x)), {}
         kept_rows(list(taps), len(self.blocks), len(x))                                              # names a wrong tap
@@ -310,5 +314,5 @@ def train_teacher(mixture,           # where the data come from
         loss = edm_loss(denoiser, x0, cond, noise.sample(rows, g), torch.randn(x0.shape, generator=g))
         for group in opt.param_groups: group["lr"] = lr*lr_factor(config, i)
         opt.zero_grad(); mean_over_rows(loss, net.seeds).backward(); opt.step(); ema.update()
-        losses.append(loss.detach().view(net.seeds, -1).mean(1))
+        losses.append(loss.detach().view(-1, net.seeds).mean(0))
     with ema.swapped(): return Denoiser(copy.deepcopy(net)), torch.stack(losses)
