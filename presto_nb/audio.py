@@ -273,12 +273,12 @@ def preview(self:Audio) -> bytes: # an mp3 file
 def _repr_html_(self:Audio) -> str:
     "Caption, player and small spectrogram."
     from matplotlib.figure import Figure
-    fig, png = Figure(figsize=(6, 1.5), dpi=60, layout='constrained'), io.BytesIO()
-    self.plot(fig.subplots()); fig.savefig(png, format='png')
+    fig, jpeg = Figure(figsize=(6, 1.5), dpi=60, layout='constrained'), io.BytesIO()
+    self.plot(fig.subplots()); fig.savefig(jpeg, format='jpeg')     # a fifth of the size of a png
     b64 = lambda b: base64.b64encode(b).decode()
     return (f'<figure style="margin:0"><figcaption>{html.escape(self.caption)} <small>({self.seconds:.1f} s)</small></figcaption>'
             f'<audio controls preload="none" src="data:audio/mpeg;base64,{b64(self.preview())}"></audio><br>'
-            f'<img alt="spectrogram" src="data:image/png;base64,{b64(png.getvalue())}"></figure>')
+            f'<img alt="spectrogram" src="data:image/jpeg;base64,{b64(jpeg.getvalue())}"></figure>')
 
 # %% ../nbs/01_audio.ipynb #ac834559
 LEAD_IN = 2048/22050   # s of silence put in front of a sound, so that a first note counts as an onset
