@@ -21,7 +21,7 @@ def to_webp(fig,        # a matplotlib figure
     few.convert("RGB").save(webp, "webp", lossless=True, method=6)
     return webp.getvalue()
 
-# %% ../nbs/06_frames.ipynb #1295b764
+# %% ../nbs/06_frames.ipynb #8b10ed43
 def _data_url(kind, data): return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 def _player(sound, label): # an `Audio` or None; what it is called
