@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BANDWIDTH', 'GaussianMixture', 'eight_modes', 'plot_plane', 'plot_arrows', 'Labels', 'gaussian_kl', 'monte_carlo_kl',
            'kernel_sums', 'mmd', 'mixture_mmd', 'mmd_quantile', 'by_seed', 'BatchedLinear', 'mean_over_rows',
-           'ToyBlock', 'ToyNet', 'pick_seeds', 'train_teacher']
+           'ToyBlock', 'ToyNet', 'pick_seeds', 'train_teacher', 'excess_loss', 'toy_teacher']
 
 # %% ../nbs/20_toy.ipynb #8e98c1bb
 import copy, math
@@ -103,7 +103,7 @@ def _grid(lim, n):
 
 def plot_plane(ax,              # matplotlib axes
                points=None,     # [n, 2] to scatter
-               mixture=None,    # drawn as contours, each a tenth of the one inside it
+               mixture=None,    # drawn as contours at 60, 10, 1 and 0.1 % of its highest value
                sigma=0.,        # noise level of the contours
                lim=1.1,         # the picture shows [-lim, lim]^2
                color="C1", title=""): # of the points; of the picture
@@ -316,3 +316,23 @@ def train_teacher(mixture,           # where the data come from
         opt.zero_grad(); mean_over_rows(loss, net.seeds).backward(); opt.step(); ema.update()
         losses.append(loss.detach().view(-1, net.seeds).mean(0))
     with ema.swapped(): return Denoiser(copy.deepcopy(net)), torch.stack(losses)
+
+# %% ../nbs/20_toy.ipynb #a0192da6
+@torch.no_grad()
+def excess_loss(denoiser,  # `denoiser(x, sigma) -> x0_hat`, on rows laid out seed after seed
+                mixture,   # whose exact denoiser is the truth
+                seeds:int, # how many seeds
+                n=2000,    # rows of each
+                generator=None, # torch.Generator
+                noise=LogNormal()): # noise levels
+    "EDM-weighted squared distance from the exact denoiser: the part of the loss that could be avoided, [seeds]"
+    sigma, x0 = noise.sample(n*seeds, generator), mixture.sample(n*seeds, generator)
+    x = x0 + sigma[:, None]*torch.randn(x0.shape, generator=generator)
+    return edm_loss(lambda *_: denoiser(x, sigma), mixture(x, sigma), None, sigma, 0*x).view(n, seeds).mean(0)
+
+# %% ../nbs/20_toy.ipynb #d1b92f29
+def toy_teacher():
+    "`(mixture, Denoiser)`: the ring, and five networks in one that learned it from samples (`recipes/toy_teacher.py`)"
+    folder = assets()/"toy"
+    net = ToyNet(**load_json(folder/"config.json"))
+    return eight_modes(), Denoiser(load_state(net, load_tensors(folder/"teacher.safetensors"), "the toy's teacher"))
