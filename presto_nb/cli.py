@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of',
-           'train_codec', 'train_base', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate',
-           'bench_plan', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data',
-           'add_train', 'add_bench', 'parser', 'fail', 'no_memory', 'main']
+           'train_codec', 'train_base', 'train_presto_s', 'set_of', 'show_scores', 'find_memorised', 'evaluate',
+           'add_evaluate', 'bench_plan', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
+           'add_data', 'add_train', 'add_train_new', 'add_train_presto_s', 'add_bench', 'parser', 'fail', 'no_memory',
+           'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -174,6 +175,24 @@ def train_base(args): # of the command line
     if not trainer.main: return
     with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
     print(model)
+
+def train_presto_s(args): # of the command line
+    "Distil a model into a generator of few steps"
+    from presto_nb.codec import codec_sha256
+    from presto_nb.core import load_json
+    from presto_nb.pipeline import MusicPipeline
+    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
+    from presto_nb.training import fit
+    config, asked = train_config(args, PRESTO_S_RUN), {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k) is not None}
+    if args.variant not in BASELINES: raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(BASELINES)}")
+    switches, base = PrestoSConfig(**STUDY | BASELINES[args.variant] | asked), MusicPipeline.from_pretrained(args.base, device="cpu")
+    if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(base.codec): raise PrestoError(f"the latents in {args.data} were not made by the codec of {args.base}; encode them again")
+    stage = presto_s_stage(args.data, base, switches, config.seed)
+    with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, callbacks=[HealthMonitor()], init_from=args.init_from)
+    if trainer.stopped: return stopped(args.out, trainer.stopped)
+    if not trainer.main: return
+    with trainer.emas["generator"].swapped(): few_step_pipeline(base, stage.models["generator"].cpu(), args.variant, to_min=args.to_min).save_pretrained(Path(args.out)/"model")
+    switches.save(Path(args.out)/"switches.json"); print(Path(args.out)/"model")
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -342,15 +361,25 @@ def add_data(sub): # subparsers
 
 def add_train(sub): # subparsers
     "The arguments of `presto-nb train`"
-    train = sub.add_parser("train", help="train a codec or a base model").add_subparsers(metavar="WHAT", required=True)
-    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents")):
+    train = sub.add_parser("train", help="train a codec, a base model, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
+    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents")):
         p = train.add_parser(name, help=run.__doc__, description=run.__doc__)
         p.add_argument("--data", "--latents", required=True, help=data); p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
-        p.add_argument("--preset", default="study", help="tiny, study, ..."); p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
-        p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps"); p.add_argument("--seed", type=int)
-        p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.add_argument("--seconds", type=float, help="length of a training window")
-        p.add_argument("--codec", help="a codec's folder; the shipped one unless given") if name == "base" else None
-        p.set_defaults(run=run)
+        p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
+        p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
+        p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
+        (add_train_presto_s if name == "presto-s" else add_train_new)(p, name)
+
+def add_train_new(p, name): # a parser; "codec" or "base"
+    "What only models trained from nothing need to be told"
+    p.add_argument("--preset", default="study", help="tiny, study, ..."); p.add_argument("--seconds", type=float, help="length of a training window")
+    if name == "base": p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
+
+def add_train_presto_s(p, name): # a parser; "presto-s"
+    "What only step distillation needs to be told"
+    p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
+    p.add_argument("--w", type=float, help="guidance scale of the teacher; 1.5 unless given"); p.add_argument("--lr", type=float, help="learning rate; 2e-4 unless given")
+    p.add_argument("--to-min", action="store_true", help="the generator's levels end at sigma_min")
 
 def add_bench(sub): # subparsers
     "The arguments of `presto-nb bench`"

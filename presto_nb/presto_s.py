@@ -372,7 +372,7 @@ def toy_samples(generator,      # a few-step generator of a `ToyNet`
     noise = torch.randn(n*net.seeds, net.sizes["dim"], generator=g)
     return by_seed(pingpong(generator, noise, few_sigmas(steps, to_min, rho=rho), generator=g), net.seeds)
 
-# %% ../nbs/23_presto_s.ipynb #b7953606
+# %% ../nbs/23_presto_s.ipynb #3b624800
 STUDY = dict(w=1.5, lr=2e-4) # what differs from the paper's values at study size
 PRESTO_S_RUN = TrainConfig(steps=6000, batch_size=8, ema_decay=.99, warmup_steps=20, schedule="cooldown", cooldown=.3)
 
@@ -381,7 +381,7 @@ def presto_s_stage(latents_dir, # as written by `encode_folder`
                    config,      # `PrestoSConfig`
                    seed=0):     # of the head
     "The stage that distils a model, on windows of the length it was trained at"
-    data = LatentWindows(latents_dir, pipe.denoiser.network.config.max_frames)
+    data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
     return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed)
 
 def few_step_pipeline(pipe,        # the teacher's
