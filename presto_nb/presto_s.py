@@ -232,7 +232,7 @@ def likeness(x0_hat, x0, # samples and real latents [b, frames, channels]
     fine = lambda x: rms(x.diff(dim=1)) if x.ndim > 2 else rms(x)
     return dict(drift=rms(x0_hat)/rms(x0), spread=rms(x0_hat - x0_hat.mean(0))/rms(x0 - x0.mean(0)), fine=fine(x0_hat)/fine(x0))
 
-# %% ../nbs/23_presto_s.ipynb #40fa9888
+# %% ../nbs/23_presto_s.ipynb #738bb2ae
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
     def __init__(self, trainer): self.trainer = trainer
@@ -255,7 +255,7 @@ class PrestoSStage(BaseStage):
         self.players = Players(generator, copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
         self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})
         groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
-        self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99)) for k, ps in groups.items()}
+        self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99), fused=True) for k, ps in groups.items()}
 
     def to(self, device): self.players.real_score.to(device)
 
@@ -307,7 +307,7 @@ class HealthMonitor:
             kind = w.split(":")[0].split(" ")[:6]
             if kind not in [v.split(":")[0].split(" ")[:6] for v in self.warnings]: self.warnings.append(w); self.say(f"step {trainer.step}: {w}")
 
-# %% ../nbs/23_presto_s.ipynb #502c2d10
+# %% ../nbs/23_presto_s.ipynb #15537df9
 def toy_players(teacher, config,   # a `Denoiser` of a `ToyNet`; `PrestoSConfig`
                 real_score=None,   # instead of the frozen teacher, e.g. the exact denoiser
                 fake_score=None,   # where the fake score starts, instead of the teacher
@@ -348,7 +348,7 @@ def _toy_turn(p, config, x0, draw, optimizers, ema, pairs, seeds, mine):
         pair = pairs and pairs.pick(torch.randint(len(pairs.noise)//seeds, (len(x0)//seeds,), generator=draw.generator).repeat_interleave(seeds)*seeds + torch.arange(seeds).repeat(len(x0)//seeds))
         loss, more = generator_turn(p, config, x0_hat, None, draw, pair)
         log |= more | dict(grad_norm_generator=_minimise(optimizers["generator"], loss, seeds)); ema.update()
-    return log | likeness(x0_hat.detach(), x0, sigma)
+    return {k: v.detach() for k, v in (log | likeness(x0_hat, x0, sigma)).items()}
 
 def _minimise(optimizer, loss, seeds):
     "A step for this optimiser's weights alone; the norm of their gradient"
@@ -360,7 +360,7 @@ def _minimise(optimizer, loss, seeds):
 def _columns(rows, width=25): # dicts of scalars or [b] of each turn; turns averaged in one row
     "Columns of means, NaN where a row has nothing"
     names = dict.fromkeys(k for r in rows for k in r); parts = [rows[i:i+width] for i in range(0, len(rows), width)]
-    mean = lambda part, k: torch.stack([r[k].detach().float().mean() for r in part if k in r]).mean().item() if any(k in r for r in part) else math.nan
+    mean = lambda part, k: torch.stack([r[k].float().mean() for r in part if k in r]).mean().item() if any(k in r for r in part) else math.nan
     return dict(step=[width*(i + 1) for i in range(len(parts))]) | {k: [mean(part, k) for part in parts] for k in names}
 
 def toy_samples(generator,      # a few-step generator of a `ToyNet`

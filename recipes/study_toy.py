@@ -11,6 +11,7 @@ start       an exact real score does worse than the learned one, and a fake scor
 baselines   without the GAN, without matching, with the non-saturating game, DMD2-style, offline regression: each is worse than presto-s.
 ratio       1 and 3 are worse than 5; 10 is no better.
 normaliser  no expectation.
+teacher     a teacher that was trained at the music model's noise only, and so says something else than 0 at sigma = 80, makes a worse generator: fewer modes after one step.
 broken      runs that are spoilt on purpose, to show what the health monitor says.
 """
 import argparse, datetime, json, os, time
@@ -20,12 +21,17 @@ import torch
 from presto_nb.core import atomic_path, generator
 from presto_nb.edm import Denoiser
 from presto_nb.presto_s import BASELINES, PrestoSConfig, distil_toy, health, teacher_pairs, toy_samples
-from presto_nb.toy import mmd, mmd_quantile, pick_seeds, toy_teacher
+from presto_nb.toy import ToyNet, mmd, mmd_quantile, pick_seeds, toy_teacher, train_teacher
 
-TURNS, BATCH, LR, N, STEPS = 5000, 128, 1e-3, 4096, (1, 2, 4, 8)
+TURNS, BATCH, LR, N, STEPS = 3000, 128, 1e-3, 4096, (1, 2, 4, 8)
 ring, teacher = toy_teacher()
 seeds = teacher.network.seeds
 another = Denoiser(pick_seeds(teacher.network, [*range(1, seeds), 0]))   # equally good, with other errors
+
+def usual_teacher():
+    "The shipped teacher's recipe at LogNormal()"
+    net = ToyNet(**teacher.network.sizes, seeds=seeds, generator=generator('toy teacher', 'weights'))
+    return train_teacher(ring, net, 6000, 256, 5e-3, 1 - 12/6000)[0].requires_grad_(False)
 
 def offline():
     "Pairs of the teacher for the regression, 512 a seed"
@@ -40,19 +46,25 @@ PARTS = dict(
     baselines={k: BASELINES[k] for k in ('no-gan', 'no-dmd', 'non-saturating', 'dmd-gan', 'offline')},
     ratio={f'ratio {r}': dict(ratio=r) for r in (1, 3, 10)},
     normaliser={'not normalised': dict(normalise=False)},
+    teacher={'teacher trained at the usual noise': dict(usual=True)},
     broken={'generator that hardly learns': dict(lr=1e-3, nu_d=10., nu_g=0., dmd=False, gan='ls'), 'learning rate ten times too high': dict(lr=1e-2, normalise=False), 'fake score at ratio 1, lr 5e-3': dict(ratio=1, lr=5e-3)})
 
+def shape(x):
+    "Modes found, and the samples' rms distance from the nearest mode's centre over the modes' own width, of each seed"
+    gap, near = (x[:, :, None] - ring.means.float()).norm(dim=-1).min(-1)
+    return dict(modes=[int((n.bincount(minlength=8) > .04*N).sum()) for n in near], width=[float(f'{v:.3g}') for v in (gap.square().mean(1)/2).sqrt()/ring.std[0]])
+
 def judge(gen):
-    "step count -> MMD^2 of each seed; and the modes found at four steps"
-    ref = ring.sample(N, generator('toy judge', 'exact')); out = {str(k): [float(f'{v:.4g}') for v in mmd(toy_samples(gen, k, N), ref).tolist()] for k in STEPS}
-    near = (toy_samples(gen, 4, N)[:, :, None] - ring.means.float()).norm(dim=-1).argmin(-1)
-    return dict(mmd=out, modes=[int((n.bincount(minlength=8) > .04*N).sum()) for n in near])
+    "step count -> MMD^2, modes and widths of each seed"
+    ref, samples = ring.sample(N, generator('toy judge', 'exact')), {str(k): toy_samples(gen, k, N) for k in STEPS}
+    return dict(mmd={k: [float(f'{v:.4g}') for v in mmd(x, ref).tolist()] for k, x in samples.items()}) | {name: {k: shape(x)[name] for k, x in samples.items()} for name in ('modes', 'width')}
 
 def run(switches):
     "One distillation: a row of the record"
+    switches = dict(switches); start_from = usual_teacher() if switches.pop('usual', False) else teacher
     players = {k: switches[k] for k in ('real_score', 'fake_score') if k in switches}; config = PrestoSConfig(**dict(w=1., lr=LR) | {k: v for k, v in switches.items() if k not in players})
     pairs = offline() if config.nu_reg else None; start = time.time()
-    gen, log = distil_toy(ring, teacher, config, TURNS, BATCH, pairs=pairs, **players)
+    gen, log = distil_toy(ring, start_from, config, TURNS, BATCH, pairs=pairs, **players)
     thin = {k: [float(f'{v:.3g}') for v in log[k][::5]] for k in ('step', 'dsm', 'dmd', 'd_real', 'd_fake', 'gan_g', 'gan_d', 'right_real', 'drift', 'spread') if k in log}
     return judge(gen) | dict(switches=config.to_dict(), evaluations_before=pairs.evaluations if pairs else 0, health=health(log), log=thin, minutes=round((time.time() - start)/60, 2))
 
@@ -66,6 +78,6 @@ def main(argv=None):
             if name in record['runs']: continue                          # a study that was cut goes on
             record['runs'][name] = run(switches) | dict(part=part, date=datetime.date.today().isoformat())
             with atomic_path(args.record) as tmp: tmp.write_text(json.dumps(record) + '\n')
-            r = record['runs'][name]; print(name, {k: f"{sorted(v)[len(v)//2]/record['floor']:.1f} floors" for k, v in r['mmd'].items()}, r['modes'], r['health'], r['minutes'], flush=True)
+            r = record['runs'][name]; print(name, {k: f"{sorted(v)[len(v)//2]/record['floor']:.1f} floors" for k, v in r['mmd'].items()}, r['modes'], r['width']['4'], r['health'], r['minutes'], flush=True)
 
 if __name__ == '__main__': main()
