@@ -59,7 +59,7 @@ def fake_score_loss(fake_score, # the denoiser that learns the generator's distr
     "The EDM loss with the generator's samples in the place of data, [b]; mean over elements (Presto!, eq. 6)"
     return edm_loss(fake_score, x0_hat.detach(), cond, sigma, noise)
 
-# %% ../nbs/21_dmd.ipynb #878d3ae2
+# %% ../nbs/21_dmd.ipynb #a7e8f9f3
 @dataclass(frozen=True, eq=False)
 class PlaneRecord:
     "A distillation in the plane, written down from time to time"
@@ -72,7 +72,7 @@ class PlaneRecord:
 
 def record_plane(real_score, moments, # a denoiser; (step, points [n, 2], fake score) of each moment
                  sigmas=(.2, .6, 2.), # noise levels of the arrows
-                 lim=1.1, n=13):      # the grid: [-lim, lim]^2, n x n
+                 lim=1.1, n=11):      # the grid: [-lim, lim]^2, n x n
     "A `PlaneRecord` of a run"
     u = torch.linspace(-lim, lim, n); grid = torch.cartesian_prod(u, u)
     with torch.no_grad():
@@ -103,11 +103,12 @@ class PlaneExplorer(Explorer):
     def draw(self, moment, level, arrows): # of the controls
         "One figure"
         from matplotlib.figure import Figure
-        r = self.record; fig = Figure((4.6, 4.6), dpi=80, layout="constrained"); ax = fig.subplots()
-        plot_plane(ax, r.points[moment], self.mixture, title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}")
+        r = self.record; fig = Figure((4.6, 4.6), dpi=64, layout="constrained"); ax = fig.subplots()
+        plot_plane(ax, None, self.mixture, title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}")
+        ax.scatter(*r.points[moment].T, s=8, c="k", lw=0, zorder=4, label="samples")
         real, fake = r.real[level], r.fake[moment, level]
-        shown = [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")] if arrows == "real and fake" else [(real - fake, "k", "where a sample is moved: real - fake")]
-        for v, color, name in shown: ax.quiver(*r.grid.T, *v.T, color=color, label=name, angles="xy", scale_units="xy", scale=4, width=.005, zorder=3)
+        shown = [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")] if arrows == "real and fake" else [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
+        for v, color, name in shown: ax.quiver(*r.grid.T, *v.T, color=color, label=name, angles="xy", scale_units="xy", scale=6, width=.005, zorder=3)
         ax.legend(fontsize=9, loc="upper right")
         return fig
 
