@@ -150,8 +150,7 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     assert main(['train', 'base', '--latents', 'latents', '--codec', 'codec/model', '--out', 'base', '--steps', '2', '--seconds', '0.3', *short]) == 0
     assert (tmp_path/'base'/'weights.safetensors').read_bytes() == weights
     few = ['train', 'presto-s', '--latents', 'latents', '--base', 'base/model', '--out', 'few', '--steps', '5', '--batch-size', '2', '--seed', '1']
-    capsys.readouterr(); assert main(few) == 2 and 'window of' in capsys.readouterr().err                 # 0.3 s are too short for a discriminator
-    assert main([*few, '--variant', 'no-gan', '--w', '2']) == 0
+    assert main(few) == 0 and (tmp_path/'few'/'switches.json').is_file()
     assert main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--out', 'y.wav']) == 0 and len(sf.read('y.wav')[0]) == 8820
     assert main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--guidance', '3']) == 2 and 'distilled' in capsys.readouterr().err
     capsys.readouterr()
