@@ -650,6 +650,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'presto_nb.presto_s.generator_turn': ('presto_s.html#generator_turn', 'presto_nb/presto_s.py'),
                                     'presto_nb.presto_s.health': ('presto_s.html#health', 'presto_nb/presto_s.py'),
                                     'presto_nb.presto_s.likeness': ('presto_s.html#likeness', 'presto_nb/presto_s.py'),
+                                    'presto_nb.presto_s.likeness_by_level': ('presto_s.html#likeness_by_level', 'presto_nb/presto_s.py'),
                                     'presto_nb.presto_s.noise_at': ('presto_s.html#noise_at', 'presto_nb/presto_s.py'),
                                     'presto_nb.presto_s.presto_s_stage': ('presto_s.html#presto_s_stage', 'presto_nb/presto_s.py'),
                                     'presto_nb.presto_s.same_shape': ('presto_s.html#same_shape', 'presto_nb/presto_s.py'),

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['GAMES', 'BASELINES', 'STUDY', 'PRESTO_S_RUN', 'FewLevels', 'noise_at', 'PrestoSConfig', 'Players', 'Draws',
            'generate', 'answers', 'fake_turn', 'generator_turn', 'same_shape', 'check_players', 'TeacherPairs',
-           'teacher_pairs', 'cycle_forwards', 'likeness', 'TrainerDraws', 'PrestoSStage', 'health', 'HealthMonitor',
-           'toy_players', 'distil_toy', 'toy_samples', 'presto_s_stage', 'few_step_pipeline', 'step_by_step',
-           'StepExplorer']
+           'teacher_pairs', 'cycle_forwards', 'likeness', 'likeness_by_level', 'TrainerDraws', 'PrestoSStage', 'health',
+           'HealthMonitor', 'toy_players', 'distil_toy', 'toy_samples', 'presto_s_stage', 'few_step_pipeline',
+           'step_by_step', 'StepExplorer']
 
 # %% ../nbs/23_presto_s.ipynb #88158460
 import copy, math
@@ -224,15 +224,26 @@ def cycle_forwards(config,    # `PrestoSConfig`
     matching = 1 + (1 if config.w == 1 else 2) if config.dmd else 0
     return config.ratio*(4 + 6*f) + 2 + matching + 3*f + (3 if config.nu_reg else 0)
 
-# %% ../nbs/23_presto_s.ipynb #28a33430
+# %% ../nbs/23_presto_s.ipynb #94c7e876
 def likeness(x0_hat, x0, # samples and real latents [b, frames, channels]
-             sigma):     # levels they were made from
-    "What the health monitor watches: loudness, variety over the batch and fine structure in time, each over that of real data"
-    rms = lambda x: x.square().mean().sqrt()
-    fine = lambda x: rms(x.diff(dim=1)) if x.ndim > 2 else rms(x)
-    return dict(drift=rms(x0_hat)/rms(x0), spread=rms(x0_hat - x0_hat.mean(0))/rms(x0 - x0.mean(0)), fine=fine(x0_hat)/fine(x0))
+            ):
+    "What the health monitor watches, each over that of real data: loudness, variety over the batch, fine structure in time, and what is steady in time"
+    rms, timed = lambda x: x.square().mean().sqrt(), x0.ndim > 2
+    fine, steady = (lambda x: rms(x.diff(dim=1)), lambda x: rms(x.mean(1))) if timed else (rms, rms)
+    return dict(drift=rms(x0_hat)/rms(x0), spread=rms(x0_hat - x0_hat.mean(0))/rms(x0 - x0.mean(0)), fine=fine(x0_hat)/fine(x0), steady=steady(x0_hat)/steady(x0))
 
-# %% ../nbs/23_presto_s.ipynb #738bb2ae
+@torch.no_grad()
+def likeness_by_level(generator, x0, cond, # a few-step generator; real latents [b, ...] and their conditions
+                      sigmas=(80., 17.5, 2.5, .17), steps=(1, 4, 8), # levels of noised real data; ping-pong steps from nothing
+                      seed=0):
+    "{what: `likeness` as numbers}: where a generator goes astray"
+    g, out = named_generator(seed, "by level"), {}
+    noise = torch.randn(x0.shape, generator=g)
+    for s in sigmas: out[f"sigma {s:g}"] = likeness(generator(x0 + s*noise, torch.full((len(x0),), s), cond), x0)
+    for n in steps: out[f"{n} steps"] = likeness(pingpong(generator, noise, few_sigmas(n), cond, generator=g), x0)
+    return {k: {name: round(v.item(), 3) for name, v in row.items()} for k, row in out.items()}
+
+# %% ../nbs/23_presto_s.ipynb #d2aac4a0
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
     def __init__(self, trainer): self.trainer = trainer
@@ -274,7 +285,7 @@ class PrestoSStage(BaseStage):
             loss, more = generator_turn(p, c, x0_hat, cond, draw, self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g))))
             trainer.update("generator", loss)
             log |= more
-        return log | likeness(x0_hat.detach(), x0, sigma)
+        return log | likeness(x0_hat.detach(), x0)
 
 # %% ../nbs/23_presto_s.ipynb #7830d577
 def _means(log, rows): # columns; a slice
@@ -307,7 +318,7 @@ class HealthMonitor:
             kind = w.split(":")[0].split(" ")[:6]
             if kind not in [v.split(":")[0].split(" ")[:6] for v in self.warnings]: self.warnings.append(w); self.say(f"step {trainer.step}: {w}")
 
-# %% ../nbs/23_presto_s.ipynb #15537df9
+# %% ../nbs/23_presto_s.ipynb #b35999a7
 def toy_players(teacher, config,   # a `Denoiser` of a `ToyNet`; `PrestoSConfig`
                 real_score=None,   # instead of the frozen teacher, e.g. the exact denoiser
                 fake_score=None,   # where the fake score starts, instead of the teacher
@@ -348,7 +359,7 @@ def _toy_turn(p, config, x0, draw, optimizers, ema, pairs, seeds, mine):
         pair = pairs and pairs.pick(torch.randint(len(pairs.noise)//seeds, (len(x0)//seeds,), generator=draw.generator).repeat_interleave(seeds)*seeds + torch.arange(seeds).repeat(len(x0)//seeds))
         loss, more = generator_turn(p, config, x0_hat, None, draw, pair)
         log |= more | dict(grad_norm_generator=_minimise(optimizers["generator"], loss, seeds)); ema.update()
-    return {k: v.detach() for k, v in (log | likeness(x0_hat, x0, sigma)).items()}
+    return {k: v.detach() for k, v in (log | likeness(x0_hat, x0)).items()}
 
 def _minimise(optimizer, loss, seeds):
     "A step for this optimiser's weights alone; the norm of their gradient"

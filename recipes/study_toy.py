@@ -12,7 +12,6 @@ baselines   without the GAN, without matching, with the non-saturating game, DMD
 ratio       1 and 3 are worse than 5; 10 is no better.
 normaliser  no expectation.
 teacher     a teacher that was trained at the music model's noise only, and so says something else than 0 at sigma = 80, makes a worse generator: fewer modes after one step.
-broken      runs that are spoilt on purpose, to show what the health monitor says.
 """
 import argparse, datetime, json, os, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
@@ -46,8 +45,7 @@ PARTS = dict(
     baselines={k: BASELINES[k] for k in ('no-gan', 'no-dmd', 'non-saturating', 'dmd-gan', 'offline')},
     ratio={f'ratio {r}': dict(ratio=r) for r in (1, 3, 10)},
     normaliser={'not normalised': dict(normalise=False)},
-    teacher={'teacher trained at the usual noise': dict(usual=True)},
-    broken={'generator that hardly learns': dict(lr=1e-3, nu_d=10., nu_g=0., dmd=False, gan='ls'), 'learning rate ten times too high': dict(lr=1e-2, normalise=False), 'fake score at ratio 1, lr 5e-3': dict(ratio=1, lr=5e-3)})
+    teacher={'teacher trained at the usual noise': dict(usual=True)})
 
 def shape(x):
     "Modes found, and the samples' rms distance from the nearest mode's centre over the modes' own width, of each seed"
