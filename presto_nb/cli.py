@@ -378,7 +378,7 @@ def add_train_new(p, name): # a parser; "codec" or "base"
 def add_train_presto_s(p, name): # a parser; "presto-s"
     "What only step distillation needs to be told"
     p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
-    p.add_argument("--w", type=float, help="guidance scale of the teacher; 1.5 unless given"); p.add_argument("--lr", type=float, help="learning rate; 2e-4 unless given")
+    p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
     p.add_argument("--to-min", action="store_true", help="the generator's levels end at sigma_min")
 
 def add_bench(sub): # subparsers
