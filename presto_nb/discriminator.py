@@ -6,11 +6,11 @@
 __all__ = ['PER_SECOND', 'LEAST', 'lsgan', 'nsgan', 'middle_block', 'features', 'halvings', 'MapHead', 'ScalarHead', 'PointHead',
            'Game']
 
-# %% ../nbs/22_discriminator.ipynb #d5d0c07b
+# %% ../nbs/22_discriminator.ipynb #02bb448b
 import math
 from typing import Callable, NamedTuple
 import torch, torch.nn as nn, torch.nn.functional as F
-from .core import PrestoError, generator as named_generator
+from .core import PrestoError
 from .toy import BatchedLinear
 
 # %% ../nbs/22_discriminator.ipynb #24ebd452

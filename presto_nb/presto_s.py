@@ -9,16 +9,15 @@ __all__ = ['GAMES', 'BASELINES', 'STUDY', 'PRESTO_S_RUN', 'FewLevels', 'noise_at
            'HealthMonitor', 'toy_players', 'distil_toy', 'toy_samples', 'presto_s_stage', 'few_step_pipeline',
            'step_by_step', 'StepExplorer']
 
-# %% ../nbs/23_presto_s.ipynb #88158460
+# %% ../nbs/23_presto_s.ipynb #e98a4215
 import copy, math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 import torch
 from torch import Tensor
 from .core import Config, PrestoError, generator as named_generator, progress
-from .edm import SIGMA_MAX, Denoiser, NoiseDistribution, noise_named, noised
-from .sampling import cat_cond, few_sigmas, guided, noise_like, pingpong, plan, sample
+from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, noise_named, noised
+from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .audio import onset_rate
 from .frames import Explorer
 from .dit import memory_estimate
@@ -28,28 +27,15 @@ from .toy import by_seed, mean_over_rows
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
 from .discriminator import PointHead, features, halvings, lsgan, middle_block, nsgan
 
-# %% ../nbs/23_presto_s.ipynb #7d46ab59
+# %% ../nbs/23_presto_s.ipynb #207abe4a
 @dataclass(frozen=True)
-class FewLevels(NoiseDistribution):
+class FewLevels(KarrasDiscrete):
     "The levels of an n-step ping-pong, all equally likely: the input of a generator with discrete levels"
-    n:int = 4          # steps
-    to_min:bool = False # placement, see `few_sigmas`
-
-    def __post_init__(self): self.levels()
+    n:int = 4 # steps
 
     def levels(self): # float64, increasing
         "The levels"
-        return few_sigmas(self.n, self.to_min)[:-1].flip(0).double()
-
-    def quantile(self, q): # probability in [0, 1], any shape
-        "The level that share q of the levels do not exceed"
-        q, levels = torch.as_tensor(q, dtype=torch.float64), self.levels()
-        return levels.to(q.device)[(q*self.n).long().clamp(max=self.n - 1)]
-
-    def log_density(self, sigma): # noise level, any shape
-        "ln of the probability of a level (a mass): -ln n on a level, else -inf"
-        sigma = torch.as_tensor(sigma, dtype=torch.float64); levels = self.levels().to(sigma.device)
-        return torch.where(((sigma[..., None] - levels).abs() <= 1e-6*levels).any(-1), -math.log(self.n), -math.inf)
+        return few_sigmas(self.n, False, self.sigma_min, self.sigma_max, self.rho)[:-1].flip(0).double()
 
 def noise_at(name): # "train", "inf", "inf-N" as in `noise_named`, or "few-N"
     "A noise distribution by its name"
@@ -100,7 +86,7 @@ BASELINES = { # names of sets of switches
     "non-saturating": dict(gan="ns"),
     "offline": dict(gan="none", nu_reg=.25)}
 
-# %% ../nbs/23_presto_s.ipynb #ed36db41
+# %% ../nbs/23_presto_s.ipynb #af9703a2
 class Players(NamedTuple):
     "Who plays: three denoisers and a head"
     generator:object  # G: noised data -> a finished sample
@@ -121,10 +107,10 @@ class Draws:
 def generate(players, config, # `Players`, `PrestoSConfig`
              x0, cond,        # real latents [b, ...] and their conditions
              draw,            # `Draws`
-            ):                # x0_hat [b, ...], sigma [b]
+            ):                # x0_hat [b, ...]
     "The generator's answer to noised real data (flow of the paper's figure 1)"
     sigma = draw.sigma(config.p_gen, len(x0))
-    return players.generator(noised(x0, sigma, draw.noise(x0)), sigma, cond), sigma
+    return players.generator(noised(x0, sigma, draw.noise(x0)), sigma, cond)
 
 def answers(players, config, # `Players`, `PrestoSConfig`
             pieces,          # latents [b, ...], one or more sets of them
@@ -136,7 +122,7 @@ def answers(players, config, # `Players`, `PrestoSConfig`
     for _ in pieces[1:]: cond = cat_cond(cond, cond)
     return players.head(features(players.fake_score, x, torch.cat(levels), cond)).chunk(len(pieces))
 
-# %% ../nbs/23_presto_s.ipynb #7c94ae98
+# %% ../nbs/23_presto_s.ipynb #2b4ef35f
 def fake_turn(players, config,       # `Players`, `PrestoSConfig`
               x0_hat, x0, cond,      # the generator's samples, real latents, their conditions
               draw,                  # `Draws`
@@ -144,35 +130,36 @@ def fake_turn(players, config,       # `Players`, `PrestoSConfig`
     "What fake score and head minimise: DSM on the samples, and telling them from data"
     sigma = draw.sigma(config.p_dsm, len(x0))
     dsm = fake_score_loss(players.fake_score, x0_hat, cond, sigma, draw.noise(x0))
-    if config.game is None: return dsm, dict(dsm=dsm)
+    log = dict(dsm=dsm, sigma=sigma)
+    if config.game is None: return dsm, log
     real, fake = answers(players, config, (x0, x0_hat.detach()), cond, draw)
     gan = config.game.discriminator(real, fake)
     right = ((real > config.game.middle).float().mean(), (fake < config.game.middle).float().mean())
-    return dsm + config.nu_d*gan, dict(dsm=dsm, gan_d=gan.mean(), d_real=real.mean(), d_fake=fake.mean(), right_real=right[0], right_fake=right[1])
+    return dsm + config.nu_d*gan, log | dict(gan_d=gan.mean(), d_real=real.mean(), d_fake=fake.mean(), right_real=right[0], right_fake=right[1])
 
-# %% ../nbs/23_presto_s.ipynb #91f43587
+# %% ../nbs/23_presto_s.ipynb #9c8ee50a
 def generator_turn(players, config,  # `Players`, `PrestoSConfig`
                    x0_hat, cond,     # the generator's samples, with a graph; their conditions
                    draw,             # `Draws`
                    pair=None,        # (noise, the teacher's sample, condition), for the regression
                   ):                 # loss [b], what to log
-    "What the generator minimises: matching, fooling, and (offline) copying"
+    "What the generator minimises: matching, fooling, and (offline) copying; the matching loss is logged by row, with its levels"
     loss, log = x0_hat.new_zeros(len(x0_hat)), {}
     if config.dmd:
         sigma, noise = draw.sigma(config.p_dmd, len(x0_hat)), draw.noise(x0_hat)
         null = cond.null() if config.w != 1 and cond is not None else None
-        log["dmd"] = dmd_loss(x0_hat, dmd_gradient(x0_hat, sigma, noise, players.real_score, players.fake_score, cond, null, config.w, config.normalise))
+        log |= dict(sigma=sigma, dmd=dmd_loss(x0_hat, dmd_gradient(x0_hat, sigma, noise, players.real_score, players.fake_score, cond, null, config.w, config.normalise)))
         loss = loss + log["dmd"]
     if config.game is not None:
-        log["gan_g"] = config.game.generator(*answers(players, config, (x0_hat,), cond, draw))
-        loss = loss + config.nu_g*log["gan_g"]
+        fooling = config.game.generator(*answers(players, config, (x0_hat,), cond, draw))
+        loss, log["gan_g"] = loss + config.nu_g*fooling, fooling.mean()
     if config.nu_reg:
         noise, wanted, cond = pair
-        log["regression"] = (players.generator(SIGMA_MAX*noise, noise.new_full((len(noise),), SIGMA_MAX), cond) - wanted).square().flatten(1).mean(1)
-        loss = loss + config.nu_reg*log["regression"]
-    return loss, {k: v.mean() for k, v in log.items()}
+        copying = (players.generator(SIGMA_MAX*noise, noise.new_full((len(noise),), SIGMA_MAX), cond) - wanted).square().flatten(1).mean(1)
+        loss, log["regression"] = loss + config.nu_reg*copying, copying.mean()
+    return loss, log
 
-# %% ../nbs/23_presto_s.ipynb #1a9efbab
+# %% ../nbs/23_presto_s.ipynb #aefef17e
 def same_shape(a, b, what): # two modules; what they are called
     "Refuse two networks that cannot be copies of each other"
     a, b = ({k: list(v.shape) for k, v in m.state_dict().items()} for m in (a, b))
@@ -181,12 +168,10 @@ def same_shape(a, b, what): # two modules; what they are called
 
 def check_players(teacher, config, # a `Denoiser`; `PrestoSConfig`
                   has_null:bool,   # was it trained without conditions as well?
-                  pairs=None,      # `TeacherPairs`
-                  generator=None): # another network to start the generator from
+                  pairs=None):     # `TeacherPairs`
     "One sentence for what cannot work"
     if config.w != 1 and not has_null: raise PrestoError(f"the guidance scale w is {config.w:g}, but this teacher has no null condition; allowed is w = 1")
     if config.nu_reg and pairs is None: raise PrestoError(f"nu_reg is {config.nu_reg:g}, but there are no teacher pairs; make them with teacher_pairs")
-    if generator is not None: same_shape(generator, teacher, "generator and teacher")
     n = len(teacher.network.blocks)
     if config.game and n < 2: raise PrestoError(f"the teacher has {n} block; a discriminator on its middle block needs 2 or more")
 
@@ -243,7 +228,7 @@ def likeness_by_level(generator, x0, cond, # a few-step generator; real latents 
     for n in steps: out[f"{n} steps"] = likeness(pingpong(generator, noise, few_sigmas(n), cond, generator=g), x0)
     return {k: {name: round(v.item(), 3) for name, v in row.items()} for k, row in out.items()}
 
-# %% ../nbs/23_presto_s.ipynb #d2aac4a0
+# %% ../nbs/23_presto_s.ipynb #d5f6d7eb
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
     def __init__(self, trainer): self.trainer = trainer
@@ -278,16 +263,16 @@ class PrestoSStage(BaseStage):
         "Every turn a fake turn; with the last of every `ratio` also a generator turn"
         c, p, draw, x0 = self.config, self.players, TrainerDraws(trainer), batch["x0"]
         cond, mine = self.condition(trainer, batch["captions"], batch["bpm"]), (trainer.step + 1) % c.ratio == 0
-        with torch.set_grad_enabled(mine): x0_hat, sigma = generate(p, c, x0, cond, draw)
+        with torch.set_grad_enabled(mine): x0_hat = generate(p, c, x0, cond, draw)
         loss, log = fake_turn(p, c, x0_hat, x0, cond, draw)
-        trainer.update("fake", loss)
+        trainer.update("fake", loss); trainer.log(**log)
         if mine:
-            loss, more = generator_turn(p, c, x0_hat, cond, draw, self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g))))
-            trainer.update("generator", loss)
-            log |= more
-        return log | likeness(x0_hat.detach(), x0)
+            pair = self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g)))
+            loss, log = generator_turn(p, c, x0_hat, cond, draw, pair)
+            trainer.update("generator", loss); trainer.log(**log)
+        return likeness(x0_hat.detach(), x0)
 
-# %% ../nbs/23_presto_s.ipynb #7830d577
+# %% ../nbs/23_presto_s.ipynb #19b548cb
 def _means(log, rows): # columns; a slice
     "Mean of each column over some rows, without gaps"
     part = {k: [x for x in v[rows] if not math.isnan(x)] for k, v in log.items()}
@@ -295,36 +280,36 @@ def _means(log, rows): # columns; a slice
 
 def health(log,            # columns of a log, as `read_log` gives them
            settle:int=20): # rows at the start that are left to settle; the same number, after them and at the end, is compared
-    "What looks wrong, a list of sentences; empty when nothing does, or when the log is still short"
-    if len(log.get("step", ())) < 3*settle: return []
+    "What looks wrong, {sign: sentence}; empty when nothing does, or when the log is still short"
+    if len(log.get("step", ())) < 3*settle: return {}
     then, now = _means(log, slice(settle, 2*settle)), _means(log, slice(-settle, None))
     grown = lambda k, by: k in then and k in now and now[k] > by*then[k]
-    found = []
-    if now.get("right_real", 0) > .95: found.append(f"the discriminator is right about {now['right_real']:.0%} of the real pieces: it has won, and the generator learns little from it")
-    if grown("gan_g", 1.2) and now["gan_d"] < .8*then["gan_d"]: found.append(f"the generator's GAN loss rose from {then['gan_g']:.2g} to {now['gan_g']:.2g} while the discriminator's fell from {then['gan_d']:.2g} to {now['gan_d']:.2g}")
-    if grown("dmd", 3): found.append(f"the matching gradient grew: its half square went from {then['dmd']:.2g} to {now['dmd']:.2g}; the fake score does not keep up")
-    if grown("grad_norm_generator", 4): found.append(f"the generator's gradient norm grew from {then['grad_norm_generator']:.2g} to {now['grad_norm_generator']:.2g}")
-    if not .8 < now.get("drift", 1) < 1.25: found.append(f"the samples' rms is {now['drift']:.2f} times that of real data: they drift")
-    if now.get("spread", 1) < .8*now.get("drift", 1): found.append(f"samples of a batch differ {now['spread']:.2f} times as much as real data: variety is being lost")
-    if now.get("fine", 1) < .8*now.get("drift", 1): found.append(f"frame-to-frame changes are {now['fine']:.2f} times those of real data: fine structure is being lost")
+    found = {}
+    if now.get("right_real", 0) > .95: found["won"] = f"the discriminator is right about {now['right_real']:.0%} of the real pieces: it has won, and the generator learns little from it"
+    if grown("gan_g", 1.2) and now["gan_d"] < .8*then["gan_d"]: found["gan"] = f"the generator's GAN loss rose from {then['gan_g']:.2g} to {now['gan_g']:.2g} while the discriminator's fell from {then['gan_d']:.2g} to {now['gan_d']:.2g}"
+    if grown("dmd", 3): found["dmd"] = f"the matching gradient grew: its half square went from {then['dmd']:.2g} to {now['dmd']:.2g}; the fake score does not keep up"
+    if grown("grad_norm_generator", 4): found["norm"] = f"the generator's gradient norm grew from {then['grad_norm_generator']:.2g} to {now['grad_norm_generator']:.2g}"
+    if not .8 < now.get("drift", 1) < 1.25: found["drift"] = f"the samples' rms is {now['drift']:.2f} times that of real data: they drift"
+    if now.get("spread", 1) < .8*now.get("drift", 1): found["spread"] = f"samples of a batch differ {now['spread']:.2f} times as much as real data: variety is being lost"
+    if now.get("fine", 1) < .8*now.get("drift", 1): found["fine"] = f"frame-to-frame changes are {now['fine']:.2f} times those of real data: fine structure is being lost"
     return found
 
 class HealthMonitor:
     "A callback of `fit` that says each new warning once"
-    def __init__(self, steps=100, say=print): self.steps, self.say, self.warnings = steps, say, []
+    def __init__(self, steps=100, say=print): self.steps, self.say, self.warnings = steps, say, {}
     def __call__(self, trainer):
         if not trainer.main or trainer.step % self.steps or not (trainer.out/"log.csv").is_file(): return
-        for w in health(read_log(trainer.out/"log.csv")):
-            kind = w.split(":")[0].split(" ")[:6]
-            if kind not in [v.split(":")[0].split(" ")[:6] for v in self.warnings]: self.warnings.append(w); self.say(f"step {trainer.step}: {w}")
+        for sign, sentence in health(read_log(trainer.out/"log.csv")).items():
+            if sign not in self.warnings: self.warnings[sign] = sentence; self.say(f"step {trainer.step}: {sentence}")
 
-# %% ../nbs/23_presto_s.ipynb #b35999a7
+# %% ../nbs/23_presto_s.ipynb #aadd1039
 def toy_players(teacher, config,   # a `Denoiser` of a `ToyNet`; `PrestoSConfig`
                 real_score=None,   # instead of the frozen teacher, e.g. the exact denoiser
                 fake_score=None,   # where the fake score starts, instead of the teacher
                 seed=0):           # of the head
     "Generator, real score, fake score, all copies of the teacher, and a head for each seed"
     net, copied = teacher.network, lambda d: copy.deepcopy(d).requires_grad_(True)
+    if fake_score is not None: same_shape(fake_score, teacher, "fake score and teacher")
     head = config.game and PointHead(net.sizes["width"], net.seeds, named_generator("toy head", seed))
     return Players(copied(teacher), real_score or copy.deepcopy(teacher).requires_grad_(False), copied(fake_score or teacher), head)
 
@@ -352,14 +337,15 @@ def distil_toy(mixture, teacher,   # where the data come from; a `Denoiser` of a
 
 def _toy_turn(p, config, x0, draw, optimizers, ema, pairs, seeds, mine):
     "One turn of `distil_toy`; what to log"
-    with torch.set_grad_enabled(mine): x0_hat, sigma = generate(p, config, x0, None, draw)
+    with torch.set_grad_enabled(mine): x0_hat = generate(p, config, x0, None, draw)
     loss, log = fake_turn(p, config, x0_hat, x0, None, draw)
     _minimise(optimizers["fake"], loss, seeds)
     if mine:
-        pair = pairs and pairs.pick(torch.randint(len(pairs.noise)//seeds, (len(x0)//seeds,), generator=draw.generator).repeat_interleave(seeds)*seeds + torch.arange(seeds).repeat(len(x0)//seeds))
+        chosen = torch.randint(len(pairs.noise)//seeds, (len(x0)//seeds, 1), generator=draw.generator) if pairs else None
+        pair = pairs and pairs.pick((chosen*seeds + torch.arange(seeds)).flatten())                  # rows belong to seeds in turn, in the pairs too
         loss, more = generator_turn(p, config, x0_hat, None, draw, pair)
         log |= more | dict(grad_norm_generator=_minimise(optimizers["generator"], loss, seeds)); ema.update()
-    return {k: v.detach() for k, v in (log | likeness(x0_hat, x0)).items()}
+    return {k: v.detach() for k, v in (log | likeness(x0_hat, x0)).items() if k != "sigma"}
 
 def _minimise(optimizer, loss, seeds):
     "A step for this optimiser's weights alone; the norm of their gradient"

@@ -64,7 +64,7 @@ def run(switches):
     pairs = offline() if config.nu_reg else None; start = time.time()
     gen, log = distil_toy(ring, start_from, config, TURNS, BATCH, pairs=pairs, **players)
     thin = {k: [float(f'{v:.3g}') for v in log[k][::5]] for k in ('step', 'dsm', 'dmd', 'd_real', 'd_fake', 'gan_g', 'gan_d', 'right_real', 'drift', 'spread') if k in log}
-    return judge(gen) | dict(switches=config.to_dict(), evaluations_before=pairs.evaluations if pairs else 0, health=health(log), log=thin, minutes=round((time.time() - start)/60, 2))
+    return judge(gen) | dict(switches=config.to_dict(), evaluations_before=pairs.evaluations if pairs else 0, health=list(health(log).values()), log=thin, minutes=round((time.time() - start)/60, 2))
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
