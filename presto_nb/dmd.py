@@ -59,7 +59,7 @@ def fake_score_loss(fake_score, # the denoiser that learns the generator's distr
     "The EDM loss with the generator's samples in the place of data, [b]; mean over elements (Presto!, eq. 6)"
     return edm_loss(fake_score, x0_hat.detach(), cond, sigma, noise)
 
-# %% ../nbs/21_dmd.ipynb #a7e8f9f3
+# %% ../nbs/21_dmd.ipynb #a17a1df8
 @dataclass(frozen=True, eq=False)
 class PlaneRecord:
     "A distillation in the plane, written down from time to time"
@@ -113,10 +113,10 @@ class PlaneExplorer(Explorer):
         return fig
 
     def say(self, moment, level, arrows): # of the controls
-        "How far the particles are, and how strong the pull"
-        r = self.record; near = (r.points[moment][:, None] - self.mixture.means.float()).norm(dim=-1)
+        "Which modes are reached, how far the particles are, and how strong the pull"
+        r, m = self.record, self.mixture; gap = torch.cdist(r.points[moment].double(), m.means)
         pull = (r.real[level] - r.fake[moment, level]).norm(dim=1).mean()
-        return f"Step {r.steps[moment]}: {near.argmin(1).unique().numel()} of {len(self.mixture.means)} modes have particles, {near.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
+        return f"Step {r.steps[moment]}: {(gap < 3*m.std).any(0).sum()} of {len(m.means)} modes are reached; the particles are {gap.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
 
     def static(self):
         "A `FrameSlider` over time"

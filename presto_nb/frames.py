@@ -12,11 +12,12 @@ from .core import PrestoError
 # %% ../nbs/06_frames.ipynb #8ee9d40e
 def to_webp(fig,        # a matplotlib figure
             colours=32, # how many it may keep
+            scale=1,    # of its size in pixels
            ) -> bytes:  # a WebP file
     "A figure as a small picture: few colours, and nothing lost beside that"
     from PIL import Image
     png, webp = io.BytesIO(), io.BytesIO()
-    fig.savefig(png, format="png")
+    fig.savefig(png, format="png", dpi=scale*fig.dpi)
     few = Image.open(png).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     few.convert("RGB").save(webp, "webp", lossless=True, method=6)
     return webp.getvalue()
@@ -66,7 +67,7 @@ class Explorer:
     "Controls, the picture of their values and a sentence about it; a subclass gives `draw`, `say` and, where there is a sound, `play`"
     def __init__(self, **controls): # name of a value -> the ipywidgets control that sets it
         import ipywidgets as w
-        self.controls, self.picture, self.words = controls, w.Image(format="webp"), w.HTML()
+        self.controls, self.picture, self.words = controls, w.Image(format="webp", layout=w.Layout(max_width="100%", align_self="flex-start")), w.HTML()
         for c in controls.values():
             if c.has_trait("continuous_update"): c.continuous_update = False
             c.observe(self.refresh, "value")
@@ -96,7 +97,7 @@ class Explorer:
     def refresh(self, _=None): # a change of a control, which is not looked at
         "Bring picture and words up to date"
         values = self.values(); said = self.say(**values)
-        self.picture.value = to_webp(self.draw(**values))
+        self.picture.value = to_webp(self.draw(**values), scale=2)                       # sharp on a projector; a static page keeps its frames small
         self.words.value = f'<p role="status">{html.escape(said)}</p>{_player(self.play(**values), said)}'
 
     def frames(self, title:str, # name of the slider
