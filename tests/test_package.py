@@ -76,11 +76,15 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
     times = log('tests'); table = re.search(r'## Measured\n(.*?)\n## ', (ROOT/'README.md').read_text(), re.S)[1]
     parts, bench, judged, codec, base = map(log, ('bench_parts', 'bench_base', 'evaluate_base', 'codec', 'base'))
     of = {r['name']: r['scores'] for r in judged['sets']}
+    teacher, toy = log('toy_teacher'), log('toy_presto_s'); median = lambda v: sorted(v)[len(v)//2]
+    floors = [median(r['mmd']['4'])/toy['floor'] for n, r in toy['runs'].items() if n.startswith('gen inf')]
+    cycles = [r['ratio_no_grad'] for r in log('bench_cycle')['rows']]
     own = lambda k, f: f"{f(of['base'][k][0])} [{f(of['base'][k][1], '')}, {f(of['base'][k][2], '')}] (real clips {f(of['real'][k][0])}, through the codec {f(of['codec'][k][0])}"
     percent, plain = (lambda v, unit=' %': f'{100*v:.0f}{unit}'), (lambda v, unit='': f'{v:.1f}')
     shares = [own(k, percent) + f", chance {percent(judged['chance'][k])})" for k in ('lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant')]
     for words in (f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
                   f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
                   f"{times['notebooks_seconds'] + times['pytest_seconds']} s (notebooks {times['notebooks_seconds']} s, pytest {times['pytest_seconds']} s)",
+                  f"| {median(teacher['shipped']['mmd'])/teacher['floor']:.1f} | toy_teacher", f'| {min(floors):.0f} to {max(floors):.0f} floors', f'| {min(cycles):.2f} to {max(cycles):.2f} | bench_cycle',
                   *shares, own('KAD', plain) + ')', own('onsets a second', plain) + ')', f"on {judged['sets'][0]['clips']} held-out prompts"):
         assert words in table, words
