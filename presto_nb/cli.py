@@ -180,6 +180,7 @@ def train_presto_s(args): # of the command line
     "Distil a model into a generator of few steps"
     from presto_nb.codec import codec_sha256
     from presto_nb.core import load_json
+    from presto_nb.metrics import claim
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     from presto_nb.training import fit
@@ -188,11 +189,13 @@ def train_presto_s(args): # of the command line
     switches, base = PrestoSConfig(**STUDY | BASELINES[args.variant] | asked), MusicPipeline.from_pretrained(args.base, device="cpu")
     if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(base.codec): raise PrestoError(f"the latents in {args.data} were not made by the codec of {args.base}; encode them again")
     stage = presto_s_stage(args.data, base, switches, config.seed)
-    with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, callbacks=[HealthMonitor()], init_from=args.init_from)
+    with new_folder(args.out, "state.json"):
+        claim(args.out, dict(base=str(args.base), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
+        trainer = fit(stage, config, args.out, callbacks=[HealthMonitor()], init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
     with trainer.emas["generator"].swapped(): few_step_pipeline(base, stage.models["generator"].cpu(), args.variant, to_min=args.to_min).save_pretrained(Path(args.out)/"model")
-    switches.save(Path(args.out)/"switches.json"); print(Path(args.out)/"model")
+    print(Path(args.out)/"model")
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -250,7 +253,7 @@ def evaluate(args): # of the command line
 def add_evaluate(sub): # subparsers
     "The arguments of `presto-nb evaluate`"
     p = sub.add_parser("evaluate", help="judge models on held-out prompts", description=evaluate.__doc__)
-    p.add_argument("model", nargs="+", help="a shipped model such as base or presto-s, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
+    p.add_argument("model", nargs="+", help="a shipped model such as base, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
     p.add_argument("--n", type=int, default=1024, help="prompts, one clip each"); p.add_argument("--seed", type=int, default=0, help="prompt i is answered with seed + i")
     p.add_argument("--out", required=True, help="folder for clips, what was heard, scores; used again by the next call"); p.add_argument("--seconds", type=float, default=6., help="of each clip")
     p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
@@ -339,7 +342,7 @@ def add_generate(sub): # subparsers
     p.add_argument("--seconds", type=float, help="length; 6 unless given")
     p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
     p.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i; the same seed gives the same bytes")
-    p.add_argument("--model", default="base", help="a shipped model such as base or presto-s, a folder, or a hub id owner/name")
+    p.add_argument("--model", default="base", help="a shipped model such as base, a folder, or a hub id owner/name")
     p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
     p.add_argument("--rho", type=float, help="curvature of the noise levels: the larger, the more of them are low; 7 is usual")
     p.add_argument("--bpm", type=float, help="tempo; read from the prompt unless given")
@@ -368,14 +371,14 @@ def add_train(sub): # subparsers
         p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
         p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
         p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
-        (add_train_presto_s if name == "presto-s" else add_train_new)(p, name)
+        add_train_presto_s(p) if name == "presto-s" else add_train_new(p, name)
 
 def add_train_new(p, name): # a parser; "codec" or "base"
     "What only models trained from nothing need to be told"
     p.add_argument("--preset", default="study", help="tiny, study, ..."); p.add_argument("--seconds", type=float, help="length of a training window")
     if name == "base": p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
 
-def add_train_presto_s(p, name): # a parser; "presto-s"
+def add_train_presto_s(p): # a parser
     "What only step distillation needs to be told"
     p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
     p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
@@ -384,7 +387,7 @@ def add_train_presto_s(p, name): # a parser; "presto-s"
 def add_bench(sub): # subparsers
     "The arguments of `presto-nb bench`"
     p = sub.add_parser("bench", help="time a model, part by part", description=bench.__doc__)
-    p.add_argument("--model", help="a shipped model such as base or presto-s, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
+    p.add_argument("--model", help="a shipped model such as base, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
     p.add_argument("--seconds", type=float, help="length of a piece"); p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
     p.add_argument("--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"); p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.add_argument("--out", help="a .json file for the record")
