@@ -194,7 +194,7 @@ def train_presto_s(args): # of the command line
         trainer = fit(stage, config, args.out, callbacks=[HealthMonitor()], init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas["generator"].swapped(): few_step_pipeline(base, stage.models["generator"].cpu(), args.variant, to_min=args.to_min).save_pretrained(Path(args.out)/"model")
+    with trainer.emas["generator"].swapped(): few_step_pipeline(base, stage.models["generator"].cpu(), to_min=args.to_min).save_pretrained(Path(args.out)/"model")
     print(Path(args.out)/"model")
 
 # %% ../nbs/53_cli.ipynb #67f2f146

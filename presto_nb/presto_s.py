@@ -369,8 +369,8 @@ def toy_samples(generator,      # a few-step generator of a `ToyNet`
     noise = torch.randn(n*net.seeds, net.sizes["dim"], generator=g)
     return by_seed(pingpong(generator, noise, few_sigmas(steps, to_min, rho=rho), generator=g), net.seeds)
 
-# %% ../nbs/23_presto_s.ipynb #a3613edc
-STUDY = dict(w=1., lr=4e-4) # what differs from the paper's values at study size
+# %% ../nbs/23_presto_s.ipynb #8829b313
+STUDY = dict(w=1., lr=4e-4, normalise=False) # what differs from the paper's values, as we understand them, at study size
 PRESTO_S_RUN = TrainConfig(steps=6000, batch_size=8, ema_decay=.99, warmup_steps=20, schedule="cooldown", cooldown=.3)
 
 def presto_s_stage(latents_dir, # as written by `encode_folder`
