@@ -79,6 +79,9 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
     teacher, toy = log('toy_teacher'), log('toy_presto_s'); median = lambda v: sorted(v)[len(v)//2]
     floors = [median(r['mmd']['4'])/toy['floor'] for n, r in toy['runs'].items() if n.startswith('gen inf')]
     cycles = [r['ratio_no_grad'] for r in log('bench_cycle')['rows']]
+    few, made = {r['name']: r['scores'] for r in log('evaluate_presto_s')['sets']}, log('presto_s')
+    span = lambda v, f, unit='': f"{f(v[0])}{unit} [{f(v[1])}, {f(v[2])}]"; hundred, tenth = (lambda v: f'{100*v:.0f}'), (lambda v: f'{v:.1f}')
+    both = lambda name: f"{span(few[name]['KAD'], tenth)} and {span(few[name]['KAD log-mel statistics'], tenth)}"
     own = lambda k, f: f"{f(of['base'][k][0])} [{f(of['base'][k][1], '')}, {f(of['base'][k][2], '')}] (real clips {f(of['real'][k][0])}, through the codec {f(of['codec'][k][0])}"
     percent, plain = (lambda v, unit=' %': f'{100*v:.0f}{unit}'), (lambda v, unit='': f'{v:.1f}')
     shares = [own(k, percent) + f", chance {percent(judged['chance'][k])})" for k in ('lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant')]
@@ -86,5 +89,7 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
                   f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
                   f"{times['notebooks_seconds'] + times['pytest_seconds']} s (notebooks {times['notebooks_seconds']} s, pytest {times['pytest_seconds']} s)",
                   f"| {median(teacher['shipped']['mmd'])/teacher['floor']:.1f} | toy_teacher", f'| {min(floors):.0f} to {max(floors):.0f} floors', f'| {min(cycles):.2f} to {max(cycles):.2f} | bench_cycle',
+                  f"{made['minutes']} minutes on one core, {made['generator_updates']} updates", f"{span(few['presto-s']['agreement'], hundred, ' %')} (base, 80 evaluations: {span(few['base']['agreement'], hundred, ' %')})",
+                  f"{both('presto-s')} (base {both('base')})",
                   *shares, own('KAD', plain) + ')', own('onsets a second', plain) + ')', f"on {judged['sets'][0]['clips']} held-out prompts"):
         assert words in table, words
