@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PRESETS', 'DROPS', 'DiTConfig', 'sinusoidal', 'log_tempo', 'rotary_table', 'rotate', 'Attention', 'GELU', 'Offset',
            'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'unfold_adaln', 'ase_keep', 'shifted_keep',
-           'DropSchedule', 'count_parameters', 'flops', 'memory_estimate']
+           'DropSchedule', 'with_drops', 'count_parameters', 'flops', 'memory_estimate']
 
 # %% ../nbs/12_dit.ipynb #df63ab6e
 import math
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from .core import Config, PrestoError
-from .edm import RHO, SIGMA_MAX, SIGMA_MIN, KarrasContinuous
+from .edm import RHO, SIGMA_MAX, SIGMA_MIN, KarrasContinuous, LogNormal
 
 # %% ../nbs/12_dit.ipynb #aa2948c4
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class DiTConfig(Config):
     shared_adaln: bool = True  # one adaLN projection for all blocks plus an offset per block, instead of one projection per block
     frequencies: int = 64      # sinusoid pairs in the embeddings of noise level and tempo
     rope_base: float = 1e4     # slowest rotary pair turns by 1/rope_base per frame
+    budget: bool = False       # is the network told how many blocks are skipped? (Presto-L)
 
     def __post_init__(self):
         for k in 'channels width depth heads text_dim max_frames frequencies'.split():
@@ -211,6 +212,7 @@ class DiT(nn.Module):
         self.shared = nn.Linear(w, 6*w) if config.shared_adaln else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final, self.output = nn.Linear(w, 2*w), nn.Linear(w, config.channels)
+        if config.budget: self.budget, self.budget_vector, self.budget_final = nn.Sequential(nn.Linear(2*config.frequencies, w), nn.SiLU()), nn.Linear(w, w), nn.Linear(w, 2*w)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator=None): # torch.Generator
@@ -220,18 +222,32 @@ class DiT(nn.Module):
                 nn.init.xavier_uniform_(m.weight, generator=generator)
                 if m.bias is not None: nn.init.zeros_(m.bias)
         for p in (self.null_tempo, self.null_text): nn.init.normal_(p, std=1., generator=generator)
-        zero = [self.final, self.output, self.shared, *(b.adaln for b in self.blocks)]
+        zero = [self.final, self.output, self.shared, *(b.adaln for b in self.blocks), *([self.budget_vector, self.budget_final] if self.config.budget else ())]
         for p in (p for m in zero for p in m.parameters()): nn.init.zeros_(p)
 
     def vector(self,
         c_noise:Tensor,  # ln(sigma)/4, [batch]
         bpm:Tensor=None, # beats per minute, NaN = not told, [batch]
+        told=0.,         # what the budget adds, [batch, width]
     )->Tensor:           # [batch, width]
-        "What adaLN is told: noise level and tempo, added up"
-        embed = lambda v: sinusoidal(v, self.config.frequencies).to(self.null_tempo.dtype)
-        c = self.noise(embed(c_noise))
+        "What adaLN is told: noise level, tempo and budget, added up"
+        c = self.noise(self.embed(c_noise)) + told
         if bpm is None: return F.silu(c + self.null_tempo)
-        return F.silu(c + torch.where(bpm.isnan()[:, None], self.null_tempo.to(c.dtype), self.tempo(embed(log_tempo(bpm.nan_to_num(120.))))))
+        return F.silu(c + torch.where(bpm.isnan()[:, None], self.null_tempo.to(c.dtype), self.tempo(self.embed(log_tempo(bpm.nan_to_num(120.))))))
+
+    def embed(self, value): # [batch]
+        "Its sinusoids, in the type of the weights"
+        return sinusoidal(value, self.config.frequencies).to(self.null_tempo.dtype)
+
+    def tell(self,
+        drop,      # blocks that are skipped: a number, or one for each row [batch]; None = not told
+        batch:int, # rows
+    )->tuple:      # what it adds to the vector [batch, width] and to the last shift and scale [batch, 2*width]; zeros if nobody listens
+        "Budget conditioning (Presto-L), in two places, both zero at first"
+        if drop is None or not self.config.budget: return 0., 0.
+        drop = torch.as_tensor(drop, dtype=torch.float32, device=self.null_tempo.device).expand(batch)
+        e = self.budget(self.embed(drop/self.config.depth))
+        return self.budget_vector(e), self.budget_final(e)
 
     def text_tokens(self,
         cond,       # Condition or None
@@ -252,29 +268,41 @@ class DiT(nn.Module):
         if cond is not None and (len(cond.tokens) != len(x) or cond.tokens.shape[-1] != c.text_dim):
             raise PrestoError(f'text tokens of shape {tuple(cond.tokens.shape)}; this network takes [{len(x)}, tokens, {c.text_dim}].')
 
+    def parts(self,
+        x:Tensor, c_noise:Tensor, cond=None, budget=None, # as `forward`
+    )->tuple: # stream [batch, frames, width]; function (block, stream, rows) -> stream, see `kept_rows`; function stream -> [batch, frames, channels]
+        "What is done before the blocks, each of them, and what is done after them"
+        self.check(x, c_noise, cond)
+        vector, last = self.tell(budget, len(x))
+        c = self.vector(c_noise, None if cond is None else cond.bpm, vector)
+        text, mask = self.text_tokens(cond, *x.shape[:2])
+        cs = rotary_table(x.shape[1], text.shape[1], self.config.width//self.config.heads, self.config.rope_base, x.device)
+        rotary, shared = [t[:, None, None].to(x.dtype) for t in cs], self.shared(c)
+        def run(i, h, rows=True):
+            if rows is True: return self.blocks[i](h, shared, text, rotary, mask)
+            if not rows: return h
+            r = torch.tensor(rows, device=h.device)
+            return h.index_copy(0, r, self.blocks[i](h[r], shared[r], text[r], rotary, None if mask is None else mask[r]))
+        def finish(h):
+            shift, scale = (self.final(c) + last)[:, None].chunk(2, -1)
+            return self.output(modulate(h, shift, scale))
+        return self.input(x).to(x.dtype), run, finish
+
     def forward(self,
         x:Tensor,       # scaled noised latents c_in*x, [batch, frames, channels]
         c_noise:Tensor, # ln(sigma)/4, [batch]
         cond=None,      # Condition (tokens, mask, bpm) or None = nothing told
         keep=None,      # which blocks run: None (all), list of numbers, or bool [batch, depth]
         taps=(),        # blocks whose outputs are wanted too
+        budget=None,    # how many blocks are skipped, as the network is told: a number, or one for each row [batch]; None = not told
     ):                  # [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
-        self.check(x, c_noise, cond)
         rows, seen = kept_rows(keep, self.config.depth, len(x)), {}
         kept_rows(list(taps), self.config.depth, len(x))                                             # names a wrong tap
-        c = self.vector(c_noise, None if cond is None else cond.bpm)
-        text, mask = self.text_tokens(cond, *x.shape[:2])
-        cs = rotary_table(x.shape[1], text.shape[1], self.config.width//self.config.heads, self.config.rope_base, x.device)
-        rotary, shared, h = [t[:, None, None].to(x.dtype) for t in cs], self.shared(c), self.input(x).to(x.dtype)
-        for i, (block, r) in enumerate(zip(self.blocks, rows)):
-            if r is True: h = block(h, shared, text, rotary, mask)
-            elif r:
-                r = torch.tensor(r, device=x.device)
-                h = h.index_copy(0, r, block(h[r], shared[r], text[r], rotary, None if mask is None else mask[r]))
+        h, run, finish = self.parts(x, c_noise, cond, budget)
+        for i, r in enumerate(rows):
+            h = run(i, h, r)
             if i in taps: seen[i] = h
-        shift, scale = self.final(c)[:, None].chunk(2, -1)
-        out = self.output(modulate(h, shift, scale))
-        return (out, seen) if taps else out
+        return (finish(h), seen) if taps else finish(h)
 
 # %% ../nbs/12_dit.ipynb #91979766
 def unfold_adaln(
@@ -319,15 +347,17 @@ class DropSchedule(Config):
     sigma_min: float = SIGMA_MIN     # end of the inference schedule
     sigma_max: float = SIGMA_MAX     # its start
     rho: float = RHO                 # its bend
+    over: str = "inf"                # equal parts of what: "inf" (the inference schedule) or "train" (the training distribution)
 
     def __post_init__(self):
         object.__setattr__(self, 'drops', tuple(self.drops))
         if not self.drops or any(d < 0 or d != int(d) for d in self.drops):
             raise PrestoError(f'drops are {list(self.drops)}; a schedule needs whole numbers of 0 or more, one for each part.')
+        if self.over not in ('inf', 'train'): raise PrestoError(f"over is {self.over!r}; allowed are 'inf' and 'train'.")
 
     def edges(self)->Tensor: # [parts + 1], from sigma_max down to sigma_min
-        "Noise levels between which the parts lie: equal shares of what a sampler visits"
-        levels = KarrasContinuous(self.sigma_min, self.sigma_max, self.rho)
+        "Noise levels between which the parts lie: equal shares of what a sampler visits, or of what training draws"
+        levels = KarrasContinuous(self.sigma_min, self.sigma_max, self.rho) if self.over == 'inf' else LogNormal()
         return levels.quantile(torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64))
 
     def __call__(self,
@@ -340,8 +370,21 @@ class DropSchedule(Config):
 
     @property
     def mean_drop(self):
-        "Blocks skipped on average over the steps of the inference schedule"
+        "Blocks skipped on average over the parts: with `over='inf'` over the steps of a sampler"
         return sum(self.drops)/len(self.drops)
+
+# %% ../nbs/12_dit.ipynb #3e873dbd
+def with_drops(
+    denoiser,          # `Denoiser` of a `DiT`
+    schedule,          # sigma [b] -> drop [b], e.g. a `DropSchedule`
+    rule=None,         # `shifted_keep` or `ase_keep`; None: the first
+):                     # denoiser(x, sigma, cond), all rows at one noise level
+    "Skip the blocks that the schedule names, and tell the network"
+    depth, rule = denoiser.network.config.depth, rule or shifted_keep
+    def dropped(x, sigma, cond=None):
+        d = int(schedule(sigma[:1]))
+        return denoiser(x, sigma, cond, keep=rule(depth, d), budget=d)
+    return dropped
 
 # %% ../nbs/12_dit.ipynb #9516b516
 DROPS = dict( # per preset: drops of Presto-L, and the lighter ones of the first stage of Presto-LS; noisiest fifth first
@@ -371,7 +414,7 @@ def flops(
     m, w = n + 1 + text_tokens, c.width
     blocks = c.depth if keep is None else keep if isinstance(keep, int) else len(list(keep))
     block = 3*m*w*w + n*w*w + 2*n*m*w + 2*n*w*c.hidden + (0 if c.shared_adaln else 6*w*w)
-    once = 2*n*c.channels*w + text_tokens*c.text_dim*w + 2*(2*c.frequencies*w + w*w) + 2*w*w + (6*w*w if c.shared_adaln else 0)
+    once = 2*n*c.channels*w + text_tokens*c.text_dim*w + 2*(2*c.frequencies*w + w*w) + 2*w*w + (6*w*w if c.shared_adaln else 0) + (2*c.frequencies*w + 3*w*w if c.budget else 0)
     return 2*(blocks*block + once)
 
 # %% ../nbs/12_dit.ipynb #d981a63f
