@@ -274,7 +274,7 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
     if args.preset: return latency.random_model(args.preset, device), latency.variants(args.preset), args.preset == "paper" and device.type == "cpu"
     pipe = MusicPipeline.from_pretrained(args.model or "base", device=device); c = pipe.config
     steps = pipe.request("a reel", args.seconds, args.steps).steps
-    return pipe, [latency.Variant(c.name, steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong")], False
+    return pipe, [latency.Variant(c.name, steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong", drops=c.drops or (0,))], False
 
 def bench(args): # of the command line
     "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks. The last line is JSON"

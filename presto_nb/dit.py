@@ -375,12 +375,12 @@ class DropSchedule(Config):
 
 # %% ../nbs/12_dit.ipynb #3e873dbd
 def with_drops(
-    denoiser,          # `Denoiser` of a `DiT`
+    denoiser,          # denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
     schedule,          # sigma [b] -> drop [b], e.g. a `DropSchedule`
-    rule=None,         # `shifted_keep` or `ase_keep`; None: the first
+    depth:int,         # blocks of the network
+    rule=shifted_keep, # or `ase_keep`
 ):                     # denoiser(x, sigma, cond), all rows at one noise level
     "Skip the blocks that the schedule names, and tell the network"
-    depth, rule = denoiser.network.config.depth, rule or shifted_keep
     def dropped(x, sigma, cond=None):
         d = int(schedule(sigma[:1]))
         return denoiser(x, sigma, cond, keep=rule(depth, d), budget=d)

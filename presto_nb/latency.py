@@ -20,7 +20,7 @@ from .core import PrestoError, generator, need
 from .text import Condition, SmallTextEncoder
 from .edm import Denoiser
 from .codec import SpectralVAE, SpectralVAEConfig
-from .dit import DROPS, PRESETS, DiT, DiTConfig, DropSchedule, flops, shifted_keep
+from .dit import DROPS, PRESETS, DiT, DiTConfig, DropSchedule, flops, shifted_keep, with_drops
 from .pipeline import MusicPipeline, PipelineConfig, timed
 from . import sampling
 
@@ -167,8 +167,8 @@ def walk(pipe,     # `MusicPipeline`
          cond,     # `Condition` of b rows
         ) -> Tensor: # clean latents
     "From noise to latents, as the variant does it"
-    c, schedule = pipe.config, DropSchedule(variant.drops)
-    def kept(x, sigma, cond=None): return denoiser(x, sigma, cond, keep=shifted_keep(c.dit["depth"], int(schedule(sigma[:1]))) if any(variant.drops) else None)
+    c = pipe.config
+    kept = with_drops(denoiser, DropSchedule(variant.drops, c.sigma_min, c.sigma_max), c.dit["depth"]) if any(variant.drops) else denoiser
     if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho), cond, list(range(len(noise))))
     sigmas, step = sampling.plan(variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho)
     return sampling.sample(kept, noise, sigmas, cond, step, guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None)
@@ -176,7 +176,7 @@ def walk(pipe,     # `MusicPipeline`
 def evaluations(pipe, variant) -> list: # per evaluation: how many blocks run
     "The blocks that run in each evaluation, found by walking with a denoiser that only takes notes"
     notes, nothing = [], Condition(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1))
-    def note(x, sigma, cond=None, keep=None): notes.append(pipe.config.dit["depth"] if keep is None else len(keep)); return x
+    def note(x, sigma, cond=None, keep=None, budget=None): notes.append(pipe.config.dit["depth"] if keep is None else len(keep)); return x
     walk(pipe, variant, note, torch.zeros(1, 1, 1), nothing)
     return notes
 
@@ -213,17 +213,17 @@ def real_time_factor(batch, seconds, ms): # pieces; of each piece; of the call
 # %% ../nbs/51_latency.ipynb #dda05fb8
 class Flat(nn.Module):
     "A network of plain tensors, with its choice of blocks fixed"
-    def __init__(self, network, keep=None): super().__init__(); self.network, self.keep = network, keep
-    def forward(self, x, c_noise, tokens, mask, bpm): return self.network(x, c_noise, Condition(tokens, mask, bpm), keep=self.keep)
+    def __init__(self, network, keep=None, budget=None): super().__init__(); self.network, self.how = network, dict(keep=keep, budget=budget)
+    def forward(self, x, c_noise, tokens, mask, bpm): return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
 
 class Prepared(nn.Module):
     "A network in a mode"
     def __init__(self, network, prepare): # a `DiT`; a function (Flat, example inputs) -> function of such inputs
         super().__init__(); self.network, self.prepare, self.ready = network, prepare, {}
-    def forward(self, x, c_noise, cond, keep=None): # as `DiT.forward`
+    def forward(self, x, c_noise, cond, keep=None, budget=None): # as `DiT.forward`
         args = (x, c_noise, cond.tokens, cond.mask, cond.bpm)
-        key = (keep and tuple(keep), *(tuple(a.shape) for a in args))
-        if key not in self.ready: self.ready[key] = self.prepare(Flat(self.network, keep), args)
+        key = (keep and tuple(keep), budget, *(tuple(a.shape) for a in args))
+        if key not in self.ready: self.ready[key] = self.prepare(Flat(self.network, keep, budget), args)
         return self.ready[key](*args)
 
 # %% ../nbs/51_latency.ipynb #f21f95f0
@@ -305,7 +305,7 @@ def composed(pipe, variant, denoiser, # `MusicPipeline`, `Variant`; in which mod
     cond = Condition.from_prompts(pipe.encoder, [PROMPT]*batch).to(pipe.device)
     if variant.guided: cond = cond.cat(cond.null())
     x, sigma, depth, calls = pipe.noise(0, len(cond), frames), torch.ones(len(cond), device=pipe.device), pipe.config.dit["depth"], Counter(evaluations(pipe, variant))
-    one = lambda n: measure(lambda: denoiser(x, sigma, cond, keep=None if n == depth else shifted_keep(depth, depth - n)), device=pipe.device, **how).median
+    one = lambda n: measure(lambda: denoiser(x, sigma, cond, keep=shifted_keep(depth, depth - n), budget=depth - n), device=pipe.device, **how).median
     each = {n: one(n) for n in calls}
     return sum(calls[n]*each[n] for n in calls), each
 

@@ -22,7 +22,7 @@ from .codec import SpectralVAE, codec_sha256 as weights_sha256
 from .text import Condition, SmallTextEncoder, check_prompt, unknown_words
 from .edm import Denoiser
 from . import sampling
-from .dit import DiT, DiTConfig
+from .dit import DiT, DiTConfig, DropSchedule, ase_keep, shifted_keep, with_drops
 
 # %% ../nbs/14_pipeline.ipynb #ba5c87c7
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class PipelineConfig(Config):
     guidance:str = "cfg"          # "cfg" (scale from 0), "cfg++" (scale 0 to 1), or "none" for a generator, which has learned it
     guidance_scale:float = 3.     # how strongly the prompt is followed; 1 for a generator
     max_seconds:float = 6.        # the longest piece
+    drops:tuple = ()              # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
+    shift:bool = True             # are they the ones before the last (Presto-L)? otherwise the last (ASE)
     codec_sha256:str = ""         # of the codec's weights; "" = not checked
     text_sha256:str = ""          # of the text encoder's weights; "" = not checked
     check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
@@ -67,7 +69,11 @@ def check_config(c:PipelineConfig):
     allowed = ("none",) if c.step == "pingpong" else ("cfg", "cfg++")
     if c.guidance not in allowed: raise PrestoError(f"the config's guidance is {c.guidance!r}; with the step {c.step} it must be {' or '.join(allowed)}")
     if c.guidance == "none" and c.guidance_scale != 1: raise PrestoError(f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1")
-    if not isinstance(c.to_min, bool): raise PrestoError(f"the config's to_min is {c.to_min!r}; it must be true or false")
+    for k in ("to_min", "shift"):
+        if not isinstance(getattr(c, k), bool): raise PrestoError(f"the config's {k} is {getattr(c, k)!r}; it must be true or false")
+    if c.drops: DropSchedule(c.drops)
+    depth = c.dit.get("depth", DiTConfig().depth) if isinstance(c.dit, dict) else 1
+    if c.drops and max(c.drops) >= depth: raise PrestoError(f"the config's drops are {list(c.drops)}; of {depth} blocks 0 to {depth - 1} can be skipped")
     if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
 
 # %% ../nbs/14_pipeline.ipynb #f748b6cc
@@ -240,10 +246,12 @@ def guidance(self:MusicPipeline,
 
 @patch
 def kept(self:MusicPipeline,
-         keep=None, # blocks that run: None (all), a list of numbers, or a function of sigma that gives one
+         keep=None, # blocks that run: None (as the config says), a list of numbers, or a function of sigma that gives one
         ):          # a denoiser
     "The denoiser with some of its blocks left out"
-    if keep is None: return self.denoiser
+    c = self.config
+    if keep is None and not any(c.drops): return self.denoiser
+    if keep is None: return with_drops(self.denoiser, DropSchedule(c.drops, c.sigma_min, c.sigma_max), c.dit["depth"], shifted_keep if c.shift else ase_keep)
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
 
