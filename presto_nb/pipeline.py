@@ -41,6 +41,7 @@ class PipelineConfig(Config):
     guidance_scale:float = 3.     # how strongly the prompt is followed; 1 for a generator
     max_seconds:float = 6.        # the longest piece
     drops:tuple = ()              # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
+    over:str = "inf"              # equal parts of what, see `DropSchedule`
     shift:bool = True             # are they the ones before the last (Presto-L)? otherwise the last (ASE)
     codec_sha256:str = ""         # of the codec's weights; "" = not checked
     text_sha256:str = ""          # of the text encoder's weights; "" = not checked
@@ -71,7 +72,7 @@ def check_config(c:PipelineConfig):
     if c.guidance == "none" and c.guidance_scale != 1: raise PrestoError(f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1")
     for k in ("to_min", "shift"):
         if not isinstance(getattr(c, k), bool): raise PrestoError(f"the config's {k} is {getattr(c, k)!r}; it must be true or false")
-    if c.drops: DropSchedule(c.drops)
+    if c.drops: DropSchedule(c.drops, over=c.over)
     depth = c.dit.get("depth", DiTConfig().depth) if isinstance(c.dit, dict) else 1
     if c.drops and max(c.drops) >= depth: raise PrestoError(f"the config's drops are {list(c.drops)}; of {depth} blocks 0 to {depth - 1} can be skipped")
     if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
@@ -251,7 +252,7 @@ def kept(self:MusicPipeline,
     "The denoiser with some of its blocks left out"
     c = self.config
     if keep is None and not any(c.drops): return self.denoiser
-    if keep is None: return with_drops(self.denoiser, DropSchedule(c.drops, c.sigma_min, c.sigma_max), c.dit["depth"], shifted_keep if c.shift else ase_keep)
+    if keep is None: return with_drops(self.denoiser, DropSchedule(c.drops, c.sigma_min, c.sigma_max, over=c.over), c.dit["depth"], shifted_keep if c.shift else ase_keep)
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
 

@@ -695,9 +695,13 @@ class BaseStage:
         x0 = batch["x0"]
         cond = self.condition(trainer, batch["captions"], batch["bpm"])
         sigma = trainer.rows(lambda n, g: self.noise.sample(n, generator=g))
-        loss = edm_loss(self.denoiser, x0, cond, sigma, trainer.randn(*x0.shape))
+        loss, more = self.loss(x0, cond, sigma, trainer.randn(*x0.shape))
         trainer.update("network", loss, sigma)
-        return dict(loss=loss, sigma=sigma)
+        return dict(loss=loss, sigma=sigma) | more
+
+    def loss(self, x0, cond, sigma, noise): # as `edm_loss`
+        "The loss of each row [b], and what else to log by row"
+        return edm_loss(self.denoiser, x0, cond, sigma, noise), {}
 
     def memory(self, rows, precision):
         "Bytes of activations, where the network is a `DiT`"
