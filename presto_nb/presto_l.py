@@ -6,13 +6,13 @@
 __all__ = ['LAYER_BASELINES', 'PRESTO_L_RUN', 'PrestoLConfig', 'with_budget', 'both_streams', 'self_teacher_loss',
            'presto_l_loss', 'PrestoLStage', 'presto_l_stage', 'layer_pipeline']
 
-# %% ../nbs/32_presto_l.ipynb #69214227
+# %% ../nbs/32_presto_l.ipynb #82b81c12
 import copy, math
 from dataclasses import dataclass
 from functools import partial
 import torch, torch.nn.functional as F
 from torch import Tensor
-from .core import Config, PrestoError
+from .core import Config, PrestoError, generator
 from .edm import Denoiser, edm_loss, noise_named
 from .dit import DROPS, DiT, DropSchedule, ase_keep, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
@@ -51,11 +51,12 @@ LAYER_BASELINES = { # names of sets of switches
     "ls": dict(drops=DROPS["study"]["ls"]),     # the lighter schedule of Presto-LS's first stage
     "base": _ASE | dict(drops=(0,))}            # trained further, nothing skipped
 
-# %% ../nbs/32_presto_l.ipynb #a327a5fb
-def with_budget(network:DiT # trained without budget conditioning, or with
-               ) -> DiT:    # a copy with it
+# %% ../nbs/32_presto_l.ipynb #440a93c8
+def with_budget(network:DiT, # trained without budget conditioning, or with
+                seed:int=0,  # of the first weights behind the zeros
+               ) -> DiT:     # a copy with it
     "The same function, and room to listen to a budget"
-    new = DiT(network.config.replace(budget=True))
+    new = DiT(network.config.replace(budget=True), generator("budget", seed))
     missing, extra = new.load_state_dict(network.state_dict(), strict=False)
     if extra or any(not k.startswith("budget") for k in missing): raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")
     return new
@@ -97,12 +98,13 @@ def presto_l_loss(denoiser:Denoiser, # of a `DiT`
     st = self_teacher_loss(*streams[0])
     return edm + config.nu_st*st, dict(edm=edm, st=st)
 
-# %% ../nbs/32_presto_l.ipynb #95c2dc01
+# %% ../nbs/32_presto_l.ipynb #89290cdf
 class PrestoLStage(BaseStage):
     "Fine-tunes a trained denoiser to skip blocks: a stage of `fit`"
     def __init__(self, teacher, data, encoder, # `Denoiser` of a trained `DiT`; `LatentWindows`; text encoder
-                 config=PrestoLConfig()):      # the switches
-        network = with_budget(teacher.network) if config.budget else copy.deepcopy(teacher.network)
+                 config=PrestoLConfig(),       # the switches
+                 seed:int=0):                  # of the budget's first weights
+        network = with_budget(teacher.network, seed) if config.budget else copy.deepcopy(teacher.network)
         depth = network.config.depth
         if max(config.drops) >= depth: raise PrestoError(f"drops are {list(config.drops)}; of {depth} blocks 0 to {depth - 1} can be skipped")
         super().__init__(Denoiser(network.requires_grad_(True), teacher.sigma_data), data, encoder, noise_named(config.noise), lr=config.lr)
@@ -115,10 +117,11 @@ PRESTO_L_RUN = TrainConfig(steps=1000, batch_size=16, ema_decay=.99, warmup_step
 
 def presto_l_stage(latents_dir, # as written by `encode_folder`
                    pipe,        # the model to begin with: a `MusicPipeline`
-                   config):     # `PrestoLConfig`
+                   config,      # `PrestoLConfig`
+                   seed:int=0): # of the budget's first weights
     "The stage that teaches a model to skip blocks, on windows of the length it was trained at"
     data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
-    return PrestoLStage(pipe.denoiser, data, pipe.encoder, config)
+    return PrestoLStage(pipe.denoiser, data, pipe.encoder, config, seed)
 
 def layer_pipeline(pipe,     # the model it began with
                    network,  # fine-tuned `DiT`
