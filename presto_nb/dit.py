@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'DROPS', 'DiTConfig', 'sinusoidal', 'log_tempo', 'rotary_table', 'rotate', 'Attention', 'GELU', 'Offset',
-           'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'unfold_adaln', 'ase_keep', 'shifted_keep',
+           'modulate', 'Block', 'kept_rows', 'embedder', 'DiT', 'unfold_adaln', 'shifted_keep', 'ase_keep',
            'DropSchedule', 'with_drops', 'count_parameters', 'flops', 'memory_estimate']
 
 # %% ../nbs/12_dit.ipynb #df63ab6e
@@ -316,28 +316,26 @@ def unfold_adaln(
     return out
 
 # %% ../nbs/12_dit.ipynb #46125310
-def _keep(depth, drop, last):
-    "First `depth - drop - last` blocks and, if `last`, the last one; a list for one number, a table for a tensor"
-    worst = int(drop.max()) if isinstance(drop, Tensor) else drop
-    least = int(drop.min()) if isinstance(drop, Tensor) else drop
-    if not 0 <= least <= worst < depth: raise PrestoError(f'drop is {worst if worst >= depth else least}; of {depth} blocks 0 to {depth - 1} can be dropped.')
-    if not isinstance(drop, Tensor): return [i for i in range(depth) if i < depth - drop - last or (last and i == depth - 1)]
-    i = torch.arange(depth, device=drop.device)
-    return (i < depth - last - drop[:, None]) | (last & (i == depth - 1))
+def shifted_keep(
+    depth:int,   # blocks of the network
+    drop,        # blocks to skip: a number, or one for each row [batch]
+    shift:int=1, # blocks at the end that always run
+):               # `keep` for `DiT.forward`: list, or bool [batch, depth]
+    "Presto-L: blocks 1 to L - 1 - drop run, then block L"
+    worst, least = (int(drop.max()), int(drop.min())) if isinstance(drop, Tensor) else (drop, drop)
+    if not 0 <= shift < depth: raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth - 1} can always run.')
+    most = depth - max(shift, 1)
+    if not 0 <= least <= worst <= most: raise PrestoError(f'drop is {worst if worst > most else least}; of {depth} blocks 0 to {most} can be dropped.')
+    i = torch.arange(depth, device=drop.device if isinstance(drop, Tensor) else None)
+    if isinstance(drop, Tensor): return (i < depth - shift - drop[:, None]) | (i >= depth - shift)
+    return i[(i < depth - shift - drop) | (i >= depth - shift)].tolist()
 
 def ase_keep(
     depth:int, # blocks of the network
     drop,      # blocks to skip: a number, or one for each row [batch]
 ):             # `keep` for `DiT.forward`: list, or bool [batch, depth]
     "Early exit (ASE): blocks 1 to L - drop run"
-    return _keep(depth, drop, False)
-
-def shifted_keep(
-    depth:int, # blocks of the network
-    drop,      # blocks to skip: a number, or one for each row [batch]
-):             # `keep` for `DiT.forward`: list, or bool [batch, depth]
-    "Presto-L: blocks 1 to L - 1 - drop run, then block L"
-    return _keep(depth, drop, True)
+    return shifted_keep(depth, drop, 0)
 
 # %% ../nbs/12_dit.ipynb #7885ce2c
 @dataclass(frozen=True)
@@ -375,15 +373,15 @@ class DropSchedule(Config):
 
 # %% ../nbs/12_dit.ipynb #3e873dbd
 def with_drops(
-    denoiser,          # denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
-    schedule,          # sigma [b] -> drop [b], e.g. a `DropSchedule`
-    depth:int,         # blocks of the network
-    rule=shifted_keep, # or `ase_keep`
-):                     # denoiser(x, sigma, cond), all rows at one noise level
+    denoiser,    # denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
+    schedule,    # sigma [b] -> drop [b], e.g. a `DropSchedule`
+    depth:int,   # blocks of the network
+    shift:int=1, # see `shifted_keep`
+):               # denoiser(x, sigma, cond), all rows at one noise level
     "Skip the blocks that the schedule names, and tell the network"
     def dropped(x, sigma, cond=None):
         d = int(schedule(sigma[:1]))
-        return denoiser(x, sigma, cond, keep=rule(depth, d), budget=d)
+        return denoiser(x, sigma, cond, keep=shifted_keep(depth, d, shift), budget=d)
     return dropped
 
 # %% ../nbs/12_dit.ipynb #9516b516

@@ -22,7 +22,7 @@ from .codec import SpectralVAE, codec_sha256 as weights_sha256
 from .text import Condition, SmallTextEncoder, check_prompt, unknown_words
 from .edm import Denoiser
 from . import sampling
-from .dit import DiT, DiTConfig, DropSchedule, ase_keep, shifted_keep, with_drops
+from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
 
 # %% ../nbs/14_pipeline.ipynb #ba5c87c7
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PipelineConfig(Config):
     max_seconds:float = 6.        # the longest piece
     drops:tuple = ()              # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
     over:str = "inf"              # equal parts of what, see `DropSchedule`
-    shift:bool = True             # are they the ones before the last (Presto-L)? otherwise the last (ASE)
+    shift:int = 1                 # blocks at the end that always run: 1 (Presto-L) or 0 (ASE)
     codec_sha256:str = ""         # of the codec's weights; "" = not checked
     text_sha256:str = ""          # of the text encoder's weights; "" = not checked
     check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
@@ -70,12 +70,9 @@ def check_config(c:PipelineConfig):
     allowed = ("none",) if c.step == "pingpong" else ("cfg", "cfg++")
     if c.guidance not in allowed: raise PrestoError(f"the config's guidance is {c.guidance!r}; with the step {c.step} it must be {' or '.join(allowed)}")
     if c.guidance == "none" and c.guidance_scale != 1: raise PrestoError(f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1")
-    for k in ("to_min", "shift"):
-        if not isinstance(getattr(c, k), bool): raise PrestoError(f"the config's {k} is {getattr(c, k)!r}; it must be true or false")
-    if c.drops: DropSchedule(c.drops, over=c.over)
-    depth = c.dit.get("depth", DiTConfig().depth) if isinstance(c.dit, dict) else 1
-    if c.drops and max(c.drops) >= depth: raise PrestoError(f"the config's drops are {list(c.drops)}; of {depth} blocks 0 to {depth - 1} can be skipped")
+    if not isinstance(c.to_min, bool): raise PrestoError(f"the config's to_min is {c.to_min!r}; it must be true or false")
     if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
+    if c.drops: shifted_keep(DiTConfig.from_dict(c.dit).depth, max(DropSchedule(c.drops, over=c.over).drops), c.shift)
 
 # %% ../nbs/14_pipeline.ipynb #f748b6cc
 PARTS = ("codec", "text")  # a model's folders, or the package's
@@ -252,7 +249,7 @@ def kept(self:MusicPipeline,
     "The denoiser with some of its blocks left out"
     c = self.config
     if keep is None and not any(c.drops): return self.denoiser
-    if keep is None: return with_drops(self.denoiser, DropSchedule(c.drops, c.sigma_min, c.sigma_max, over=c.over), c.dit["depth"], shifted_keep if c.shift else ase_keep)
+    if keep is None: return with_drops(self.denoiser, DropSchedule(c.drops, c.sigma_min, c.sigma_max, over=c.over), c.dit["depth"], c.shift)
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
 

@@ -6,7 +6,7 @@
 __all__ = ['LAYER_BASELINES', 'PRESTO_L_RUN', 'PrestoLConfig', 'with_budget', 'both_streams', 'self_teacher_loss',
            'presto_l_loss', 'PrestoLStage', 'presto_l_stage', 'layer_pipeline']
 
-# %% ../nbs/32_presto_l.ipynb #82b81c12
+# %% ../nbs/32_presto_l.ipynb #9dc108c7
 import copy, math
 from dataclasses import dataclass
 from functools import partial
@@ -14,17 +14,17 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from .core import Config, PrestoError, generator
 from .edm import Denoiser, edm_loss, noise_named
-from .dit import DROPS, DiT, DropSchedule, ase_keep, kept_rows, shifted_keep
+from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
 from .training import BaseStage, LatentWindows, TrainConfig
 
-# %% ../nbs/32_presto_l.ipynb #a20bf533
+# %% ../nbs/32_presto_l.ipynb #7190f9ca
 @dataclass(frozen=True)
 class PrestoLConfig(Config):
     "Every switch of layer distillation (Presto-L); the defaults are the paper's, as we understand it, at study size"
     drops:tuple = DROPS["study"]["l"] # blocks skipped in each part of the noise axis, noisiest first
     over:str = "inf"      # equal parts of what, see `DropSchedule`
-    shift:bool = True     # skip the blocks before the last, instead of the last
+    shift:int = 1         # blocks at the end that always run; 0 skips the last ones (ASE)
     budget:bool = True    # tell the network how many blocks are skipped
     noise:str = "train"   # noise levels in training, see `noise_named`
     nu_st:float = 1.      # weight of the self-teacher loss, against a mean over elements
@@ -36,14 +36,15 @@ class PrestoLConfig(Config):
         if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
     @property
     def schedule(self): return DropSchedule(self.drops, over=self.over)
-    @property
-    def rule(self): return shifted_keep if self.shift else ase_keep
+    def keep(self, depth, drop): # blocks of the network; blocks to skip
+        "Which blocks run, see `shifted_keep`"
+        return shifted_keep(depth, drop, self.shift)
 
-_ASE = dict(shift=False, budget=False, nu_st=0.)
+_ASE = dict(shift=0, budget=False, nu_st=0.)
 LAYER_BASELINES = { # names of sets of switches
     "presto-l": {},
     "ase": _ASE,
-    "shift": _ASE | dict(shift=True),           # ASE and one component
+    "shift": _ASE | dict(shift=1),           # ASE and one component
     "budget": _ASE | dict(budget=True),
     "self-teacher": _ASE | dict(nu_st=1.),
     "train-fifths": dict(over="train"),
@@ -75,7 +76,7 @@ def both_streams(network:DiT,       # the student, which is its own teacher
         with torch.no_grad(): full = torch.where(apart[:, i, None, None], run(i, full, parted), h)
     return finish(h), h, full
 
-# %% ../nbs/32_presto_l.ipynb #84598ddd
+# %% ../nbs/32_presto_l.ipynb #0f6cd231
 def self_teacher_loss(h:Tensor,    # stream after the last block, blocks skipped [b, frames, width]
                       full:Tensor, # the same of the full network
                      ) -> Tensor:  # [b]; mean over elements
@@ -93,20 +94,19 @@ def presto_l_loss(denoiser:Denoiser, # of a `DiT`
         if not config.nu_st: return denoiser.network(x, c_noise, cond, **how)
         out, *both = both_streams(denoiser.network, x, c_noise, cond, **how); streams.append(both)
         return out
-    edm = edm_loss(Denoiser(network, denoiser.sigma_data), x0, cond, sigma, noise, keep=config.rule(denoiser.network.config.depth, drop), budget=drop)
+    edm = edm_loss(Denoiser(network, denoiser.sigma_data), x0, cond, sigma, noise, keep=config.keep(denoiser.network.config.depth, drop), budget=drop)
     if not config.nu_st: return edm, dict(edm=edm)
     st = self_teacher_loss(*streams[0])
     return edm + config.nu_st*st, dict(edm=edm, st=st)
 
-# %% ../nbs/32_presto_l.ipynb #89290cdf
+# %% ../nbs/32_presto_l.ipynb #29707ec6
 class PrestoLStage(BaseStage):
     "Fine-tunes a trained denoiser to skip blocks: a stage of `fit`"
     def __init__(self, teacher, data, encoder, # `Denoiser` of a trained `DiT`; `LatentWindows`; text encoder
                  config=PrestoLConfig(),       # the switches
                  seed:int=0):                  # of the budget's first weights
         network = with_budget(teacher.network, seed) if config.budget else copy.deepcopy(teacher.network)
-        depth = network.config.depth
-        if max(config.drops) >= depth: raise PrestoError(f"drops are {list(config.drops)}; of {depth} blocks 0 to {depth - 1} can be skipped")
+        config.keep(network.config.depth, max(config.drops))         # refuses to skip more than there is
         super().__init__(Denoiser(network.requires_grad_(True), teacher.sigma_data), data, encoder, noise_named(config.noise), lr=config.lr)
         self.config = config
 
