@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of',
-           'train_codec', 'train_base', 'train_presto_s', 'set_of', 'show_scores', 'find_memorised', 'evaluate',
-           'add_evaluate', 'bench_plan', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
-           'add_data', 'add_train', 'add_train_new', 'add_train_presto_s', 'add_bench', 'parser', 'fail', 'no_memory',
-           'main']
+           'train_codec', 'same_codec', 'train_base', 'distil', 'switches_of', 'train_presto_s', 'train_presto_l',
+           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench',
+           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train', 'add_train_new',
+           'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -157,18 +157,21 @@ def train_codec(args): # of the command line
     print(model)
 
 # %% ../nbs/53_cli.ipynb #29d93541
-def train_base(args): # of the command line
-    "Train a text-conditioned denoiser on latents"
+def same_codec(data, codec, whose): # folder of latents; a codec, and what the user calls it
+    "Refuse latents that another codec made"
     from presto_nb.codec import codec_sha256
     from presto_nb.core import load_json
+    if load_json(Path(data)/"record.json").get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {data} were not made by the codec {whose}; encode them again")
+
+def train_base(args): # of the command line
+    "Train a text-conditioned denoiser on latents"
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
     from presto_nb.training import BASE_RUN, base_stage, fit
     config = train_config(args, BASE_RUN)
     if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
-    record, codec, encoder = load_json(Path(args.data)/"record.json"), load_codec(args.codec), SmallTextEncoder.from_pretrained()
-    if record.get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {args.data} were not made by the codec {args.codec or 'that is shipped'}; encode them again")
+    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); same_codec(args.data, codec, args.codec or "that is shipped")
     model, stage = Path(args.out)/"model", base_stage(args.data, encoder, args.preset, args.seconds and round(args.seconds*codec.frame_rate), config.seed)
     with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
@@ -176,26 +179,41 @@ def train_base(args): # of the command line
     with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
     print(model)
 
-def train_presto_s(args): # of the command line
-    "Distil a model into a generator of few steps"
-    from presto_nb.codec import codec_sha256
-    from presto_nb.core import load_json
+def distil(args, config, switches, stage, network:str, finish, callbacks=()): # of the command line; `TrainConfig`; switches of the run; its stage; the model that is kept; network -> pipeline
+    "Train a stage that began with a model, and save what became of it"
     from presto_nb.metrics import claim
-    from presto_nb.pipeline import MusicPipeline
-    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     from presto_nb.training import fit
-    config, asked = train_config(args, PRESTO_S_RUN), {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k) is not None}
-    if args.variant not in BASELINES: raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(BASELINES)}")
-    switches, base = PrestoSConfig(**STUDY | BASELINES[args.variant] | asked), MusicPipeline.from_pretrained(args.base, device="cpu")
-    if load_json(Path(args.data)/"record.json").get("codec") != codec_sha256(base.codec): raise PrestoError(f"the latents in {args.data} were not made by the codec of {args.base}; encode them again")
-    stage = presto_s_stage(args.data, base, switches, config.seed)
     with new_folder(args.out, "state.json"):
         claim(args.out, dict(base=str(args.base), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
-        trainer = fit(stage, config, args.out, callbacks=[HealthMonitor()], init_from=args.init_from)
+        trainer = fit(stage, config, args.out, callbacks=callbacks, init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas["generator"].swapped(): few_step_pipeline(base, stage.models["generator"].cpu(), to_min=args.to_min).save_pretrained(Path(args.out)/"model")
+    with trainer.emas[network].swapped(): finish(stage.models[network].cpu()).save_pretrained(Path(args.out)/"model")
     print(Path(args.out)/"model")
+
+def switches_of(args, kind, usual, variants): # of the command line; a `Config`; values that differ from its own; names of sets of values
+    "The switches of a run"
+    if args.variant not in variants: raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(variants)}")
+    return kind(**usual | variants[args.variant] | {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k, None) is not None})
+
+def train_presto_s(args): # of the command line
+    "Distil a model into a generator of few steps"
+    from presto_nb.pipeline import MusicPipeline
+    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
+    config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
+    base = MusicPipeline.from_pretrained(args.base, device="cpu"); same_codec(args.data, base.codec, f"of {args.base}")
+    return distil(args, config, switches, presto_s_stage(args.data, base, switches, config.seed), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
+
+def train_presto_l(args): # of the command line
+    "Teach a model to skip blocks"
+    from presto_nb.layer_drop import drops_of
+    from presto_nb.pipeline import MusicPipeline
+    from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
+    config, switches = train_config(args, PRESTO_L_RUN), switches_of(args, PrestoLConfig, {}, LAYER_BASELINES)
+    base = MusicPipeline.from_pretrained(args.base, device="cpu")
+    if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
+    same_codec(args.data, base.codec, f"of {args.base}")
+    return distil(args, config, switches, presto_l_stage(args.data, base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches))
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -364,21 +382,26 @@ def add_data(sub): # subparsers
 
 def add_train(sub): # subparsers
     "The arguments of `presto-nb train`"
-    train = sub.add_parser("train", help="train a codec, a base model, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
-    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents")):
+    train = sub.add_parser("train", help="train a codec, a base model, one that skips blocks, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
+    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-l", train_presto_l, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents")):
         p = train.add_parser(name, help=run.__doc__, description=run.__doc__)
         p.add_argument("--data", "--latents", required=True, help=data); p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
         p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
         p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
         p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
-        add_train_presto_s(p) if name == "presto-s" else add_train_new(p, name)
+        {"presto-s": add_train_presto_s, "presto-l": add_train_presto_l}.get(name, add_train_new)(p, name)
 
 def add_train_new(p, name): # a parser; "codec" or "base"
     "What only models trained from nothing need to be told"
     p.add_argument("--preset", default="study", help="tiny, study, ..."); p.add_argument("--seconds", type=float, help="length of a training window")
     if name == "base": p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
 
-def add_train_presto_s(p): # a parser
+def add_train_presto_l(p, name): # a parser; "presto-l"
+    "What only layer distillation needs to be told"
+    p.add_argument("--base", default="base", help="the model to begin with: a shipped one, a folder, or a hub id"); p.add_argument("--variant", default="presto-l", help="a set of switches: presto-l, ls (lighter), or a baseline such as ase, shift, base")
+    p.add_argument("--drops", help="blocks skipped in each fifth of the noise levels, noisiest first, such as 4,3,2,1,0"); p.add_argument("--lr", type=float, help="peak learning rate; 1e-3 unless given")
+
+def add_train_presto_s(p, name): # a parser; "presto-s"
     "What only step distillation needs to be told"
     p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
     p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")

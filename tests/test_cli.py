@@ -1,5 +1,5 @@
 "The program `presto-nb`: what it writes and prints, how fast it starts, and that the same seed gives the same bytes"
-import importlib.util, os, re, signal, subprocess, sys, time
+import importlib.util, json, os, re, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pytest, soundfile as sf
 from presto_nb.cli import main
@@ -154,6 +154,9 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     capsys.readouterr(); assert main([*few, '--w', '2']) == 2 and 'was begun with w 1.0, not 2.0' in capsys.readouterr().err   # nothing goes on as something else
     assert main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--out', 'y.wav']) == 0 and len(sf.read('y.wav')[0]) == 8820
     assert main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--guidance', '3']) == 2 and 'distilled' in capsys.readouterr().err
+    assert main(['train', 'presto-l', '--latents', 'latents', '--base', 'base/model', '--drops', '3,2,2,1,0', '--out', 'cheap', '--steps', '3', '--batch-size', '2']) == 0
+    assert main(['generate', 'a reel', '--model', 'cheap/model', '--seconds', '0.2', '--steps', '4', '--out', 'z.wav']) == 0 and len(sf.read('z.wav')[0]) == 8820
+    assert json.loads((tmp_path/'cheap'/'model'/'config.json').read_text())['drops'] == [3, 2, 2, 1, 0]
     capsys.readouterr()
     assert main(['generate', 'a reel', '--model', 'base/model', '--seconds', '3', '--out', 'x.wav']) == 2
     assert 'from 0.1 to 0.3' in capsys.readouterr().err
