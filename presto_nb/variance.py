@@ -17,15 +17,15 @@ from .core import PrestoError, load_tensors, save_tensors
 from .edm import noised
 from .sampling import noise_like
 
-# %% ../nbs/30_variance.ipynb #dc513086
+# %% ../nbs/30_variance.ipynb #e8a49aac
 def find_blocks(module:nn.Module # any network
                ) -> nn.ModuleList:
     "The list of blocks that carries the residual stream: the longest list of modules of one type, the outermost if several are equal"
-    lists = [m for m in module.modules() if isinstance(m, nn.ModuleList) and len({type(b) for b in m}) == 1]
+    lists = [m for m in getattr(module, "modules", list)() if isinstance(m, nn.ModuleList) and len({type(b) for b in m}) == 1]
     if not lists: raise PrestoError(f"{type(module).__name__} has no nn.ModuleList of equal blocks; give the probe its blocks as a list of modules")
     return max(lists, key=len)
 
-# %% ../nbs/30_variance.ipynb #11150b3d
+# %% ../nbs/30_variance.ipynb #92ffa709
 def float_tensors(value # tensors, in tuples, lists and dictionaries of any depth
                  ) -> list: # of Tensor
     "The float tensors of a call's arguments or its result, in order"
@@ -37,7 +37,7 @@ def stream(args, kwargs, # what a block was called with
            output        # what it returned
           ) -> tuple:    # (before, after), Tensors of one shape
     "The residual stream before and after a block"
-    pairs = ((x, y) for x in float_tensors((args, kwargs)) for y in float_tensors(output) if x.shape == y.shape)
+    pairs = ((x, y) for x in float_tensors((args, kwargs.get("hidden_states"), kwargs)) for y in float_tensors(output) if x.shape == y.shape)
     if pair := next(pairs, None): return pair
     shapes = lambda v: ", ".join(str(list(t.shape)) for t in float_tensors(v)) or "no float tensor"
     raise PrestoError(f"a block was given {shapes((args, kwargs))} and returned {shapes(output)}; a residual block returns the shape it is given")
