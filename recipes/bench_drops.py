@@ -1,11 +1,11 @@
-"""What a drop schedule saves in time, against what it saves in counted operations: python recipes/bench_drops.py [--runs 5] [--threads 1] [--out data_samples/logs/bench_drops.json]
+"""What a drop schedule saves in time, against what it saves in counted operations: python recipes/bench_drops.py [--runs 15] [--threads 1] [--out data_samples/logs/bench_drops.json]
 
 The network's part of one call, the whole walk of the sampler: 80 evaluations with guidance, each a batch of two, at the preset's longest piece. Three networks: the presets `study` and `laptop` with random
 weights, and the shipped base. Each with no schedule, with its preset's Presto-L schedule, and with one that skips 27 % of the blocks, in turn, in one process, so that all see the same machine. CPU time
 (`process_time`, which other programs do not add to) and wall time; a saving is taken within each round, against that round's walk with all blocks, and the median of the rounds is given.
 Targets: time saved at least 0.9 of the counted saving; a schedule that skips 27 % of the blocks saves at least 24 % of the network's time. The last line is JSON.
 """
-import argparse, datetime, json, os, statistics, time
+import argparse, json, os, statistics, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
 import torch
@@ -35,7 +35,7 @@ def measure(name, runs):
     ways = {drops: Variant('', EVALUATIONS, drops=drops) for drops in schedules}; cond = parts(pipe, ways[(0,)*5])['text'](None)
     calls = {drops: (lambda walk=parts(pipe, v)['network']: walk(cond)) for drops, v in ways.items()}
     parts(pipe, Variant('', 4))['network'](cond)                                          # warm
-    rounds = [{drops: clocked(f) for drops, f in calls.items()} for _ in range(runs)]
+    rounds = [{drops: clocked(calls[drops]) for drops in list(calls)[::1 if i % 2 else -1]} for i in range(runs)]   # there and back: who comes first alternates
     full, text = counted(pipe, ways[(0,)*5], cond.tokens.shape[1]), cond.tokens.shape[1]
     def row(drops):
         saved = [statistics.median(1 - r[drops][i]/r[(0,)*5][i] for r in rounds) for i in (0, 1)]; share = 1 - counted(pipe, ways[drops], text)/full
@@ -47,7 +47,7 @@ def measure(name, runs):
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('--runs', type=int, default=5); p.add_argument('--threads', type=int, default=1); p.add_argument('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
+    p.add_argument('--runs', type=int, default=15); p.add_argument('--threads', type=int, default=1); p.add_argument('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
     p.add_argument('--out', type=Path, default=Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'bench_drops.json')
     args = p.parse_args(argv); torch.set_num_threads(args.threads); where, rows = machine('cpu'), []
     for name in args.models:
