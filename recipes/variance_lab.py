@@ -27,8 +27,7 @@ def main():
     args = p.parse_args(); torch.set_num_threads(1); write_clips(args.latents)
     for name in args.models:
         pipe = MusicPipeline.from_pretrained(name); drops = torch.tensor(pipe.config.drops or DROPS['study']['l'])
-        tensors = {k: v.half() if k in ('variance', 'branch', 'norm', 'cosine', 'error') else v for k, v in measure_model(pipe).items()}
-        save_tensors(lab_folder()/f'{name}.safetensors', tensors | dict(drops=drops), dict(weights=sha256(find_model(name)/'model.safetensors')))
+        tensors = measure_model(pipe); save_tensors(lab_folder()/f'{name}.safetensors', tensors | dict(drops=drops), dict(weights=sha256(find_model(name)/'model.safetensors')))
         print(name, {k: tuple(v.shape) for k, v in tensors.items()})
 
 if __name__ == '__main__': main()
