@@ -263,6 +263,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.dit.DropSchedule.__call__': ('dit.html#dropschedule.__call__', 'presto_nb/dit.py'),
                                'presto_nb.dit.DropSchedule.__post_init__': ('dit.html#dropschedule.__post_init__', 'presto_nb/dit.py'),
                                'presto_nb.dit.DropSchedule.edges': ('dit.html#dropschedule.edges', 'presto_nb/dit.py'),
+                               'presto_nb.dit.DropSchedule.inner': ('dit.html#dropschedule.inner', 'presto_nb/dit.py'),
                                'presto_nb.dit.DropSchedule.mean_drop': ('dit.html#dropschedule.mean_drop', 'presto_nb/dit.py'),
                                'presto_nb.dit.GELU': ('dit.html#gelu', 'presto_nb/dit.py'),
                                'presto_nb.dit.GELU.forward': ('dit.html#gelu.forward', 'presto_nb/dit.py'),

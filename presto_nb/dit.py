@@ -8,7 +8,7 @@ __all__ = ['PRESETS', 'DROPS', 'DiTConfig', 'sinusoidal', 'log_tempo', 'rotary_t
            'DropSchedule', 'with_drops', 'count_parameters', 'flops', 'memory_estimate']
 
 # %% ../nbs/12_dit.ipynb #df63ab6e
-import math
+import functools, math
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
@@ -191,6 +191,7 @@ def kept_rows(
         return [all(r) or (any(r) and [i for i, yes in enumerate(r) if yes]) for r in table]
     bad = [i for i in keep if not 0 <= i < depth]
     if bad: raise PrestoError(f'keep names block {bad[0]}; this network has blocks 0 to {depth - 1}.')
+    if len(set(keep)) < len(keep): raise PrestoError(f'keep is {list(keep)}; a block can run once, so none may be named twice.')
     return [i in set(keep) for i in range(depth)]
 
 # %% ../nbs/12_dit.ipynb #78db285e
@@ -323,6 +324,7 @@ def shifted_keep(
 ):               # `keep` for `DiT.forward`: list, or bool [batch, depth]
     "Presto-L: blocks 1 to L - 1 - drop run, then block L"
     worst, least = (int(drop.max()), int(drop.min())) if isinstance(drop, Tensor) else (drop, drop)
+    if not isinstance(worst, int): raise PrestoError(f'drop is {drop}; it must be a whole number.')
     if not 0 <= shift < depth: raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth - 1} can always run.')
     most = depth - max(shift, 1)
     if not 0 <= least <= worst <= most: raise PrestoError(f'drop is {worst if worst > most else least}; of {depth} blocks 0 to {most} can be dropped.')
@@ -348,9 +350,10 @@ class DropSchedule(Config):
     over: str = "inf"                # equal parts of what: "inf" (the inference schedule) or "train" (the training distribution)
 
     def __post_init__(self):
-        object.__setattr__(self, 'drops', tuple(self.drops))
-        if not self.drops or any(d < 0 or d != int(d) for d in self.drops):
-            raise PrestoError(f'drops are {list(self.drops)}; a schedule needs whole numbers of 0 or more, one for each part.')
+        drops = tuple(self.drops) if isinstance(self.drops, (tuple, list)) else ()
+        object.__setattr__(self, 'drops', drops or self.drops)
+        if not drops or any(type(d) is not int or d < 0 for d in drops):
+            raise PrestoError(f'drops are {self.drops}; a schedule needs whole numbers of 0 or more, one for each part.')
         if self.over not in ('inf', 'train'): raise PrestoError(f"over is {self.over!r}; allowed are 'inf' and 'train'.")
 
     def edges(self)->Tensor: # [parts + 1], from sigma_max down to sigma_min
@@ -358,12 +361,15 @@ class DropSchedule(Config):
         levels = KarrasContinuous(self.sigma_min, self.sigma_max, self.rho) if self.over == 'inf' else LogNormal()
         return levels.quantile(torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64))
 
+    @functools.cached_property
+    def inner(self): return self.edges()[1:-1].float()*(1 + 1e-6)                                    # float32 rounds an edge either way
+
     def __call__(self,
         sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part
     )->Tensor:        # int64 [batch]
         "Blocks to skip at each noise level"
-        inner = self.edges()[1:-1].float().to(sigma.device)*(1 + 1e-6)                               # float32 rounds an edge either way
-        part = (sigma.float()[..., None] <= inner).sum(-1)
+        if sigma.isnan().any(): raise PrestoError('a noise level is not a number; a schedule needs numbers.')
+        part = (sigma.float()[..., None] <= self.inner.to(sigma.device)).sum(-1)
         return torch.tensor(self.drops, device=sigma.device)[part]
 
     @property
