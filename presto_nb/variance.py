@@ -52,7 +52,7 @@ def stats(before:Tensor, # stream before a block, [rows, ..., width]
     return dict(variance=y.flatten(1).var(1, correction=0), branch=(y - x).flatten(1).var(1, correction=0),
                 norm=each(y.square().mean(-1).sqrt()), cosine=each(F.cosine_similarity(x, y, dim=-1)))
 
-# %% ../nbs/30_variance.ipynb #7f6167b8
+# %% ../nbs/30_variance.ipynb #b4d60893
 class Probe:
     "Statistics of the residual stream at every block of a network, averaged over all rows while attached"
     def __init__(self,
@@ -75,7 +75,6 @@ class Probe:
         "Listen no more; the numbers stay"
         while self.handles: self.handles.pop().remove()
 
-    @torch.no_grad()
     def note(self, i, block, args, kwargs, output): # called by torch after block i
         "Add a forward's rows to the sums"
         for name, rows in self.keep(*(x.detach() for x in stream(args, kwargs, output))).items():
@@ -174,7 +173,7 @@ def variance_profile(denoiser,      # `denoiser(x, sigma [b], cond, **kw)` aroun
         rows.append(probe.stats)
     return Profile.of(sigmas.cpu(), rows)
 
-# %% ../nbs/30_variance.ipynb #2261a436
+# %% ../nbs/30_variance.ipynb #f23112ab
 def plot_profile(profile:Profile, # what was measured
                  axes=None,       # where to draw; None: a new figure
                 ):
@@ -199,5 +198,5 @@ def plot_spike(profile:Profile, # what was measured
     spike = profile.spike(); top = spike.argmax()
     line, = ax.plot(profile.sigmas, spike, **style)
     ax.plot(profile.sigmas[top], spike[top], "o", color=line.get_color()); ax.axhline(1, ls=":", lw=.8, c="k")
-    ax.set(xscale="log", xlabel="sigma", ylabel="last block / median of the others")
+    ax.set(xscale="log", xlabel="sigma", ylabel="last block / median")
     return ax
