@@ -6,12 +6,11 @@
 __all__ = ['FIELDS', 'find_blocks', 'float_tensors', 'stream', 'stats', 'Probe', 'residual_variance', 'Profile', 'check_levels',
            'variance_profile', 'plot_profile', 'plot_spike']
 
-# %% ../nbs/30_variance.ipynb #3f540d7c
+# %% ../nbs/30_variance.ipynb #6e16fb77
 import math
 from dataclasses import dataclass, fields
 from functools import partial
 import torch, torch.nn as nn, torch.nn.functional as F
-from fastcore.basics import patch
 from torch import Tensor
 from .core import PrestoError, load_tensors, save_tensors
 from .edm import noised
@@ -52,7 +51,7 @@ def stats(before:Tensor, # stream before a block, [rows, ..., width]
     return dict(variance=y.flatten(1).var(1, correction=0), branch=(y - x).flatten(1).var(1, correction=0),
                 norm=each(y.square().mean(-1).sqrt()), cosine=each(F.cosine_similarity(x, y, dim=-1)))
 
-# %% ../nbs/30_variance.ipynb #7f6167b8
+# %% ../nbs/30_variance.ipynb #87321e5a
 class Probe:
     "Statistics of the residual stream at every block of a network, averaged over all rows while attached"
     def __init__(self,
@@ -75,7 +74,9 @@ class Probe:
         "Listen no more; the numbers stay"
         while self.handles: self.handles.pop().remove()
 
-    @torch.no_grad()
+    def __enter__(self): return self.attach()
+    def __exit__(self, *error): self.detach()
+
     def note(self, i, block, args, kwargs, output): # called by torch after block i
         "Add a forward's rows to the sums"
         for name, rows in self.keep(*(x.detach() for x in stream(args, kwargs, output))).items():
@@ -88,13 +89,6 @@ class Probe:
         out = {i: {} for i in sorted({i for i, _ in self.sums})}
         for (i, name), (total, n) in self.sums.items(): out[i][name] = total/n
         return out
-
-# %% ../nbs/30_variance.ipynb #fefbbc4c
-@patch
-def __enter__(self:Probe): return self.attach()
-
-@patch
-def __exit__(self:Probe, *error): self.detach()
 
 # %% ../nbs/30_variance.ipynb #ea289984
 def residual_variance(blocks:int,   # branches of variance 1
@@ -174,7 +168,7 @@ def variance_profile(denoiser,      # `denoiser(x, sigma [b], cond, **kw)` aroun
         rows.append(probe.stats)
     return Profile.of(sigmas.cpu(), rows)
 
-# %% ../nbs/30_variance.ipynb #2261a436
+# %% ../nbs/30_variance.ipynb #f23112ab
 def plot_profile(profile:Profile, # what was measured
                  axes=None,       # where to draw; None: a new figure
                 ):
@@ -199,5 +193,5 @@ def plot_spike(profile:Profile, # what was measured
     spike = profile.spike(); top = spike.argmax()
     line, = ax.plot(profile.sigmas, spike, **style)
     ax.plot(profile.sigmas[top], spike[top], "o", color=line.get_color()); ax.axhline(1, ls=":", lw=.8, c="k")
-    ax.set(xscale="log", xlabel="sigma", ylabel="last block / median of the others")
+    ax.set(xscale="log", xlabel="sigma", ylabel="last block / median")
     return ax
