@@ -325,7 +325,7 @@ def shifted_keep(
     "Presto-L: blocks 1 to L - 1 - drop run, then block L"
     worst, least = (int(drop.max()), int(drop.min())) if isinstance(drop, Tensor) else (drop, drop)
     if not isinstance(worst, int): raise PrestoError(f'drop is {drop}; it must be a whole number.')
-    if not 0 <= shift < depth: raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth - 1} can always run.')
+    if not 0 <= shift <= depth: raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth} can always run.')
     most = depth - max(shift, 1)
     if not 0 <= least <= worst <= most: raise PrestoError(f'drop is {worst if worst > most else least}; of {depth} blocks 0 to {most} can be dropped.')
     i = torch.arange(depth, device=drop.device if isinstance(drop, Tensor) else None)

@@ -20,7 +20,7 @@ def consecutive_keep(
     "Every block but `drop` neighbours from `start` on"
     if not 0 <= drop < depth: raise PrestoError(f"drop is {drop}; of {depth} blocks 0 to {depth - 1} can be dropped.")
     if not 0 <= start <= depth - drop: raise PrestoError(f"start is {start}; a gap of {drop} in {depth} blocks can start at 0 to {depth - drop}.")
-    return [i for i in range(depth) if not start <= i < start + drop]
+    return shifted_keep(depth, drop, depth - start - drop)
 
 # %% ../nbs/31_layer_drop.ipynb #f0862db0
 def check_drops(

@@ -54,7 +54,7 @@ def lab_models() -> list: # of str
     "The models whose arrays are stored"
     return [n for n in ("base", "presto-l", "presto-s", "presto-ls") if (lab_folder()/f"{n}.safetensors").is_file()]
 
-# %% ../nbs/33_variance_lab.ipynb #21a2ac16
+# %% ../nbs/33_variance_lab.ipynb #ddacded5
 GAPS = {"early exit (ASE): the last blocks": 0, "shifted (Presto-L): those before the last": 1, "two blocks always at the end": 2, "three blocks always at the end": 3}
 LINES = [("#D55E00", "s", "early exit"), ("#0072B2", "o", "shifted"), ("#009E73", "^", "two at the end"), ("#CC79A7", "D", "three at the end")]
 NOTHING = "<p>Press the button to hear the clip denoised from this level, with all blocks and without the hatched ones.</p>"
@@ -99,7 +99,7 @@ class VarianceLab(Explorer):
     def draw_blocks(self, ax, model, level, **values):
         "Variance of the stream after each block; what is skipped is hatched"
         v, keep = self.arrays[model]["variance"], self.skipped(model, level, **values)[1]
-        low, high = math.floor(v.min().log10()), math.ceil(v.max().log10())
+        seen = v[LEVELS > .02]; low, high = math.floor(seen.min().log10()), math.ceil(seen.max().log10())   # at the very end it explodes, see 30_variance
         for i, x in enumerate(v[level].tolist()):
             look = dict(color="#0072B2") if i in keep else dict(facecolor="w", edgecolor="#777777", hatch="///")
             ax.bar(i + 1, x, .75, **look)
@@ -113,8 +113,8 @@ class VarianceLab(Explorer):
         e, d = self.arrays[model]["error"][level], self.skipped(model, level, drop, gap)[0]
         for shift, (colour, mark, name) in enumerate(LINES): ax.plot(range(1, e.shape[1]), e[shift, 1:], marker=mark, color=colour, label=name, lw=1.5)
         if d: ax.plot(d, e[gap, d], "o", ms=17, mfc="none", mec="k", mew=2)
-        ax.set(yscale="log", ylim=(1e-3, 10), xticks=range(1, e.shape[1]))
-        ax.set_yticks([.001, .01, .1, 1, 10], [".001", ".01", ".1", "1", "10"]); ax.legend(fontsize=11, loc="lower right")
+        ax.set(yscale="log", ylim=(.01, 10), xticks=range(1, e.shape[1]))
+        ax.set_yticks([.01, .1, 1, 10], [".01", ".1", "1", "10"]); ax.legend(fontsize=11, loc="lower right")
         ax.set_xlabel("blocks skipped", fontsize=13); ax.set_title("error against the full model", fontsize=13)
 
     def say(self, model, level, drop, gap, clip):
