@@ -2,7 +2,7 @@
 
 Every gap of neighbouring blocks of a shipped model (8 blocks: 35 gaps) at ten levels of the inference schedule, nothing trained: one window of 129 frames of each of 64 held-out tunes (split `valid`) with one of
 its captions and its tempo, the same windows and the same noise for every gap. The model is its own control: for each row the weighted EDM loss with the gap minus that without (`loss`), the same minus that of the
-shifted gap of equal size (`to_shift`), and the distance of the two answers over the full model's own distance from the truth (`error`), each as mean and half of a 95 % interval over the rows.
+shifted gap of equal size, as it is or repaired as below (`to_shift`, `to_repaired_shift`), and the distance of the two answers over the full model's own distance from the truth (`error`), each as mean and half of a 95 % interval over the rows.
 The constant repair: on 64 other windows (split `train`) the mean over rows and frames of what the blocks of a gap add to each channel of the stream is measured at each level. Given back to the stream in place of
 the blocks: in all channels, only in the one that is largest behind the last block, and in all but that one. A few minutes on one core; nothing is kept but the record. nbs/studies/61 shows it.
 
@@ -65,7 +65,7 @@ def measured(denoiser, x0, cond, sigma, extras, seed): # extras: name -> (start,
     return {k: torch.cat(v, 1) for k, v in found.items()}
 
 def interval(v): # [rows] -> mean and half of a 95 % interval
-    return [float(f'{x:.5g}') for x in (v.mean().item(), 1.96*v.std().item()/len(v)**.5)]
+    return [float(f'{x:.4g}') for x in (v.mean().item(), 1.96*v.std().item()/len(v)**.5)]
 
 def repairs(mean, channel): # of the streams [depth + 1, width] -> (start, drop) -> name -> [width]
     one = torch.zeros_like(mean[0]); one[channel] = 1
@@ -79,8 +79,8 @@ def level(denoiser, sigma, held_out, mean, channel): # a row of the record
     asked = {(start, drop, kind): (start, drop, extra) for start, drop in gaps(depth) for kind, extra in of(start, drop).items()}
     found = measured(denoiser, x0, cond, sigma, {'full': (depth, 0)} | asked, SEED); own = found['full'][0]
     def cell(start, drop, kind):
-        loss, distance = found[start, drop, kind]; shift = found[depth - 1 - drop, drop, 'plain'][0]
-        return dict(start=start, drop=drop, repair=kind, loss=interval(loss - own), to_shift=interval(loss - shift), error=interval((distance/own).sqrt()), distance=interval(distance), loss_over_distance=float(f'{((loss - own).mean()/distance.mean()).item():.4g}'))
+        (loss, distance), (shift, repaired) = found[start, drop, kind], (found[depth - 1 - drop, drop, k][0] for k in ('plain', 'all'))
+        return dict(start=start, drop=drop, repair=kind, loss=interval(loss - own), to_shift=interval(loss - shift), to_repaired_shift=interval(loss - repaired), error=interval((distance/own).sqrt()), distance=interval(distance), loss_over_distance=float(f'{((loss - own).mean()/distance.mean()).item():.4g}'))
     return dict(sigma=float(f'{sigma:.4g}'), own=interval(own), gaps=[cell(*k) for k in asked])
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def main(argv=None):
     for s, (mean, _) in zip(LEVELS, moments):
         rows.append(level(D, s, held_out, mean, channel)); r = rows[-1]
         print(f"sigma {r['sigma']:g}: loss {r['own'][0]:.3f}; each block alone adds", *(f"{g['loss'][0]:.3f}" for g in r['gaps'] if (g['drop'], g['repair']) == (1, 'plain')), flush=True)
-    record = dict(model=args.model, sha256=sha256(find_model(args.model)/'model.safetensors'), blocks=len(D.network.blocks), levels=rows, channel=channel, added=[interval((m[-1] - m[-2])[channel][None].repeat(2))[0] for m, _ in moments],
+    record = dict(model=args.model, sha256=sha256(find_model(args.model)/'model.safetensors'), blocks=len(D.network.blocks), levels=rows, channel=channel, added=[round((m[-1] - m[-2])[channel].item(), 3) for m, _ in moments],
                   clips=args.clips, frames=FRAMES, split='valid', ids=held_out[2], repair=dict(clips=args.clips, split='train', seed=SEED + 10_000), seed=SEED, intervals='95 %, normal, over clips, paired by clip', date=datetime.date.today().isoformat(),
                   command=f'python recipes/study_which_layers.py --latents latents/full --clips {args.clips} --model {args.model}')
     with atomic_path(args.out) as tmp: tmp.write_text(json.dumps(record).replace('{"start"', '\n{"start"') + '\n')
