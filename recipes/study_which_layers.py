@@ -4,7 +4,8 @@ Every gap of neighbouring blocks of a shipped model (8 blocks: 35 gaps) at ten l
 its captions and its tempo, the same windows and the same noise for every gap. The model is its own control: for each row the weighted EDM loss with the gap minus that without (`loss`), the same minus that of the
 shifted gap of equal size, as it is or repaired as below (`to_shift`, `to_repaired_shift`), and the distance of the two answers over the full model's own distance from the truth (`error`), each as mean and half of a 95 % interval over the rows.
 The constant repair: on 64 other windows (split `train`) the mean over rows and frames of what the blocks of a gap add to each channel of the stream is measured at each level. Given back to the stream in place of
-the blocks: in all channels, only in the one that is largest behind the last block, and in all but that one. A few minutes on one core; nothing is kept but the record. nbs/studies/61 shows it.
+the blocks: in all channels, only in the one that is largest behind the last block, and in all but that one. For scale (added after the first run): what a network costs more that says nothing (`nothing`), or
+always what the trained one says on average on those other windows (`constant`). A few minutes on one core; nothing is kept but the record. nbs/studies/61 shows it.
 
 Written before the run (blocks counted from 1, "high noise": the five levels from 80 down to 4.1):
 
@@ -56,6 +57,13 @@ def stream_moments(denoiser, x0, cond, sigma, seed): # mean and mean square of e
     rows = [torch.stack([torch.stack([h.mean(1), h.square().mean(1)]) for h in o.streams]) for o, _ in opened(denoiser, x0, cond, sigma, seed)]
     return torch.cat(rows, 2).mean(2).unbind(1)
 
+def mean_output(denoiser, x0, cond, sigma, seed): # what the network says on average, before the scalings [channels]
+    return torch.cat([(o.answer(len(o.streams) - 1) - o.c_skip*o.x)/o.c_out for o, _ in opened(denoiser, x0, cond, sigma, seed)]).mean((0, 1))
+
+def loss_of_output(denoiser, x0, sigma, output, seed): # output [channels], whatever the input -> [rows]
+    noise = noise_like(x0.shape, range(seed, seed + len(x0))); c_skip, c_out, *_ = scalings(torch.tensor(sigma), denoiser.sigma_data)
+    return loss_weight(torch.tensor(sigma), denoiser.sigma_data)*(c_skip*(x0 + sigma*noise) + c_out*output - x0).square().mean((1, 2))
+
 def measured(denoiser, x0, cond, sigma, extras, seed): # extras: name -> (start, drop, extra); name -> loss and squared distance to the full answer [2, rows], both weighted
     found, weight = {}, loss_weight(torch.tensor(sigma), denoiser.sigma_data)
     for o, clean in opened(denoiser, x0, cond, sigma, seed):
@@ -74,14 +82,14 @@ def repairs(mean, channel): # of the streams [depth + 1, width] -> (start, drop)
         return dict(plain=0*added, all=added) | (dict(channel=added*one, others=added*(1 - one)) if start + drop == len(mean) - 1 else {})
     return of
 
-def level(denoiser, sigma, held_out, mean, channel): # a row of the record
+def level(denoiser, sigma, held_out, mean, channel, output): # a row of the record
     x0, cond, _ = held_out; depth = len(denoiser.network.blocks); of = repairs(mean, channel)
     asked = {(start, drop, kind): (start, drop, extra) for start, drop in gaps(depth) for kind, extra in of(start, drop).items()}
     found = measured(denoiser, x0, cond, sigma, {'full': (depth, 0)} | asked, SEED); own = found['full'][0]
     def cell(start, drop, kind):
         (loss, distance), (shift, repaired) = found[start, drop, kind], (found[depth - 1 - drop, drop, k][0] for k in ('plain', 'all'))
         return dict(start=start, drop=drop, repair=kind, loss=interval(loss - own), to_shift=interval(loss - shift), to_repaired_shift=interval(loss - repaired), error=interval((distance/own).sqrt()), distance=interval(distance), loss_over_distance=float(f'{((loss - own).mean()/distance.mean()).item():.4g}'))
-    return dict(sigma=float(f'{sigma:.4g}'), own=interval(own), gaps=[cell(*k) for k in asked])
+    return dict(sigma=float(f'{sigma:.4g}'), own=interval(own), nothing=interval(loss_of_output(denoiser, x0, sigma, 0.*output, SEED) - own), constant=interval(loss_of_output(denoiser, x0, sigma, output, SEED) - own), gaps=[cell(*k) for k in asked])
 
 @torch.no_grad()
 def main(argv=None):
@@ -93,8 +101,8 @@ def main(argv=None):
     channel = torch.stack([square[-1] for _, square in moments]).mean(0).argmax().item()
     rows = []
     for s, (mean, _) in zip(LEVELS, moments):
-        rows.append(level(D, s, held_out, mean, channel)); r = rows[-1]
-        print(f"sigma {r['sigma']:g}: loss {r['own'][0]:.3f}; each block alone adds", *(f"{g['loss'][0]:.3f}" for g in r['gaps'] if (g['drop'], g['repair']) == (1, 'plain')), flush=True)
+        rows.append(level(D, s, held_out, mean, channel, mean_output(D, *other[:2], s, SEED + 10_000))); r = rows[-1]
+        print(f"sigma {r['sigma']:g}: loss {r['own'][0]:.3f}, {r['nothing'][0]:.3f} more if it says nothing, {r['constant'][0]:.3f} if a constant; each block alone adds", *(f"{g['loss'][0]:.3f}" for g in r['gaps'] if (g['drop'], g['repair']) == (1, 'plain')), flush=True)
     record = dict(model=args.model, sha256=sha256(find_model(args.model)/'model.safetensors'), blocks=len(D.network.blocks), levels=rows, channel=channel, added=[round((m[-1] - m[-2])[channel].item(), 3) for m, _ in moments],
                   clips=args.clips, frames=FRAMES, split='valid', ids=held_out[2], repair=dict(clips=args.clips, split='train', seed=SEED + 10_000), seed=SEED, intervals='95 %, normal, over clips, paired by clip', date=datetime.date.today().isoformat(),
                   command=f'python recipes/study_which_layers.py --latents latents/full --clips {args.clips} --model {args.model}')
