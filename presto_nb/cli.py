@@ -6,9 +6,10 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of',
            'train_codec', 'same_codec', 'train_base', 'distil', 'switches_of', 'train_presto_s', 'train_presto_l',
-           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench',
-           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data', 'add_train', 'add_train_new',
-           'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'parser', 'fail', 'no_memory', 'main']
+           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
+           'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data',
+           'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab', 'add_lab',
+           'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -294,22 +295,38 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
     steps = pipe.request("a reel", args.seconds, args.steps).steps
     return pipe, [latency.Variant(c.name, steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong", drops=c.drops or (0,))], False
 
-def bench(args): # of the command line
-    "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks. The last line is JSON"
-    wait_awake(); import json, torch
-    if not args.budget > 0: raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
-    for k in ("runs", "threads"):
-        if getattr(args, k) is not None and getattr(args, k) < 1: raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
-    if args.threads: torch.set_num_threads(args.threads)
+def bench_lab(args): # of the command line
+    "Time what a hand in the variance lab waits for. The last line is JSON"
+    import statistics, torch
+    from presto_nb.latency import processor
+    from presto_nb.variance_lab import lab_times
+    took = lab_times(); median = lambda v: round(statistics.median(v), 1)
+    record = dict(tick_ms=median(took["tick"]), slowest_tick_ms=round(max(took["tick"]), 1), press_ms=median(took["press"][1:]), first_press_ms=round(took["press"][0], 1), threads=torch.get_num_threads(), processor=processor(), command=args.command)
+    print(f"a tick of the slider: {record['tick_ms']:.0f} ms, a change that needs the model: {record['press_ms']:.0f} ms, the first one: {record['first_press_ms']:.0f} ms")
+    return record
+
+def bench_model(args): # of the command line
+    "Time a model; what is written of it"
     from presto_nb import latency
     pipe, variants, compose = bench_plan(args)
     modes = args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
     seconds = args.seconds if args.preset else pipe.request("a reel", args.seconds).seconds
     shown = lambda r: print(f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr)
     record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, 1000*args.budget, note=shown) | dict(command=args.command)
+    print(latency.table(record))
+    return record
+
+def bench(args): # of the command line
+    "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks; or the variance lab. The last line is JSON"
+    wait_awake(); import json, torch
+    if not args.budget > 0: raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
+    for k in ("runs", "threads"):
+        if getattr(args, k) is not None and getattr(args, k) < 1: raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
+    if args.threads: torch.set_num_threads(args.threads)
+    record = bench_lab(args) if args.what == "lab" else bench_model(args)
     if args.out:
         with atomic_path(args.out) as p: p.write_text(json.dumps(record, indent=1) + "\n")
-    print(latency.table(record), json.dumps(record), sep="\n")
+    print(json.dumps(record))
 
 # %% ../nbs/53_cli.ipynb #57770423
 SETUPS = dict( # name -> (pinned packages with the sha256 of their files, extra with what they need)
@@ -409,7 +426,8 @@ def add_train_presto_s(p, name): # a parser; "presto-s"
 
 def add_bench(sub): # subparsers
     "The arguments of `presto-nb bench`"
-    p = sub.add_parser("bench", help="time a model, part by part", description=bench.__doc__)
+    p = sub.add_parser("bench", help="time a model part by part, or the variance lab", description=bench.__doc__)
+    p.add_argument("what", nargs="?", default="model", choices=("model", "lab"), help="model unless given")
     p.add_argument("--model", help="a shipped model such as base, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
     p.add_argument("--seconds", type=float, help="length of a piece"); p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
     p.add_argument("--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"); p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
@@ -417,13 +435,24 @@ def add_bench(sub): # subparsers
     p.add_argument("--budget", type=float, default=30., help="the batch is doubled until a call would take more seconds than this, or memory ends")
     p.add_argument("--mode", nargs="+", help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given"); p.set_defaults(run=bench)
 
+def lab(args): # of the command line
+    "Open a widget of the course as a page on this machine"
+    from presto_nb.widgets import serve
+    return serve(args.name, args.port, not args.no_browser)
+
+def add_lab(sub): # subparsers
+    "The arguments of `presto-nb lab`"
+    p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
+    p.add_argument("name", nargs="?", help="variance, noise or steps; a list of all unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
+    p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
+
 # %% ../nbs/53_cli.ipynb #3d4d23e7
 def parser():
     "The parser of `presto-nb`"
     p = OneLineParser(prog="presto-nb", description="Music from a prompt, and the training behind it.")
     p.add_argument("--version", action="store_true", help="print the version and exit")
     sub = p.add_subparsers(metavar="COMMAND")
-    for add in (add_generate, add_data, add_train, add_evaluate, add_bench): add(sub)
+    for add in (add_generate, add_data, add_train, add_evaluate, add_bench, add_lab): add(sub)
     s = sub.add_parser("setup", help="install optional packages that pip cannot resolve", description=setup.__doc__)
     s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
     return p
