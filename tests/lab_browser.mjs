@@ -5,12 +5,15 @@ const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '
 const page = await browser.newPage({ viewport: { width: 1280, height: 1400 } }); const errors = [];
 page.on('pageerror', e => errors.push(e.message));
 await page.goto(address, { timeout: 90000 });
-if (kind == 'jupyterlab') {
-  await page.waitForSelector('.jp-Notebook .jp-CodeCell', { timeout: 90000 });
-  await page.click('.jp-Notebook .jp-CodeCell .cm-content'); await page.keyboard.press('Shift+Enter');
-}
 const picture = page.locator('.widget-image img, img.widget-image').first();
-await picture.waitFor({ timeout: 90000 });
+if (kind == 'jupyterlab') {
+  await page.waitForSelector('.jp-Notebook .jp-CodeCell .cm-content', { timeout: 90000 });
+  for (let k = 0; k < 8 && !await picture.isVisible(); k++) {                                      // the kernel may not be there yet
+    await page.click('.jp-Notebook .jp-CodeCell .cm-content'); await page.keyboard.press('Control+Enter');
+    await picture.waitFor({ timeout: 12000 }).catch(() => {});
+  }
+}
+await picture.waitFor({ timeout: 60000 });
 const drawn = () => picture.evaluate(i => i.complete && i.naturalWidth > 100 ? i.src.length + i.src.slice(-200) : '');
 const changed = async was => { for (let k = 0; k < 100; k++) { const is = await drawn(); if (is && is != was) return is; await page.waitForTimeout(100); } return was; };
 const first = await changed('');
