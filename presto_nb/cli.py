@@ -6,10 +6,10 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of',
            'train_codec', 'same_codec', 'train_base', 'distil', 'switches_of', 'train_presto_s', 'train_presto_l',
-           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
-           'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_data',
-           'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab', 'add_lab',
-           'parser', 'fail', 'no_memory', 'main']
+           'train_presto_ls', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan',
+           'bench_lab', 'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate',
+           'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab',
+           'add_lab', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -185,7 +185,7 @@ def distil(args, config, switches, stage, network:str, finish, callbacks=()): # 
     from presto_nb.metrics import claim
     from presto_nb.training import fit
     with new_folder(args.out, "state.json"):
-        claim(args.out, dict(base=str(args.base), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
+        claim(args.out, dict(base=str(args.base), **({"start": str(args.start)} if hasattr(args, "start") else {}), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
         trainer = fit(stage, config, args.out, callbacks=callbacks, init_from=args.init_from)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
@@ -215,6 +215,18 @@ def train_presto_l(args): # of the command line
     if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
     same_codec(args.data, base.codec, f"of {args.base}")
     return distil(args, config, switches, presto_l_stage(args.data, base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches))
+
+def train_presto_ls(args): # of the command line
+    "Distil a model that skips blocks into few steps, beside the full model"
+    from presto_nb.dit import DROPS
+    from presto_nb.layer_drop import drops_of
+    from presto_nb.pipeline import MusicPipeline
+    from presto_nb.presto_ls import presto_ls_stage, skipping
+    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline
+    config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
+    base, start = (MusicPipeline.from_pretrained(m, device="cpu") for m in (args.base, args.start))
+    start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"]); same_codec(args.data, base.codec, f"of {args.base}")
+    return distil(args, config, switches, presto_ls_stage(args.data, base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -400,13 +412,13 @@ def add_data(sub): # subparsers
 def add_train(sub): # subparsers
     "The arguments of `presto-nb train`"
     train = sub.add_parser("train", help="train a codec, a base model, one that skips blocks, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
-    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-l", train_presto_l, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents")):
+    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-l", train_presto_l, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents"), ("presto-ls", train_presto_ls, "a folder of latents")):
         p = train.add_parser(name, help=run.__doc__, description=run.__doc__)
         p.add_argument("--data", "--latents", required=True, help=data); p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
         p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
         p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
         p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
-        {"presto-s": add_train_presto_s, "presto-l": add_train_presto_l}.get(name, add_train_new)(p, name)
+        {"presto-s": add_train_presto_s, "presto-l": add_train_presto_l, "presto-ls": add_train_presto_s}.get(name, add_train_new)(p, name)
 
 def add_train_new(p, name): # a parser; "codec" or "base"
     "What only models trained from nothing need to be told"
@@ -418,10 +430,11 @@ def add_train_presto_l(p, name): # a parser; "presto-l"
     p.add_argument("--base", default="base", help="the model to begin with: a shipped one, a folder, or a hub id"); p.add_argument("--variant", default="presto-l", help="a set of switches: presto-l, ls (lighter), or a baseline such as ase, shift, base")
     p.add_argument("--drops", help="blocks skipped in each fifth of the noise levels, noisiest first, such as 4,3,2,1,0"); p.add_argument("--lr", type=float, help="peak learning rate; 1e-3 unless given")
 
-def add_train_presto_s(p, name): # a parser; "presto-s"
+def add_train_presto_s(p, name): # a parser; "presto-s" or "presto-ls"
     "What only step distillation needs to be told"
     p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
     p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
+    if name == "presto-ls": p.add_argument("--start", required=True, help="what the generator begins as: a model of train presto-l --variant ls, or another"); p.add_argument("--drops", help="blocks it skips in each fifth of the noise levels, if it does not say itself; 3,2,2,0,0 unless given")
     p.add_argument("--to-min", action="store_true", help="the generator's levels end at sigma_min")
 
 def add_bench(sub): # subparsers
