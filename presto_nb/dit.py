@@ -383,10 +383,10 @@ def with_drops(
     schedule,    # sigma [b] -> drop [b], e.g. a `DropSchedule`
     depth:int,   # blocks of the network
     shift:int=1, # see `shifted_keep`
-):               # denoiser(x, sigma, cond), all rows at one noise level
-    "Skip the blocks that the schedule names, and tell the network"
+):               # denoiser(x, sigma, cond)
+    "Skip the blocks that the schedule names for each row, and tell the network"
     def dropped(x, sigma, cond=None):
-        d = int(schedule(sigma[:1]))
+        d = schedule(sigma); d = int(d[0]) if (d == d[0]).all() else d
         return denoiser(x, sigma, cond, keep=shifted_keep(depth, d, shift), budget=d)
     return dropped
 

@@ -242,13 +242,15 @@ class PrestoSStage(BaseStage):
                  config=PrestoSConfig(),       # the switches
                  frame_rate=44100/2048,        # of the latents, per second: it fixes the head
                  seed:int=0,                   # of the head's first weights
-                 pairs=None):                  # `TeacherPairs`, where nu_reg is not 0
+                 pairs=None,                   # `TeacherPairs`, where nu_reg is not 0
+                 start=None,                   # `Denoiser` the generator begins as; None: the teacher
+                 played=lambda denoiser: denoiser): # how the generator is asked, e.g. `with_drops`
         check_players(teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs)
-        generator, fake = copy.deepcopy(teacher).requires_grad_(True), copy.deepcopy(teacher).requires_grad_(True)
+        generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
         super().__init__(generator, data, encoder, lr=config.lr, p_drop=0.)
         width, self.config, self.pairs = teacher.network.config.width, config, pairs
         head = config.game and config.game.head(width, halvings(data.frames, frame_rate), named_generator("head", seed))
-        self.players = Players(generator, copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
+        self.players = Players(played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
         self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})
         groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
         self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99), fused=True) for k, ps in groups.items()}

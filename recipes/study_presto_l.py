@@ -17,7 +17,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
 import torch
 from presto_nb.core import atomic_path, generator
-from presto_nb.edm import Denoiser, edm_loss, karras_sigmas
+from presto_nb.edm import edm_loss, karras_sigmas
 from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, scores, with_intervals
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage

@@ -156,6 +156,9 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     assert main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--guidance', '3']) == 2 and 'distilled' in capsys.readouterr().err
     assert main(['train', 'presto-l', '--latents', 'latents', '--base', 'base/model', '--drops', '3,2,2,1,0', '--out', 'cheap', '--steps', '3', '--batch-size', '2']) == 0
     assert main(['generate', 'a reel', '--model', 'cheap/model', '--seconds', '0.2', '--steps', '4', '--out', 'z.wav']) == 0 and len(sf.read('z.wav')[0]) == 8820
+    both = ['train', 'presto-ls', '--latents', 'latents', '--base', 'base/model', '--start', 'cheap/model', '--out', 'both', '--steps', '5', '--batch-size', '2']
+    assert main(both) == 0 and main(['generate', 'a reel', '--model', 'both/model', '--seconds', '0.2', '--out', 'v.wav']) == 0 and len(sf.read('v.wav')[0]) == 8820
+    assert json.loads((tmp_path/'both'/'model'/'config.json').read_text())['drops'] == [3, 2, 2, 1, 0]
     assert json.loads((tmp_path/'cheap'/'model'/'config.json').read_text())['drops'] == [3, 2, 2, 1, 0]
     capsys.readouterr()
     assert main(['generate', 'a reel', '--model', 'base/model', '--seconds', '3', '--out', 'x.wav']) == 2
