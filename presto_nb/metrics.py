@@ -496,7 +496,7 @@ def claim(folder,      # of a run
           name:str,    # of the file that says so
          ):
     "Write down what a folder is for, or refuse one that is for something else"
-    path = Path(folder)/name
+    path, wanted = Path(folder)/name, json.loads(json.dumps(wanted))                     # a tuple comes back as a list
     if path.is_file():
         old = load_json(path)
         for k, v in wanted.items():
