@@ -75,6 +75,8 @@ class FrameSlider:
 # %% ../nbs/06_frames.ipynb #0285388e
 class Explorer:
     "Controls, the picture of their values and a sentence about it; a subclass gives `draw`, `say` and, where there is a sound, `play`"
+    scale = 2 # pixels of the live picture for each of the figure: sharp on a projector; a static page keeps its frames small
+
     def __init__(self, **controls): # name of a value -> the ipywidgets control that sets it
         import ipywidgets as w
         self.controls, self.picture, self.words = controls, w.Image(format="png", layout=w.Layout(max_width="100%", align_self="flex-start")), w.HTML()
@@ -107,7 +109,7 @@ class Explorer:
     def refresh(self, _=None): # a change of a control, which is not looked at
         "Bring picture and words up to date"
         values = self.values(); said = self.say(**values)
-        self.picture.value = to_png(self.draw(**values), scale=2)                        # sharp on a projector; a static page keeps its frames small
+        self.picture.value = to_png(self.draw(**values), self.scale)
         self.words.value = f'<p role="status">{html.escape(said)}</p>{player(self.play(**values), said)}'
 
     def frames(self, title:str, # name of the slider

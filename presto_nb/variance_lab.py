@@ -54,13 +54,15 @@ def lab_models() -> list: # of str
     "The models whose arrays are stored"
     return [n for n in ("base", "presto-l", "presto-s", "presto-ls") if (lab_folder()/f"{n}.safetensors").is_file()]
 
-# %% ../nbs/33_variance_lab.ipynb #ddacded5
+# %% ../nbs/33_variance_lab.ipynb #3970e6c0
 GAPS = {"early exit (ASE): the last blocks": 0, "shifted (Presto-L): those before the last": 1, "two blocks always at the end": 2, "three blocks always at the end": 3}
-LINES = [("#D55E00", "s", "early exit"), ("#0072B2", "o", "shifted"), ("#009E73", "^", "two at the end"), ("#CC79A7", "D", "three at the end")]
+LINES = [("#D55E00", "s", "■", "early exit"), ("#0072B2", "o", "●", "shifted"), ("#007A5A", "^", "▲", "two at the end"), ("#A8447C", "D", "◆", "three at the end")]
 NOTHING = "<p>Press the button to hear the clip denoised from this level, with all blocks and without the hatched ones.</p>"
 
 class VarianceLab(Explorer):
     "Variance by block, what a schedule skips, and what it does to a sound"
+    scale = 1.5 # the figure is large, and drawing it is what a tick waits for
+
     def __init__(self):
         import ipywidgets as w
         self.arrays = {name: {k: v.float() for k, v in load_tensors(lab_folder()/f"{name}.safetensors").items()} for name in lab_models()}
@@ -111,10 +113,12 @@ class VarianceLab(Explorer):
     def draw_errors(self, ax, model, level, drop, gap, **_):
         "Error against the full model, for every drop and place of the gap"
         e, d = self.arrays[model]["error"][level], self.skipped(model, level, drop, gap)[0]
-        for shift, (colour, mark, name) in enumerate(LINES): ax.plot(range(1, e.shape[1]), e[shift, 1:], marker=mark, color=colour, label=name, lw=1.5)
+        for shift, (colour, mark, sign, name) in enumerate(LINES):                           # names written by hand: a legend takes longer to draw than the lines
+            ax.plot(range(1, e.shape[1]), e[shift, 1:].numpy(), marker=mark, color=colour, label=name, lw=1.5)
+            ax.text(.98, .05 + .08*(len(LINES) - 1 - shift), f"{name} {sign}", color=colour, fontsize=12, ha="right", transform=ax.transAxes)
         if d: ax.plot(d, e[gap, d], "o", ms=17, mfc="none", mec="k", mew=2)
         ax.set(yscale="log", ylim=(.01, 10), xticks=range(1, e.shape[1]))
-        ax.set_yticks([.01, .1, 1, 10], [".01", ".1", "1", "10"]); ax.legend(fontsize=11, loc="lower right")
+        ax.set_yticks([.01, .1, 1, 10], [".01", ".1", "1", "10"])
         ax.set_xlabel("blocks skipped", fontsize=13); ax.set_title("error against the full model", fontsize=13)
 
     def say(self, model, level, drop, gap, clip):
@@ -153,7 +157,7 @@ class VarianceLab(Explorer):
         both = torch.cat([pipe.denoiser(x, sigma, cond, budget=0), pipe.denoiser(x, sigma, cond, keep=keep, budget=d)]); step(2)
         seconds = x0.shape[1]/pipe.codec.frame_rate
         sounds = pipe.finish(pipe.codec.decode(both), [f"{captions[i]}: all blocks", f"{captions[i]}: {d} skipped"], seconds); step(3)
-        made = to_png(self.spectrograms(sounds, d), 2), sounds, ((both[1] - both[0]).norm()/both[0].norm()).item(); step(4)
+        made = to_png(self.spectrograms(sounds, d), self.scale), sounds, ((both[1] - both[0]).norm()/both[0].norm()).item(); step(4)
         return made
 
     def spectrograms(self, sounds, d): # two of `Audio`; blocks skipped
