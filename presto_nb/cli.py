@@ -147,10 +147,12 @@ def comparison_page(prompt, rows) -> str: # what was asked; rows of the table
 def compare(args): # of the command line
     "The same prompt and seed through several models: a table, a picture, sound files and a page that plays them"
     wait_awake(); import json
-    from presto_nb.pipeline import model_names
-    asked = dict(seconds=args.seconds, seed=args.seed, device=args.device); made = [one_model(m, args.prompt, dict(asked)) for m in args.models or [m for m in FOUR if m in model_names()]]
-    audios, rows = zip(*made); out = Path(args.out)
-    with new_folder(out):
+    from presto_nb.pipeline import find_model, model_names
+    names = args.models or [m for m in FOUR if m in model_names()]; files, out = [slug(m) for m in names], Path(args.out)
+    for m in names: find_model(m)                                                                        # a wrong name is refused before anything plays
+    if twice := [f for f in files if files.count(f) > 1]: raise PrestoError(f"two of --models would be written to {twice[0]}.wav; give models whose names differ")
+    with new_folder(out, "*.wav"):
+        made = [one_model(m, args.prompt, dict(seconds=args.seconds, seed=args.seed, device=args.device)) for m in names]; audios, rows = zip(*made)
         for audio, r in made: audio.save(out/f"{slug(r['model'])}.wav")
         with atomic_path(out/"comparison.png") as p: comparison_picture(audios, rows).savefig(p, format="png")
         with atomic_path(out/"comparison.json") as p: p.write_text(json.dumps(dict(prompt=args.prompt, seed=args.seed, rows=rows, command=args.command), indent=1) + "\n")
@@ -264,7 +266,7 @@ def train_presto_l(args): # of the command line
     base = MusicPipeline.from_pretrained(args.base, device="cpu")
     if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
     same_codec(args.data, base.codec, f"of {args.base}")
-    return distil(args, config, switches, presto_l_stage(args.data, base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches))
+    return distil(args, config, switches, presto_l_stage(args.data, base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches, args.variant))
 
 def train_presto_ls(args): # of the command line
     "Distil a model that skips blocks into few steps, beside the full model"
@@ -275,6 +277,7 @@ def train_presto_ls(args): # of the command line
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
     base, start = (MusicPipeline.from_pretrained(m, device="cpu") for m in (args.base, args.start))
+    if args.drops and any(start.config.drops): raise PrestoError(f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out")
     start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"]); same_codec(args.data, base.codec, f"of {args.base}")
     return distil(args, config, switches, presto_ls_stage(args.data, base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
 
@@ -359,6 +362,8 @@ def bench_plan(args): # of the command line -> pipeline, variants, whether rows 
 
 def bench_lab(args): # of the command line
     "Time what a hand in the variance lab waits for. The last line is JSON"
+    for k in ("model", "preset", "seconds", "steps", "mode", "runs", "device"):
+        if getattr(args, k) is not None: raise PrestoError(f"--{k} goes with bench model; the lab has models of its own")
     import statistics, torch
     from presto_nb.latency import processor
     from presto_nb.variance_lab import lab_times
@@ -508,7 +513,7 @@ def add_bench(sub): # subparsers
 def lab(args): # of the command line
     "Open a widget of the course as a page on this machine"
     from presto_nb.widgets import serve
-    return serve(args.name, args.port, not args.no_browser)
+    serve(args.name, args.port, not args.no_browser)
 
 def add_lab(sub): # subparsers
     "The arguments of `presto-nb lab`"

@@ -168,7 +168,7 @@ def walk(pipe,     # `MusicPipeline`
         ) -> Tensor: # clean latents
     "From noise to latents, as the variant does it"
     c = pipe.config
-    kept = with_drops(denoiser, DropSchedule(variant.drops, c.sigma_min, c.sigma_max), c.dit["depth"]) if any(variant.drops) else denoiser
+    kept = with_drops(denoiser, DropSchedule(variant.drops, c.sigma_min, c.sigma_max, over=c.over), c.dit["depth"], c.shift) if any(variant.drops) else denoiser
     if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho), cond, list(range(len(noise))))
     sigmas, step = sampling.plan(variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho)
     return sampling.sample(kept, noise, sigmas, cond, step, guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None)

@@ -6,10 +6,9 @@
 __all__ = ['LAYER_BASELINES', 'PRESTO_L_RUN', 'PrestoLConfig', 'with_budget', 'both_streams', 'self_teacher_loss',
            'presto_l_loss', 'PrestoLStage', 'presto_l_stage', 'layer_pipeline']
 
-# %% ../nbs/32_presto_l.ipynb #9dc108c7
+# %% ../nbs/32_presto_l.ipynb #88237239
 import copy, math
 from dataclasses import dataclass
-from functools import partial
 import torch, torch.nn.functional as F
 from torch import Tensor
 from .core import Config, PrestoError, generator
@@ -18,17 +17,17 @@ from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
 from .training import BaseStage, LatentWindows, TrainConfig
 
-# %% ../nbs/32_presto_l.ipynb #7190f9ca
+# %% ../nbs/32_presto_l.ipynb #fe1b5883
 @dataclass(frozen=True)
 class PrestoLConfig(Config):
-    "Every switch of layer distillation (Presto-L); the defaults are the paper's, as we understand it, at study size"
+    "Every switch of layer distillation (Presto-L); drops, shift and budget are the paper's, as we understand it, at study size; the rest is open there and chosen here"
     drops:tuple = DROPS["study"]["l"] # blocks skipped in each part of the noise axis, noisiest first
     over:str = "inf"      # equal parts of what, see `DropSchedule`
     shift:int = 1         # blocks at the end that always run; 0 skips the last ones (ASE)
     budget:bool = True    # tell the network how many blocks are skipped
     noise:str = "train"   # noise levels in training, see `noise_named`
     nu_st:float = 1.      # weight of the self-teacher loss, against a mean over elements
-    lr:float = 1e-3       # peak learning rate; the paper's is 8e-5, for a network of its size
+    lr:float = 1e-3       # peak learning rate; 8e-5 in the paper, as we understand it, for a network of its size
 
     def __post_init__(self):
         self.schedule, noise_named(self.noise)                       # refuse what they do not know
@@ -62,10 +61,10 @@ def with_budget(network:DiT, # trained without budget conditioning, or with
     if extra or any(not k.startswith("budget") for k in missing): raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")
     return new
 
-# %% ../nbs/32_presto_l.ipynb #d3b7ed33
+# %% ../nbs/32_presto_l.ipynb #95156454
 def both_streams(network:DiT,       # the student, which is its own teacher
-                 x, c_noise, cond=None, # as `DiT.forward`
-                 keep:Tensor=None,  # which blocks run, bool [batch, depth]
+                 x, c_noise, cond=None, *, # as `DiT.forward`
+                 keep:Tensor,       # which blocks run, bool [batch, depth]
                  budget=None,       # what the network is told
                 ) -> tuple:         # output [b, frames, channels]; stream after the last block [b, frames, width] with blocks skipped, and without (no graph)
     "The forward that skips, and beside it the stream of the full network"
@@ -76,11 +75,11 @@ def both_streams(network:DiT,       # the student, which is its own teacher
         with torch.no_grad(): full = torch.where(apart[:, i, None, None], run(i, full, parted), h)
     return finish(h), h, full
 
-# %% ../nbs/32_presto_l.ipynb #0f6cd231
+# %% ../nbs/32_presto_l.ipynb #9ed4b156
 def self_teacher_loss(h:Tensor,    # stream after the last block, blocks skipped [b, frames, width]
                       full:Tensor, # the same of the full network
                      ) -> Tensor:  # [b]; mean over elements
-    "Squared distance of the normalised streams (paper 5.2.3, as we understand it)"
+    "Squared distance of the normalised streams (the self-teacher loss, as we understand the paper)"
     norm = lambda z: F.layer_norm(z.float(), z.shape[-1:], eps=1e-6)
     return (norm(h) - norm(full.detach())).square().flatten(1).mean(1)
 

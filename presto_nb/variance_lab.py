@@ -6,18 +6,18 @@
 __all__ = ['SHIFTS', 'LEVELS', 'GAPS', 'LINES', 'NOTHING', 'skip_errors', 'lab_folder', 'lab_clips', 'measure_model',
            'lab_models', 'VarianceLab', 'lab_times']
 
-# %% ../nbs/33_variance_lab.ipynb #67cc9d03
-import html, json, math
+# %% ../nbs/33_variance_lab.ipynb #9e64f753
+import html, math
 import torch
 from torch import Tensor
-from .core import PrestoError, assets, load_json, load_tensors, save_tensors
+from .core import assets, load_json, load_tensors
 from .edm import karras_sigmas, noised
 from .sampling import noise_like
 from .text import Condition
 from .dit import DropSchedule, shifted_keep
 from .frames import Explorer, player, to_png
-from .pipeline import MusicPipeline, model_names
-from .variance import Profile, variance_profile
+from .pipeline import MusicPipeline
+from .variance import variance_profile
 
 # %% ../nbs/33_variance_lab.ipynb #15ae59de
 SHIFTS, LEVELS = 4, karras_sigmas(24)[:-1] # places of the gap in the table; noise levels of the lab
@@ -54,9 +54,9 @@ def lab_models() -> list: # of str
     "The models whose arrays are stored"
     return [n for n in ("base", "presto-l", "presto-s", "presto-ls") if (lab_folder()/f"{n}.safetensors").is_file()]
 
-# %% ../nbs/33_variance_lab.ipynb #3970e6c0
+# %% ../nbs/33_variance_lab.ipynb #60fa295a
 GAPS = {"early exit (ASE): the last blocks": 0, "shifted (Presto-L): those before the last": 1, "two blocks always at the end": 2, "three blocks always at the end": 3}
-LINES = [("#D55E00", "s", "■", "early exit"), ("#0072B2", "o", "●", "shifted"), ("#007A5A", "^", "▲", "two at the end"), ("#A8447C", "D", "◆", "three at the end")]
+LINES = [("#B34E00", "s", "■", "early exit"), ("#0072B2", "o", "●", "shifted"), ("#007A5A", "^", "▲", "two at the end"), ("#A8447C", "D", "◆", "three at the end")]
 NOTHING = "<p>Press the button to hear the clip denoised from this level, with all blocks and without the hatched ones.</p>"
 
 class VarianceLab(Explorer):
@@ -74,8 +74,8 @@ class VarianceLab(Explorer):
         self.button.on_click(self.hear)
         super().__init__(model=w.Dropdown(options=list(self.arrays), description="model", layout=wide),
                          level=w.SelectionSlider(options=[(f"{s:.3g}", i) for i, s in enumerate(LEVELS.tolist())], value=start, description="sigma", layout=w.Layout(width="36em")),
-                         drop=w.SelectionSlider(options=[("schedule", -1), *((str(d), d) for d in range(depth - 1))], value=-1, description="skip", layout=wide),
-                         gap=w.Dropdown(options=list(GAPS.items()), value=1, description="which", layout=w.Layout(width="30em")),
+                         drop=w.SelectionSlider(options=[("schedule", -1), *((str(d), d) for d in range(depth - 1))], value=-1, description="blocks skipped", style=dict(description_width="initial"), layout=wide),
+                         gap=w.Dropdown(options=list(GAPS.items()), value=1, description="which blocks", style=dict(description_width="initial"), layout=w.Layout(width="32em")),
                          clip=w.Dropdown(options=[(c, i) for i, c in enumerate(self.clips[1])], description="clip", layout=w.Layout(width="36em")))
         self.box.children = (*self.box.children, w.HBox([self.button, self.bar]), self.words2, self.sound)
 
@@ -93,7 +93,7 @@ class VarianceLab(Explorer):
     def draw(self, **values):
         "Two panels: blocks, and errors"
         from matplotlib.figure import Figure
-        fig = Figure((12, 4), dpi=72); axs = fig.subplots(1, 2, width_ratios=(1, 1)); fig.subplots_adjust(.07, .16, .985, .88, .16)
+        fig = Figure((12, 4), dpi=72); axs = fig.subplots(1, 2, width_ratios=(1, 1)); fig.subplots_adjust(.075, .16, .985, .88, .2)
         self.draw_blocks(axs[0], **values); self.draw_errors(axs[1], **values)
         for ax in axs: ax.minorticks_off(); ax.tick_params(labelsize=12); ax.spines[["top", "right"]].set_visible(False)
         return fig
@@ -108,7 +108,7 @@ class VarianceLab(Explorer):
         ax.axhline(v[level, :-1].median(), c="k", ls=":", lw=1)
         ax.set(yscale="log", ylim=(10.**low, 10.**high), xticks=range(1, v.shape[1] + 1))
         ax.set_yticks([10.**k for k in range(low, high + 1)], [f"{10.**k:g}" for k in range(low, high + 1)])
-        ax.set_xlabel("block", fontsize=13); ax.set_title(f"{model}, sigma {LEVELS[level]:.3g}: variance of the stream", fontsize=13)
+        ax.set_xlabel("block", fontsize=13); ax.set_ylabel("variance", fontsize=13); ax.set_title(f"{model}, sigma {LEVELS[level]:.3g}: variance of the stream", fontsize=13)
 
     def draw_errors(self, ax, model, level, drop, gap, **_):
         "Error against the full model, for every drop and place of the gap"
@@ -117,9 +117,9 @@ class VarianceLab(Explorer):
             ax.plot(range(1, e.shape[1]), e[shift, 1:].numpy(), marker=mark, color=colour, label=name, lw=1.5)
             ax.text(.98, .05 + .08*(len(LINES) - 1 - shift), f"{name} {sign}", color=colour, fontsize=12, ha="right", transform=ax.transAxes)
         if d: ax.plot(d, e[gap, d], "o", ms=17, mfc="none", mec="k", mew=2)
-        ax.set(yscale="log", ylim=(.01, 10), xticks=range(1, e.shape[1]))
+        ax.set(yscale="log", ylim=(.003, 10), xticks=range(1, e.shape[1]))
         ax.set_yticks([.01, .1, 1, 10], [".01", ".1", "1", "10"])
-        ax.set_xlabel("blocks skipped", fontsize=13); ax.set_title("error against the full model", fontsize=13)
+        ax.set_xlabel("blocks skipped", fontsize=13); ax.set_ylabel("error, share of the norm", fontsize=13); ax.set_title("error against the full model", fontsize=13)
 
     def say(self, model, level, drop, gap, clip):
         "What is skipped, what that costs and saves"
@@ -170,15 +170,14 @@ class VarianceLab(Explorer):
         "Put what was heard into the widget"
         self.sound.value, self.bar.value = picture, 4
         players = "".join(f'<div style="display:inline-block;margin-right:2em">{html.escape(name)}{player(s, name)}</div>' for s, name in zip(sounds, ("all blocks", "blocks skipped")))
-        self.words2.value = f'<p role="status">This clip: error {error:.3f} against the full model.</p>{players}'
+        self.words2.value = f'<p role="status">This clip: error {error:.3f} against the full model. Spectrograms: left with all blocks, right without the skipped ones.</p>{players}'
 
     def static(self):
         "A `FrameSlider`: noise from high to low with the schedule, and three settings at one level"
         at = lambda s: (LEVELS - s).abs().argmin().item()
         sweep = {f"sigma {LEVELS[at(s)]:.3g}, as scheduled": dict(level=at(s)) for s in (60, 17, 2.5, .5, .05)}
-        return self.frames("Variance by block, and what skipping costs", sweep | {
-            "sigma 2.5, four blocks, early exit": dict(level=at(2.5), drop=4, gap=0), "sigma 2.5, four blocks, shifted": dict(level=at(2.5), drop=4, gap=1),
-            "sigma 2.5, four blocks, two always at the end": dict(level=at(2.5), drop=4, gap=2)})
+        mid = at(2.5); four = lambda gap, words: {f"sigma {LEVELS[mid]:.3g}, four blocks, {words}": dict(level=mid, drop=4, gap=gap)}
+        return self.frames("Variance by block, and what skipping costs", sweep | four(0, "early exit") | four(1, "shifted") | four(2, "two always at the end"))
 
 # %% ../nbs/33_variance_lab.ipynb #d1f600bb
 def lab_times(ticks:int=20,  # changes of the noise level

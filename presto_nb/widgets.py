@@ -31,7 +31,7 @@ def write_labs(folder) -> list: # where to -> of Path
         with atomic_path(path) as p: p.write_text(json.dumps(lab_notebook(path.stem)))
     return paths
 
-# %% ../nbs/52_widgets.ipynb #678cdca3
+# %% ../nbs/52_widgets.ipynb #fcb500b2
 def free_port(port:int=None, # the one that is wanted; None: any
              ) -> int:
     "A port of the loopback address that nobody listens on"
@@ -44,7 +44,7 @@ def free_port(port:int=None, # the one that is wanted; None: any
 def serve(name:str=None,     # of LABS; None: a list of all
           port:int=None,     # None: any that is free
           browser:bool=True, # open it there
-         ) -> int:           # exit status
+         ):
     "Serve a lab on this machine until it is stopped"
     if name not in (None, *LABS): raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}")
     need("voila", "lab"); port = free_port(port)
@@ -53,5 +53,6 @@ def serve(name:str=None,     # of LABS; None: a list of all
         command = [sys.executable, "-m", "voila", page, f"--port={port}", "--Voila.ip=127.0.0.1", "--Voila.log_level=ERROR", *([] if browser else ["--no-browser"])]
         print(f"{'the lab ' + name if name else 'all labs'}: http://127.0.0.1:{port}/ (this machine only; Ctrl-C ends it)", flush=True)
         run = subprocess.Popen(command, cwd=folder, env=os.environ | dict(OMP_WAIT_POLICY="PASSIVE"))
-        try: return run.wait()
+        try: code = run.wait()
         finally: run.terminate(); run.wait()
+        if code: raise PrestoError(f"the page could not be served (Voila ended with status {code})")

@@ -85,7 +85,13 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
     own = lambda k, f: f"{f(of['base'][k][0])} [{f(of['base'][k][1], '')}, {f(of['base'][k][2], '')}] (real clips {f(of['real'][k][0])}, through the codec {f(of['codec'][k][0])}"
     percent, plain = (lambda v, unit=' %': f'{100*v:.0f}{unit}'), (lambda v, unit='': f'{v:.1f}')
     shares = [own(k, percent) + f", chance {percent(judged['chance'][k])})" for k in ('lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant')]
-    for words in (f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
+    points = lambda v: f"{100*v[0]:.0f} points [{100*v[1]:.0f}, {100*v[2]:.0f}]"
+    drops, lab, cheap = log('bench_drops')['rows'], log('bench_lab'), log('presto_l_study')['rows']['presto-l']
+    four = {r['name']: r['scores'] for r in log('evaluate_four')['sets']}
+    layers = [f"{min(r['cpu_of_counted'] for r in drops):.2f} to {max(r['cpu_of_counted'] for r in drops):.2f} | bench_drops", f"{lab['tick_ms']:.0f} ms, {lab['press_ms']:.0f} ms (the first {lab['first_press_ms']:.0f} ms)", f"{log('presto_l')['minutes']} minutes on one core | presto_l",
+              *(f"{100*r['cpu_saving']:.1f} % ({r['model']})" for r in drops if .27 <= r['blocks_skipped'] < .28), *(f"{points(cheap[d]['agreement'])}, {span(cheap[d]['KAD'], tenth)}" for d in ('difference', 'difference to ase')),
+              *(f"{name} {span(four[name]['agreement'], hundred, ' %')}, {span(four[name]['KAD'], tenth)}, {span(four[name]['recall'], '{:.2f}'.format)}" for name in ('base', 'presto-l', 'presto-s', 'presto-ls'))]
+    for words in (*layers, f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
                   f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
                   f"{times['notebooks_seconds'] + times['pytest_seconds']} s (notebooks {times['notebooks_seconds']} s, pytest {times['pytest_seconds']} s)",
                   f"| {median(teacher['shipped']['mmd'])/teacher['floor']:.1f} | toy_teacher", f'| {min(floors):.0f} to {max(floors):.0f} floors', f'| {min(cycles):.2f} to {max(cycles):.2f} | bench_cycle',
