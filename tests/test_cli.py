@@ -164,3 +164,13 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(['generate', 'a reel', '--model', 'base/model', '--seconds', '3', '--out', 'x.wav']) == 2
     assert 'from 0.1 to 0.3' in capsys.readouterr().err
+
+def test_compare_plays_one_prompt_through_two_models(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['compare', 'a <reel>', '--models', 'presto-s', 'presto-ls', '--seconds', '0.5', '--out', 'both']) == 0
+    assert sorted(p.name for p in (tmp_path/'both').iterdir()) == ['comparison.json', 'comparison.png', 'index.html', 'presto-ls.wav', 'presto-s.wav']
+    record = json.loads((tmp_path/'both'/'comparison.json').read_text()); assert [r['blocks'] for r in record['rows']] == [32, 25] and record['seed'] == 0
+    assert len(sf.read('both/presto-s.wav')[0]) == 22050 and '&lt;reel&gt;' in (tmp_path/'both'/'index.html').read_text()
+    capsys.readouterr()
+    for words, sentence in ((['--models', 'base', 'bass'], "no model 'bass'"), (['--models', 'base', 'base'], 'would be written to base.wav'), (['--models', 'presto-s', '--seconds', '99'], 'seconds is 99')):
+        assert main(['compare', 'a reel', '--out', 'none', *words]) == 2 and sentence in capsys.readouterr().err and not (tmp_path/'none').exists()
