@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PROMPT', 'MODES', 'COLUMNS', 'Timing', 'compare', 'measure', 'matmul_peak', 'copy_peak', 'Traffic', 'stored', 'Work',
-           'count', 'shares', 'RandomText', 'random_model', 'Variant', 'variants', 'walk', 'evaluations', 'parts',
-           'split', 'real_time_factor', 'Flat', 'Prepared', 'eager', 'compiled', 'bf16', 'int8', 'openvino', 'graph',
-           'in_mode', 'doubling', 'composed', 'row', 'processor', 'machine', 'roofline', 'bench', 'table']
+           'count', 'shares', 'RandomText', 'random_model', 'Variant', 'variants', 'own_variant', 'walk', 'evaluations',
+           'parts', 'split', 'real_time_factor', 'Flat', 'Prepared', 'eager', 'compiled', 'bf16', 'int8', 'openvino',
+           'graph', 'in_mode', 'doubling', 'composed', 'row', 'processor', 'machine', 'roofline', 'bench', 'table']
 
 # %% ../nbs/51_latency.ipynb #f9ae710a
 import contextlib, datetime, os, platform, statistics, time, warnings
@@ -20,7 +20,7 @@ from .core import PrestoError, generator, need
 from .text import Condition, SmallTextEncoder
 from .edm import Denoiser
 from .codec import SpectralVAE, SpectralVAEConfig
-from .dit import DROPS, PRESETS, DiT, DiTConfig, DropSchedule, flops, shifted_keep, with_drops
+from .dit import DROPS, PRESETS, DiT, DiTConfig, flops, shifted_keep
 from .pipeline import MusicPipeline, PipelineConfig, timed
 from . import sampling
 
@@ -160,6 +160,11 @@ def variants(preset:str) -> list: # of `Variant`
     d = DROPS[preset]
     return [Variant("base", 80), Variant("l", 80, drops=d["l"]), Variant("s", 4, False, True), Variant("ls", 4, False, True, d["ls"])]
 
+def own_variant(pipe, steps=None) -> Variant: # `MusicPipeline`; evaluations, None = the model's own
+    "How a model asks to be asked"
+    c = pipe.config
+    return Variant(c.name, steps or c.steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong", drops=c.drops or (0,))
+
 def walk(pipe,     # `MusicPipeline`
          variant,  # `Variant`
          denoiser, # that of the pipeline, or another in its place
@@ -168,7 +173,7 @@ def walk(pipe,     # `MusicPipeline`
         ) -> Tensor: # clean latents
     "From noise to latents, as the variant does it"
     c = pipe.config
-    kept = with_drops(denoiser, DropSchedule(variant.drops, c.sigma_min, c.sigma_max, over=c.over), c.dit["depth"], c.shift) if any(variant.drops) else denoiser
+    kept = c.replace(drops=variant.drops).skipping(denoiser)
     if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho), cond, list(range(len(noise))))
     sigmas, step = sampling.plan(variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho)
     return sampling.sample(kept, noise, sigmas, cond, step, guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None)

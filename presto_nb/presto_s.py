@@ -244,7 +244,7 @@ class PrestoSStage(BaseStage):
                  seed:int=0,                   # of the head's first weights
                  pairs=None,                   # `TeacherPairs`, where nu_reg is not 0
                  start=None,                   # `Denoiser` the generator begins as; None: the teacher
-                 played=lambda denoiser: denoiser): # how the generator is asked, e.g. `with_drops`
+                 played=lambda denoiser: denoiser): # how the generator is asked, e.g. `PipelineConfig.skipping`
         check_players(teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs)
         generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
         super().__init__(generator, data, encoder, lr=config.lr, p_drop=0.)

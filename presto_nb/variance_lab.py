@@ -6,7 +6,7 @@
 __all__ = ['SHIFTS', 'LEVELS', 'GAPS', 'LINES', 'NOTHING', 'skip_errors', 'lab_folder', 'lab_clips', 'measure_model',
            'lab_models', 'VarianceLab', 'lab_times']
 
-# %% ../nbs/33_variance_lab.ipynb #9e64f753
+# %% ../nbs/33_variance_lab.ipynb #9ea13755
 import html, math
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from .sampling import noise_like
 from .text import Condition
 from .dit import DropSchedule, shifted_keep
 from .frames import Explorer, player, to_png
-from .pipeline import MusicPipeline
+from .pipeline import MODELS, MusicPipeline
 from .variance import variance_profile
 
-# %% ../nbs/33_variance_lab.ipynb #15ae59de
+# %% ../nbs/33_variance_lab.ipynb #6c267f45
 SHIFTS, LEVELS = 4, karras_sigmas(24)[:-1] # places of the gap in the table; noise levels of the lab
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def measure_model(pipe # a `MusicPipeline`
 
 def lab_models() -> list: # of str
     "The models whose arrays are stored"
-    return [n for n in ("base", "presto-l", "presto-s", "presto-ls") if (lab_folder()/f"{n}.safetensors").is_file()]
+    return [n for n in MODELS if (lab_folder()/f"{n}.safetensors").is_file()]
 
 # %% ../nbs/33_variance_lab.ipynb #60fa295a
 GAPS = {"early exit (ASE): the last blocks": 0, "shifted (Presto-L): those before the last": 1, "two blocks always at the end": 2, "three blocks always at the end": 3}

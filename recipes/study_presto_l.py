@@ -23,7 +23,7 @@ from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, sc
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
 from presto_nb.text import Condition
-from presto_nb.training import LatentWindows, fit
+from presto_nb.training import LatentWindows, averaged_state, fit
 
 STEPS, CLIPS, SHOWN = 800, 256, ('agreement', 'KAD', 'KAD log-mel statistics', 'FD', 'recall', 'key', 'lead', 'drums')
 RUNS = {k: LAYER_BASELINES[k] for k in ('base', 'presto-l', 'ase', 'shift', 'budget', 'self-teacher', 'inf-noise', 'train-fifths')} | {f'shift-{k}': LAYER_BASELINES['shift'] | dict(shift=k) for k in (2, 4)}
@@ -64,8 +64,7 @@ def main(argv=None):
         if name != 'untrained':
             stage = presto_l_stage(args.latents, shipped, switches); run = fit(stage, PRESTO_L_RUN.replace(steps=STEPS), args.work/name)
             if run.stopped: return
-            minutes, network = run.minutes, stage.models['network'].cpu()
-            run.emas['network']._swap()                       # the averaged weights stay
+            minutes, network = run.minutes, stage.models['network'].cpu(); network.load_state_dict(averaged_state(run, 'network'))
         pipe = layer_pipeline(shipped, network, switches, name); losses[name] = held_out_losses(pipe, args.latents)
         row = record['rows'][name] = dict(losses=loss_rows(losses[name], losses['base']), switches=switches.to_dict(), mean_drop=switches.schedule.mean_drop, minutes=round(minutes, 1), date=datetime.date.today().isoformat())
         record['command'] = 'python recipes/study_presto_l.py --latents latents/full --work FOLDER'; write(args.out, record)
