@@ -213,7 +213,7 @@ def same_codec(data, codec, whose): # folder of latents; a codec, and what the u
     "Refuse latents that another codec made"
     from presto_nb.codec import codec_sha256
     from presto_nb.core import load_json
-    if load_json(Path(data)/"record.json").get("codec") != codec_sha256(codec): raise PrestoError(f"the latents in {data} were not made by the codec {whose}; encode them again")
+    if load_json(Path(data)/"record.json").get("encoder") != codec_sha256(codec, encoder=True): raise PrestoError(f"the latents in {data} were not made by the codec {whose}; encode them again")
 
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser on latents"

@@ -12,7 +12,7 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from .core import PrestoError, assets, generator
 from .audio import Audio
-from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, audiocraft, codec_sha256, fit_scale, float32, linear_start, vae_losses
+from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, ENCODER, audiocraft, codec_sha256, fit_scale, float32, linear_start, vae_losses
 from .training import TrainConfig, Trainer, averaged_state, fit, item_generator, read_log
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
@@ -103,11 +103,13 @@ class CodecStage:
                  windows:tuple=(8192, 4096, 1024, 512), # windows in which the sound is heard, one a time
                  every:int=4,                  # steps between them
                  share:float=.003,             # norm of the balanced gradient at each decoded sound
-                 rows:int=None):               # rows of a batch that the adversary hears; None: all
+                 rows:int=None,                # rows of a batch that the adversary hears; None: all
+                 decoder:bool=False):          # train the decoder alone: latents made before stay right
         self.data, self.adversary, self.after, self.windows, self.every, self.rows = data, adversary, adversarial_after, windows, every, rows
         self.weights = dict(height=1., advance=1., kl=5e-3, window=.5) | (weights or {})
         self.models, self.ema = dict(codec=vae), ("codec",)
-        self.optimizers = dict(codec=torch.optim.AdamW(vae.parameters(), lr, betas=(.8, .99), weight_decay=1e-3))
+        if decoder: self.weights["kl"] = 0.; [getattr(vae, k).requires_grad_(False) for k in ENCODER]
+        self.optimizers = dict(codec=torch.optim.AdamW([p for p in vae.parameters() if p.requires_grad], lr, betas=(.8, .99), weight_decay=1e-3))
         if adversary:
             adversary.balancer.averager, adversary.balancer.total_norm = RunningMeans(), share
             self.models["discriminator"], self.optimizers["discriminator"] = adversary.net, adversary.optimizer
@@ -155,9 +157,11 @@ CODEC_RUN = TrainConfig(steps=None, minutes=45, batch_size=8, precision="bf16", 
 def finish_codec(vae,       # a `SpectralVAE` whose weights are to be used
                  data,      # `ClipWindows`
                  clips:int=200, # how many are measured
+                 scale:bool=True, # False: keep the statistics there are
                 ):          # the codec, ready for `save`
     "Statistics over training clips; no more gradients"
     vae = vae.eval().requires_grad_(False); device = vae.mean.device
+    if not scale: return vae
     step = max(1, len(data)//clips)
     return fit_scale(vae, (data.wave(i).to(device).float()[None, None]/32767 for i in range(0, len(data), step)))
 
@@ -170,13 +174,14 @@ def train_codec(clips,                     # training clips: list with `.audio()
                 filters:int=8,             # of the adversary; 0: none
                 after:float=.7,            # part of the budget after which it joins
                 init_from=None,            # weights to begin with
+                decoder=False,             # train the decoder alone
                 **stage):                  # further arguments of `CodecStage`
     "Train a codec, or go on training it"
     torch.manual_seed(config.seed); vae = SpectralVAE(codec)
     data = ClipWindows(clips, seconds, vae.sample_rate, vae.hop)
     linear_start(vae, data.batch(list(range(min(len(data), max(128, 4*vae.channels//(data.samples//vae.hop))))), generator(config.seed, "linear start")))
-    trainer = fit(CodecStage(vae, data, Adversary(filters) if filters else None, after, **stage), config, run_dir, init_from=init_from)
+    trainer = fit(CodecStage(vae, data, Adversary(filters) if filters else None, after, decoder=decoder, **stage), config, run_dir, init_from=init_from)
     if trainer.stopped: return None
-    vae.load_state_dict(averaged_state(trainer, "codec")); finish_codec(vae, data)
+    vae.load_state_dict(averaged_state(trainer, "codec")); finish_codec(vae, data, scale=not decoder)
     if out_dir and trainer.main: vae.cpu().save(out_dir)
     return vae
