@@ -438,7 +438,7 @@ def warm_start(stage, path): # a file of weights, a model's folder, or a run's f
     tensors, found = run_weights(path), []
     for name, model in stage.models.items():
         own = {k.removeprefix(name+"."): v for k, v in tensors.items() if k.startswith(name+".")}
-        if not own and len(stage.models) == 1: own = tensors  # a file of this one model
+        if not own and (len(stage.models) == 1 or tensors.keys() == model.state_dict().keys()): own = tensors  # a file of this one model
         if own: load_state(model, own, str(path)); found.append(name)
     if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found

@@ -9,12 +9,13 @@ jointly          the generator begins as the base, which never learned to skip: 
 step-then-layer  the generator begins as the Presto-S of this study and goes on for as many turns: the same signature; it had twice the turns, so equal scores would already speak against it
 layered-scores   real and fake score are the layer-distilled model as well, all blocks running: scores as presto-ls, but a larger and more variable matching gradient
 ase              the layer stage is early exit: worse KAD than presto-ls at equal operations
-continuous       presto-ls with p_gen = inf: equal at four steps
+continuous       presto-ls with p_gen = inf: equal at four steps; with rho 1000 (more low levels) and rho 2 (more high ones) instead of 7 the same network is a little worse in KAD, since most of its training levels lie as rho 7 puts them
 """
 import argparse, os, shutil
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
 from pathlib import Path
 import torch
+from presto_nb.metrics import of_model
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
 from presto_nb.presto_ls import presto_ls_stage, skipping
@@ -46,13 +47,15 @@ def main(argv=None):
     args = p.parse_args(argv); torch.set_num_threads(1); four = PrestoSConfig(**STUDY | FOUR); base = MusicPipeline.from_pretrained('base')
     models = {'base': base, 'presto-s': few_steps(presto_s_stage(args.latents, base, four), base, args.s_work/'chosen')[0]}
     judge = Judge(args.work, args.out, turns=TURNS, drops=LS); judge.record['command'] = 'python recipes/study_presto_ls.py --latents latents/full --work FOLDER --s-work FOLDER'
+    logs = args.out.parent/'presto_ls_study'; logs.mkdir(exist_ok=True); shutil.copyfile(args.s_work/'chosen'/'log.csv', logs/'presto-s.csv')
     heard = {'presto-s': judge.hear('presto-s', models['presto-s'], four)}; judge.add('presto-s', heard['presto-s'], {}, switches=four.to_dict())
     for name in dict.fromkeys(['presto-ls', *args.only]):
         start, watch, changed = RUNS[name]; switches = PrestoSConfig(**STUDY | changed)
         for m in {start, watch} - set(models): models[m] = layers(args.latents, base, 'ase' if m == 'layers-ase' else 'ls', args.work/m)
         begin = skipping(models[start], LS); few, minutes = few_steps(presto_ls_stage(args.latents, models[watch], begin, switches), begin, args.work/name)
         heard[name] = judge.hear(name, few, switches); against = {f'less {k}': heard[k] for k in ('presto-s', 'presto-ls') if k != name}
-        (args.out.parent/'presto_ls_study').mkdir(exist_ok=True); shutil.copyfile(args.work/name/'log.csv', args.out.parent/'presto_ls_study'/f'{name}.csv')
+        shutil.copyfile(args.work/name/'log.csv', logs/f'{name}.csv')
+        for rho in (2., 1000.) if name == 'continuous' else (): judge.add(f'continuous, rho {rho:g}', judge.ev.add(f'continuous-rho-{rho:g}', of_model(few, steps=4, rho=rho), dict(rho=rho)), {'less continuous': heard[name]})
         if name in args.only: judge.add(name, heard[name], against, start=start, watch=watch, switches=switches.to_dict(), minutes=round(minutes, 1))
 
 if __name__ == '__main__': main()
