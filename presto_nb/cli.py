@@ -515,11 +515,12 @@ def listening_test(args): # of the command line
     from presto_nb.pipeline import MusicPipeline, PipelineConfig, find_model
     from presto_nb.scores import load_folder
     seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["base", "presto-s", "presto-ls"]
+    if twice := [m for m in names if (names + ["original"]).count(m) > 1]: raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
     seconds = min(10., *(PipelineConfig.load(find_model(m)/"config.json").max_seconds for m in names))                # ten as in the paper, or what all models can make
     prompts = blind_test.clip_prompts(load_folder(args.data), n, seconds, seed) if args.data else metrics.held_out_prompts(n, f"listening {seed}", seconds)
     pipe = functools.cache(MusicPipeline.from_pretrained)                                                             # loaded when its first clip is made
     model = lambda name: lambda prompts, first: metrics.of_model(pipe(name), seed)(prompts, first)
-    return blind_test.make_test(args.out or "blind-test", prompts, {"original": metrics.of_real()} | {m: model(m) for m in names}, seed, seconds)
+    with new_folder(args.out or "blind-test", "*.wav") as folder: return blind_test.make_test(folder, prompts, {"original": metrics.of_real()} | {m: model(m) for m in names}, seed, seconds)
 
 def lab(args): # of the command line
     "Open a widget of the course, or a blind listening test, as a page on this machine"

@@ -39,9 +39,15 @@ def test_page_answers_on_loopback():
         assert f'http://127.0.0.1:{port}/' in line
         page = fetch(f'http://127.0.0.1:{port}/'); assert 'The variance lab' in page and 'application/vnd.jupyter.widget-view+json' in page
 
-def test_refusals(capsys):
-    for words, sentence in ((['lab', 'variances'], "no lab 'variances'; there are variance, noise, steps, listen"), (['lab', '--port', '0'], 'the port is 0'), (['lab', 'noise', '--prompts', '3'], '--prompts goes with lab listen'), (['lab', '--port', 'x'], 'invalid int')):
+OWN = 'lab', 'listen', '--data', str(HERE.parent/'data_samples'/'clips')
+
+def test_refusals(capsys, tmp_path):
+    out = '--out', str(tmp_path/'test')
+    for words, sentence in (([*OWN, *out, '--prompts', '3'], 'there are 3 prompts; 6 to 10000'), ([*OWN, *out, '--prompts', '99'], '99 prompts were asked for'), ([*OWN, *out, '--models', 'presto-x'], "no model 'presto-x'"),
+                            ([*OWN, *out, '--prompts', '6', '--models', 'presto-ls', 'presto-ls'], "two systems presto-ls"), ([*OWN, *out, '--prompts', '6', '--seed', '-1', '--models', 'presto-ls'], 'seed is -1'),
+                            (['lab', 'variances'], "no lab 'variances'; there are variance, noise, steps, listen"), (['lab', '--port', '0'], 'the port is 0'), (['lab', 'noise', '--prompts', '3'], '--prompts goes with lab listen'), (['lab', '--port', 'x'], 'invalid int')):
         assert main(words) == 2 and sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 def in_chromium(script, tmp_path, *words):
     "What a script prints last, as JSON"
@@ -78,7 +84,7 @@ from types import SimpleNamespace
 from presto_nb.audio import Audio
 from presto_nb.blind_test import make_test, serve_test
 tone = lambda hz: lambda prompts, first: [Audio(.2*torch.sin(hz*torch.arange(22050)/7000), 44100)]
-prompts = [SimpleNamespace(caption=c) for c in ('a reel', 'a jig', 'an <air> & "more"')]
+prompts = [SimpleNamespace(caption=c) for c in ('a reel', 'a jig', 'a march', 'a waltz', 'a polka', 'an <air> & "more"')]
 serve_test(make_test(sys.argv[1], prompts, {'original': tone(440), 'base': tone(550), 'presto-ls': tone(660)}, seconds=.5), browser=False)
 """
 
@@ -87,11 +93,23 @@ def test_listening_in_a_browser(tmp_path):
     "By keys alone: nothing can be answered before all was heard, the page does not say whose a clip is, a closed page goes on, and the file has what was said"
     from presto_nb.blind_test import BlindTest, screens
     with served('-c', TEST, str(tmp_path/'test'), say='the listening test') as line: seen = in_chromium('listen_browser.mjs', tmp_path, re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0])
-    assert seen['screens'] == 3 and seen['early'] and not seen['errors'] and not seen['foreign']
+    assert seen['screens'] == 6 and seen['early'] and not seen['errors'] and not seen['foreign']
     assert not [m for m in ('original', 'base', 'presto') if m in seen['seen'].lower()] and all(m in seen['result'] for m in ('original', 'base', 'presto-ls'))
     test = BlindTest(tmp_path/'test'); rows = test.of('ann')
-    assert [r['rating'] for r in rows] == seen['sliders'] and len(rows) == 9 and all(.45 <= r['seconds'] < 5 for r in rows)
+    assert [r['rating'] for r in rows] == seen['sliders'] and len(rows) == 18 and all(.45 <= r['seconds'] < 5 for r in rows)
+    assert seen['result'].count('<td>69.0 [') == 3                                                    # rated by place alone: all means are equal, as the places are balanced
     assert [(r['prompt'], r['model']) for r in rows] == [(test.plan.prompts[i], m) for i, order in screens(test.plan, 'ann') for m in order]
+
+@pytest.mark.timeout(240)
+def test_the_command_that_makes_a_listening_test(tmp_path):
+    "With recordings of our own: real models' clips, as long and as loud as the recording, and the first page"
+    from presto_nb.audio import Audio
+    from presto_nb.blind_test import BlindTest, clip_name
+    with served('-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', *OWN, '--prompts', '6', '--models', 'presto-ls', '--out', str(tmp_path/'test'), '--no-browser', say='the listening test') as line:
+        assert '6 screens' in fetch(re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0])
+    test = BlindTest(tmp_path/'test'); assert test.plan.systems == ('original', 'presto-ls') and {p.name for p in (tmp_path/'test'/'clips').iterdir()} == test.clips
+    for i in range(6):
+        a, b = (Audio.load(test.clip(clip_name(test.plan, i, m))) for m in test.plan.systems); assert a.samples.shape == b.samples.shape and abs(a.loudness() - b.loudness()) < .1
 
 def test_a_killed_listening_test_goes_on(tmp_path):
     from presto_nb.blind_test import BlindTest, clip_name
@@ -101,5 +119,5 @@ def test_a_killed_listening_test_goes_on(tmp_path):
         said = json.dumps(dict(listener='ann', ratings={clip_name(test.plan, i, m): [10*k, .5] for k, m in enumerate(order)})).encode()
         assert urllib.request.urlopen(urllib.request.Request(address + 'rate', said, {'Content-Type': 'application/json'})).status == 204
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path/'test'/'clips').iterdir()}
-    with open_it('the listening test') as line: assert 'Screen 2 of 3' in fetch(re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0] + '?listener=ann')
+    with open_it('the listening test') as line: assert 'Screen 2 of 6' in fetch(re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0] + '?listener=ann')
     assert BlindTest(tmp_path/'test').left('ann') == rest and before == {p.name: p.stat().st_mtime_ns for p in (tmp_path/'test'/'clips').iterdir()}
