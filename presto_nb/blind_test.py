@@ -280,7 +280,7 @@ def clip_prompts(clips,         # of `Clip`, see `load_folder`
     if len(once) < n: raise PrestoError(f"there are {len(once)} recordings of {seconds:g} s with captions that differ; {n} prompts were asked for")
     return [SimpleNamespace(caption=k, seconds=seconds, facts=dict(bpm=c.bpm), render=lambda bank="", c=c: c.audio(0., seconds)) for k, c in list(once.items())[:n]]
 
-# %% ../nbs/41_blind_test.ipynb #035e0a65
+# %% ../nbs/41_blind_test.ipynb #479c555a
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --go: #2563eb; --mark: #0001 }
 @media (prefers-color-scheme: dark) { :root { --go: #7aa5ff; --mark: #fff1 } }
@@ -330,7 +330,7 @@ async function play(c) {
   if (c.audio.paused) await c.audio.play(); else c.audio.pause();
   show();
 }
-const trouble = e => { if (say) say.textContent = 'The program on this machine does not answer (' + e.message + '). Start the same command again: this screen comes again.'; };
+const trouble = e => { if (say && e.name != 'AbortError')   /* stopped before it began */ say.textContent = 'The program on this machine does not answer (' + e.message + '). Start the same command again: this screen comes again.'; };
 for (const c of clips) {
   c.button.onclick = () => play(c).catch(trouble);
   if (c.slider) c.slider.oninput = () => { c.rated = true; now = c; c.out.textContent = c.slider.value; c.slider.setAttribute('aria-valuetext', c.slider.value); show(); };

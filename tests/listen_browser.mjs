@@ -22,6 +22,7 @@ for (; screens < 50; screens++) {
     sliders.push(+await page.locator('.clip input').nth(k - 1).inputValue());
   }
   await page.keyboard.press('1'); await page.keyboard.press(' ');                                   // hear the first again, and stop it
+  await page.waitForTimeout(100); early &&= await page.locator('#say').textContent() == 'All rated.';
   if (screens == 0) {
     await shot('rated'); await page.emulateMedia({ colorScheme: 'dark' }); await shot('dark');
     await page.setViewportSize({ width: 360, height: 720 }); await shot('phone'); early &&= await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
