@@ -9,11 +9,11 @@ __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files
            'same_codec', 'train_base', 'distil', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls',
            'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
            'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare',
-           'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab',
-           'add_lab', 'parser', 'fail', 'no_memory', 'main']
+           'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench',
+           'listening_test', 'lab', 'add_lab', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
-import argparse, os, re, shlex, shutil, sys, warnings
+import argparse, functools, os, re, shlex, shutil, sys, warnings
 from contextlib import contextmanager
 from pathlib import Path
 from .core import PrestoError, atomic_path, need
@@ -509,16 +509,35 @@ def add_bench(sub): # subparsers
     p.add_argument("--budget", type=float, default=30., help="the batch is doubled until a call would take more seconds than this, or memory ends")
     p.add_argument("--mode", nargs="+", help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given"); p.set_defaults(run=bench)
 
+def listening_test(args): # of the command line
+    "The clips of a blind listening test, made or found"
+    from presto_nb import blind_test, metrics
+    from presto_nb.pipeline import MusicPipeline, PipelineConfig, find_model
+    from presto_nb.scores import load_folder
+    seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["base", "presto-s", "presto-ls"]
+    if twice := [m for m in names if (names + ["original"]).count(m) > 1]: raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
+    seconds = min(10., *(PipelineConfig.load(find_model(m)/"config.json").max_seconds for m in names))                # ten as in the paper, or what all models can make
+    prompts = blind_test.clip_prompts(load_folder(args.data), n, seconds, seed) if args.data else metrics.held_out_prompts(n, f"listening {seed}", seconds)
+    pipe = functools.cache(MusicPipeline.from_pretrained)                                                             # loaded when its first clip is made
+    model = lambda name: lambda prompts, first: metrics.of_model(pipe(name), seed)(prompts, first)
+    with new_folder(args.out or "blind-test", "*.wav") as folder: return blind_test.make_test(folder, prompts, {"original": metrics.of_real()} | {m: model(m) for m in names}, seed, seconds)
+
 def lab(args): # of the command line
-    "Open a widget of the course as a page on this machine"
-    from presto_nb.widgets import serve
+    "Open a widget of the course, or a blind listening test, as a page on this machine"
+    from presto_nb.widgets import free_port, serve
+    if args.name == "listen": from presto_nb.blind_test import serve_test; return serve_test(listening_test(args), free_port(args.port), not args.no_browser)
+    for k in ("prompts", "models", "seed", "data", "out"):
+        if getattr(args, k) is not None: raise PrestoError(f"--{k} goes with lab listen")
     serve(args.name, args.port, not args.no_browser)
 
 def add_lab(sub): # subparsers
     "The arguments of `presto-nb lab`"
     p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
-    p.add_argument("name", nargs="?", help="variance, noise or steps; a list of all unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
+    p.add_argument("name", nargs="?", help="variance, noise or steps; listen for a blind test of models; a list of the first three unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
     p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
+    p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; base, presto-s and presto-ls unless given")
+    p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given"); p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")
+    p.add_argument("--data", help="listen: a folder of captioned recordings instead of held-out tunes")
 
 # %% ../nbs/53_cli.ipynb #3d4d23e7
 def parser():

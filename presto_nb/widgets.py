@@ -46,7 +46,7 @@ def serve(name:str=None,     # of LABS; None: a list of all
           browser:bool=True, # open it there
          ):
     "Serve a lab on this machine until it is stopped"
-    if name not in (None, *LABS): raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}")
+    if name not in (None, *LABS): raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}, listen")
     need("voila", "lab"); port = free_port(port)
     with tempfile.TemporaryDirectory() as folder:
         write_labs(folder); page = f"{name}.ipynb" if name else "."
