@@ -6,12 +6,12 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'one_model', 'comparison_table', 'comparison_picture', 'comparison_page',
            'compare', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model', 'held_out', 'train_base', 'distil',
-           'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores',
-           'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model', 'bench',
-           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data', 'add_train',
-           'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab', 'add_lab', 'parser', 'fail',
-           'no_memory', 'main']
+           'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model', 'held_out', 'recorded',
+           'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls',
+           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
+           'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare',
+           'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'lab',
+           'add_lab', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, os, re, shlex, shutil, sys, warnings
@@ -274,6 +274,13 @@ def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have cl
     except PrestoError: return "no clips were held out"
     return f"loss on {len(data)} held-out clips: {held_out_loss(pipe.denoiser, data, pipe.encoder).mean():.4f}"
 
+def recorded(pipe, args, trainer): # a pipeline that was trained; the command line; a `Trainer`
+    "The pipeline, with what its card says of the training"
+    import datetime
+    pipe.record = dict(command=args.command, config=trainer.config.to_dict(), steps=trainer.step, minutes=trainer.minutes, date=datetime.date.today().isoformat(),
+                       data=f"`--data {args.data}`, as in the command below. Whose sounds those are, and who may use them, is for the maker of this model to say here.")
+    return pipe
+
 def train_base(args): # of the command line
     "Train a text-conditioned denoiser, from nothing or from a model, on latents or own sound"
     from presto_nb.metrics import claim
@@ -283,7 +290,7 @@ def train_base(args): # of the command line
     with new_folder(args.out, "state.json"): claim(args.out, dict(init=args.init and str(args.init)), "switches.json"); trainer = fit(stage, config, args.out)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas["network"].swapped(): (pipe := finish(stage.models["network"].cpu())).save_pretrained(Path(args.out)/"model"); said = held_out(pipe, stage)
+    with trainer.emas["network"].swapped(): (pipe := recorded(finish(stage.models["network"].cpu()), args, trainer)).save_pretrained(Path(args.out)/"model"); said = held_out(pipe, stage)
     print(f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}" if args.init and "loss" in said else said)
     print(Path(args.out)/"model")
 
@@ -297,7 +304,7 @@ def distil(args, config, switches, stage, network:str, finish, callbacks=()): # 
         trainer = fit(stage, config, args.out, callbacks=callbacks)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas[network].swapped(): finish(stage.models[network].cpu()).save_pretrained(Path(args.out)/"model")
+    with trainer.emas[network].swapped(): recorded(finish(stage.models[network].cpu()), args, trainer).save_pretrained(Path(args.out)/"model")
     print(Path(args.out)/"model")
 
 def latents_for(args, base): # of the command line; the model that is distilled
