@@ -54,9 +54,9 @@ def main(argv=None):
             stage.denoiser.eval(); like = argparse.Namespace(denoiser=stage.denoiser, encoder=base.encoder); rates[f'{lr:g}'] = {k: with_interval(by_clip(like, d)) for k, d in sets.items()}
         print(lr, rates[f'{lr:g}'], flush=True)
     log = list(csv.DictReader((w/'run'/'log.csv').open())); config = load_json(w/'run'/'config.json')
-    record = dict(train=f'presto-nb train base --data clips --init base --out run --seed 0', clips=dict(train=TRAIN, held_out=HELD, seconds=SECONDS, kind='Bach chorales on choir, organ or strings, rendered with the shipped sound bank'),
+    record = dict(train='presto-nb train base --data clips --init base --out run --seed 0', clips=dict(train=TRAIN, held_out=HELD, seconds=SECONDS, kind='Bach chorales on choir, organ or strings, rendered with the shipped sound bank'),
                   config=config, lr=2e-4, steps=int(log[-1]['step']), minutes=round(float(log[-1]['minutes']), 1), loss=loss, other_rates=rates, goes_on='presto-nb train presto-l --data run --base run/model: 10 steps done',
-                  note='loss: EDM loss of windows of 6 s, the same windows, noise levels and noise for both models; 95 % over clips', date=datetime.date.today().isoformat(), device='one CPU core of two, shared with other work',
+                  note='loss: EDM loss of windows of 6 s, the same windows, noise levels and noise for both models; 95 % over clips', date=datetime.date.today().isoformat(), device='one CPU core of two, shared with other work and stopped for some of it',
                   command=f"python recipes/own_audio.py --work FOLDER{' --folk LATENTS' if args.folk else ''}{' --rates ' + ' '.join(f'{r:g}' for r in args.rates) if args.rates else ''}")
     with atomic_path(args.out) as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n')
 
