@@ -6,7 +6,8 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'generate', 'one_model', 'comparison_table', 'comparison_picture', 'comparison_page',
            'compare', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'same_codec', 'train_base', 'distil', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls',
+           'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model', 'held_out', 'recorded',
+           'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls',
            'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
            'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare',
            'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench',
@@ -201,10 +202,10 @@ def train_codec(args): # of the command line
     from presto_nb.codec import CODEC_TINY, SpectralVAEConfig
     from presto_nb.scores import load_folder
     config, sizes, model = train_config(args, codec_training.CODEC_RUN), dict(tiny=CODEC_TINY, study=SpectralVAEConfig()), Path(args.out)/"model"
-    if args.preset not in sizes: raise PrestoError(f"--preset is {args.preset!r}; codecs come in {', '.join(sizes)}")
+    if (preset := args.preset or "study") not in sizes: raise PrestoError(f"--preset is {preset!r}; codecs come in {', '.join(sizes)}")
     clips, window = split_of(load_folder(args.data)), {} if args.seconds is None else dict(seconds=args.seconds)
     with new_folder(args.out, "state.json"):
-        done = codec_training.train_codec(clips, args.out, model, config, sizes[args.preset], init_from=args.init_from, **window)
+        done = codec_training.train_codec(clips, args.out, model, config, sizes[preset], init_from=args.init, **window)
     if done is None: return stopped(args.out)
     print(model)
 
@@ -215,33 +216,100 @@ def same_codec(data, codec, whose): # folder of latents; a codec, and what the u
     from presto_nb.core import load_json
     if load_json(Path(data)/"record.json").get("encoder") != codec_sha256(codec, encoder=True): raise PrestoError(f"the latents in {data} were not made by the codec {whose}; encode them again")
 
-def train_base(args): # of the command line
-    "Train a text-conditioned denoiser on latents"
+def own_latents(args, codec, window:int): # of the command line; frames of a training window
+    "Encode a folder of own sound into the run's folder, once"
+    from presto_nb.codec import encode_folder
+    from presto_nb.core import stable_hash
+    from presto_nb.metrics import claim
+    from presto_nb.scores import load_folder
+    clips, top, out = load_folder(args.data), Path(args.data).resolve(), Path(args.out)/"latents"
+    frames, name = lambda c: c.seconds*codec.frame_rate, lambda c: str(c.meta.get("id", Path(c.path).resolve().relative_to(top).as_posix()))
+    if (short := sum(frames(c) <= window - 1 for c in clips)) == len(clips): raise PrestoError(f"all {len(clips)} clips in {args.data} are shorter than the window of {window/codec.frame_rate:.1f} s; use longer clips, or a shorter window with --seconds")
+    if short: print(f"{short} of {len(clips)} clips are shorter than the window of {window/codec.frame_rate:.1f} s and are left out", file=sys.stderr)
+    with new_folder(args.out, "latents-*.jsonl"):
+        out.mkdir(exist_ok=True); claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
+        encode_folder(codec, [c for c in clips if frames(c) >= 1], out, per_shard=8, get_id=name)
+    return out
+
+def latents_of(args, codec, whose, window:int): # of the command line; a codec, and what the user calls it; frames of a training window
+    "The latents a run trains on: a folder of them, those in an earlier run's folder, or own sound, encoded"
+    from presto_nb.core import load_json
+    data = Path(args.data)
+    for folder in (data, data/"latents"):
+        if (folder/"latents.jsonl").is_file(): same_codec(folder, codec, whose); return folder
+    if (data/"record.json").is_file() and "encoder" in load_json(data/"record.json"): raise PrestoError(f"the latents in {data} are not finished; run the command that makes them again")
+    return own_latents(args, codec, window)
+
+# %% ../nbs/53_cli.ipynb #ac1b0e80
+def from_nothing(args): # of the command line
+    "(config, stage, network -> pipeline) of a new network"
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
-    from presto_nb.training import BASE_RUN, base_stage, fit
+    from presto_nb.training import BASE_RUN, base_stage
     config = train_config(args, BASE_RUN)
-    if args.preset not in PRESETS: raise PrestoError(f"--preset is {args.preset!r}; networks come in {', '.join(PRESETS)}")
-    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); same_codec(args.data, codec, args.codec or "that is shipped")
-    model, stage = Path(args.out)/"model", base_stage(args.data, encoder, args.preset, args.seconds and round(args.seconds*codec.frame_rate), config.seed)
-    with new_folder(args.out, "state.json"): trainer = fit(stage, config, args.out, init_from=args.init_from)
+    if (preset := args.preset or "study") not in PRESETS: raise PrestoError(f"--preset is {preset!r}; networks come in {', '.join(PRESETS)}")
+    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); frames = args.seconds and round(args.seconds*codec.frame_rate)
+    stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed)
+    return config, stage, lambda net: new_pipeline(net, codec, encoder, stage.data.frames)
+
+def from_model(args): # of the command line
+    "(config, stage, network -> pipeline) that go on with a trained model"
+    from presto_nb.pipeline import MusicPipeline, check_range, new_pipeline
+    from presto_nb.training import FINE_RUN, fine_stage
+    config = train_config(args, FINE_RUN)
+    for k in ("preset", "codec"):
+        if getattr(args, k): raise PrestoError(f"--{k} {getattr(args, k)} was given together with --init {args.init}, which has its own; leave one of them out")
+    pipe = MusicPipeline.from_pretrained(args.init, device="cpu"); c, rate = pipe.config, pipe.codec.frame_rate
+    if c.step == "pingpong" or any(c.drops): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
+    frames = round((c.max_seconds if args.seconds is None else check_range("--seconds", args.seconds, .1, c.dit["max_frames"]/rate))*rate)
+    stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames)
+    kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check")}
+    return config, stage, lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, **kept)
+
+def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have clips of the split valid
+    "How well a model knows clips that were not trained on"
+    from presto_nb.training import LatentWindows, held_out_loss
+    try: data = LatentWindows(stage.data.folder, stage.data.frames, split="valid")
+    except PrestoError: return "no clips were held out"
+    return f"loss on {len(data)} held-out clips: {held_out_loss(pipe.denoiser, data, pipe.encoder).mean():.4f}"
+
+def recorded(pipe, args, trainer): # a pipeline that was trained; the command line; a `Trainer`
+    "The pipeline, with what its card says of the training"
+    import datetime
+    pipe.record = dict(command=args.command, config=trainer.config.to_dict(), steps=trainer.step, minutes=trainer.minutes, date=datetime.date.today().isoformat(),
+                       data=f"`--data {args.data}`, as in the command below. Whose sounds those are, and who may use them, is for the maker of this model to say here.")
+    return pipe
+
+def train_base(args): # of the command line
+    "Train a text-conditioned denoiser, from nothing or from a model, on latents or own sound"
+    from presto_nb.metrics import claim
+    from presto_nb.pipeline import MusicPipeline
+    from presto_nb.training import fit
+    config, stage, finish = (from_model if args.init else from_nothing)(args)
+    with new_folder(args.out, "state.json"): claim(args.out, dict(init=args.init and str(args.init)), "switches.json"); trainer = fit(stage, config, args.out)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas["network"].swapped(): new_pipeline(stage.models["network"].cpu(), codec, encoder, stage.data.frames).save_pretrained(model)
-    print(model)
+    with trainer.emas["network"].swapped(): (pipe := recorded(finish(stage.models["network"].cpu()), args, trainer)).save_pretrained(Path(args.out)/"model"); said = held_out(pipe, stage)
+    print(f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}" if args.init and "loss" in said else said)
+    print(Path(args.out)/"model")
 
+# %% ../nbs/53_cli.ipynb #d51e97ec
 def distil(args, config, switches, stage, network:str, finish, callbacks=()): # of the command line; `TrainConfig`; switches of the run; its stage; the model that is kept; network -> pipeline
     "Train a stage that began with a model, and save what became of it"
     from presto_nb.metrics import claim
     from presto_nb.training import fit
     with new_folder(args.out, "state.json"):
         claim(args.out, dict(base=str(args.base), **({"start": str(args.start)} if hasattr(args, "start") else {}), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
-        trainer = fit(stage, config, args.out, callbacks=callbacks, init_from=args.init_from)
+        trainer = fit(stage, config, args.out, callbacks=callbacks)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
-    with trainer.emas[network].swapped(): finish(stage.models[network].cpu()).save_pretrained(Path(args.out)/"model")
+    with trainer.emas[network].swapped(): recorded(finish(stage.models[network].cpu()), args, trainer).save_pretrained(Path(args.out)/"model")
     print(Path(args.out)/"model")
+
+def latents_for(args, base): # of the command line; the model that is distilled
+    "The latents a distillation trains on, in windows of the length its model was trained at"
+    return latents_of(args, base.codec, f"of {args.base}", round(base.config.max_seconds*base.codec.frame_rate))
 
 def switches_of(args, kind, usual, variants): # of the command line; a `Config`; values that differ from its own; names of sets of values
     "The switches of a run"
@@ -253,8 +321,8 @@ def train_presto_s(args): # of the command line
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
-    base = MusicPipeline.from_pretrained(args.base, device="cpu"); same_codec(args.data, base.codec, f"of {args.base}")
-    return distil(args, config, switches, presto_s_stage(args.data, base, switches, config.seed), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
+    base = MusicPipeline.from_pretrained(args.base, device="cpu")
+    return distil(args, config, switches, presto_s_stage(latents_for(args, base), base, switches, config.seed), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
 
 def train_presto_l(args): # of the command line
     "Teach a model to skip blocks"
@@ -264,8 +332,7 @@ def train_presto_l(args): # of the command line
     config, switches = train_config(args, PRESTO_L_RUN), switches_of(args, PrestoLConfig, {}, LAYER_BASELINES)
     base = MusicPipeline.from_pretrained(args.base, device="cpu")
     if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
-    same_codec(args.data, base.codec, f"of {args.base}")
-    return distil(args, config, switches, presto_l_stage(args.data, base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches, args.variant))
+    return distil(args, config, switches, presto_l_stage(latents_for(args, base), base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches, args.variant))
 
 def train_presto_ls(args): # of the command line
     "Distil a model that skips blocks into few steps, beside the full model"
@@ -277,8 +344,8 @@ def train_presto_ls(args): # of the command line
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
     base, start = (MusicPipeline.from_pretrained(m, device="cpu") for m in (args.base, args.start))
     if args.drops and any(start.config.drops): raise PrestoError(f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out")
-    start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"]); same_codec(args.data, base.codec, f"of {args.base}")
-    return distil(args, config, switches, presto_ls_stage(args.data, base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
+    start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"])
+    return distil(args, config, switches, presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -473,17 +540,16 @@ def add_data(sub): # subparsers
 def add_train(sub): # subparsers
     "The arguments of `presto-nb train`"
     train = sub.add_parser("train", help="train a codec, a base model, one that skips blocks, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
-    for name, run, data in (("codec", train_codec, "a data folder"), ("base", train_base, "a folder of latents"), ("presto-l", train_presto_l, "a folder of latents"), ("presto-s", train_presto_s, "a folder of latents"), ("presto-ls", train_presto_ls, "a folder of latents")):
+    for name, run, data in (("codec", train_codec, "a data folder"), *((k, f, "a folder of own sound with captions, of latents, or of an earlier run") for k, f in (("base", train_base), ("presto-l", train_presto_l), ("presto-s", train_presto_s), ("presto-ls", train_presto_ls)))):
         p = train.add_parser(name, help=run.__doc__, description=run.__doc__)
         p.add_argument("--data", "--latents", required=True, help=data); p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
-        p.add_argument("--init-from", help="weights to begin with: a file or a run's folder")
         p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
         p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
         {"presto-s": add_train_presto_s, "presto-l": add_train_presto_l, "presto-ls": add_train_presto_s}.get(name, add_train_new)(p, name)
 
 def add_train_new(p, name): # a parser; "codec" or "base"
-    "What only models trained from nothing need to be told"
-    p.add_argument("--preset", default="study", help="tiny, study, ..."); p.add_argument("--seconds", type=float, help="length of a training window")
+    "What only a codec and a base model need to be told"
+    p.add_argument("--init", help="what to go on with: " + ("a model, such as base, or a folder" if name == "base" else "a file of weights or a run's folder")); p.add_argument("--preset", help="tiny, study, ...; study unless given"); p.add_argument("--seconds", type=float, help="length of a training window")
     if name == "base": p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
 
 def add_train_presto_l(p, name): # a parser; "presto-l"

@@ -18,6 +18,7 @@ from functools import partial
 from fastcore.basics import patch
 from .core import Config, PrestoError, assets, load_state, load_tensors, progress as progress_bar, save_tensors
 from .audio import Audio
+from .card import write_card
 from .codec import SpectralVAE, codec_sha256 as weights_sha256
 from .text import Condition, SmallTextEncoder, check_prompt, unknown_words
 from .edm import Denoiser
@@ -396,7 +397,7 @@ def save_pretrained(self:MusicPipeline,
         if parts: self.codec.save(d/"codec"); self.encoder.save(d/"text")
         save_tensors(d/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.denoiser.network.state_dict().items()})
         config = self.config.replace(check=alive(self), codec_sha256=weights_sha256(self.codec), text_sha256=weights_sha256(self.encoder))
-        config.save(d/"config.json")
+        config.save(d/"config.json"); write_card(self, config, d)
     return config
 
 # %% ../nbs/14_pipeline.ipynb #f6d7fcfb
@@ -422,7 +423,7 @@ def from_pretrained(cls:MusicPipeline,
     for what, has, needs in (("codec", codec.channels, dit.channels), ("text", encoder.dim, dit.text_dim)):
         if has != needs: raise PrestoError(f"the {what} of the model {name} gives {has} channels; its network takes {needs}")
     network = load_state(DiT(dit), load_tensors(folder/"model.safetensors"), str(folder/"model.safetensors"))
-    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device)
+    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device); pipe.folder = folder
     return pipe.self_check() if check else pipe
 
 @patch

@@ -193,7 +193,7 @@ def test_weights_to_begin_with(refused, saved, tmp_path, tmp_path_factory):
     d = data_folder(tmp_path, ['good.wav,a chord'], good=(sound(4.), 44100)); other = tmp_path_factory.mktemp('other')
     torch.save({'a': torch.ones(2)}, other/'pickle.safetensors'); save_tensors(other/'foreign.safetensors', dict(w=torch.ones(2)))
     for name, says in (('missing.safetensors', 'no weights file'), ('pickle.safetensors', 'not a readable safetensors file'), ('foreign.safetensors', 'foreign')):
-        refused(['train', 'codec', '--data', d, '--out', 'run', '--preset', 'tiny', '--steps', '1', '--batch-size', '1', '--init-from', other/name], says)
+        refused(['train', 'codec', '--data', d, '--out', 'run', '--preset', 'tiny', '--steps', '1', '--batch-size', '1', '--init', other/name], says)
 
 # ---- a machine that lacks something
 

@@ -165,6 +165,48 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     assert main(['generate', 'a reel', '--model', 'base/model', '--seconds', '3', '--out', 'x.wav']) == 2
     assert 'from 0.1 to 0.3' in capsys.readouterr().err
 
+def own_sounds(folder, n=10, seconds=2.2):
+    "Tones with captions, the last two held out"
+    folder.mkdir(); t = np.arange(round(seconds*44100))/44100
+    for i in range(n): sf.write(folder/f'{i}.wav', .3*np.sin(6.2832*(200 + 40*i)*t)*np.exp(-(t % .5)*4), 44100)
+    (folder/'captions.csv').write_text('file,caption,split\n' + ''.join(f'{i}.wav,a slow waltz on the organ,{"valid" if i >= n - 2 else "train"}\n' for i in range(n)))
+    return folder
+
+def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
+    "Sounds and a model -> a model that knows clips of their kind better, though it did not hear them; and the distillations go on from there"
+    monkeypatch.setenv('IN_TEST', '1'); monkeypatch.chdir(tmp_path); own_sounds(tmp_path/'mine')
+    assert main(['train', 'base', '--data', 'mine', '--init', str(model), '--out', 'run', '--steps', '40', '--batch-size', '4']) == 0
+    said = capsys.readouterr().out; after, before = map(float, re.search(r'loss on 2 held-out clips: ([\d.]+), with \S+ ([\d.]+)\n', said).groups())
+    assert after < .9*before, said
+    assert main(['generate', 'a waltz', '--model', 'run/model', '--seconds', '1', '--out', 'x.wav']) == 0
+    assert (tmp_path/'run'/'model'/'codec'/'model.safetensors').read_bytes() == (model/'codec'/'model.safetensors').read_bytes()
+    short = ['--base', 'run/model', '--steps', '2', '--batch-size', '2']
+    assert main(['train', 'presto-l', '--data', 'run', '--drops', '1,1,0,0,0', '--out', 'l', *short]) == 0 and not (tmp_path/'l'/'latents').exists()
+    assert main(['train', 'presto-ls', '--data', 'run/latents', '--start', 'l/model', '--out', 'ls', *short]) == 0
+    assert main(['train', 'presto-s', '--data', 'mine', '--out', 's', *short]) == 0                                          # sounds, too: encoded into its own folder
+    assert (tmp_path/'s'/'latents'/'latents-0000.safetensors').read_bytes() == (tmp_path/'run'/'latents'/'latents-0000.safetensors').read_bytes()
+
+def test_own_sounds_after_a_kill(model, tmp_path):
+    "Killed while it encodes, and while it trains: the same command goes on, to the same bytes"
+    own_sounds(tmp_path/'mine'); run = lambda out: ['train', 'base', '--data', 'mine', '--init', model, '--out', out, '--steps', '60', '--batch-size', '2']
+    once = lambda: subprocess.Popen([sys.executable, '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', *map(str, run('killed'))], cwd=tmp_path, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for seen in ('latents/latents-0000.jsonl', 'checkpoint/state.json'):
+        p = once(); end = time.monotonic() + 240
+        while not (tmp_path/'killed'/seen).exists() and p.poll() is None and time.monotonic() < end: time.sleep(.005)
+        p.kill(); p.wait(); assert (tmp_path/'killed'/seen).exists()
+    first = (tmp_path/'killed'/'latents'/'latents-0000.safetensors').stat().st_mtime_ns
+    for out in ('killed', 'whole'): r = program(*run(out), cwd=tmp_path); assert r.returncode == 0, r.stderr
+    assert (tmp_path/'killed'/'latents'/'latents-0000.safetensors').stat().st_mtime_ns == first
+    assert (tmp_path/'killed'/'ema.safetensors').read_bytes() == (tmp_path/'whole'/'ema.safetensors').read_bytes()
+
+def test_own_sounds_that_cannot_be_used(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('IN_TEST', '1'); monkeypatch.chdir(tmp_path); d = own_sounds(tmp_path/'mine', 3); (tmp_path/'empty').mkdir()
+    def refused(said, *more, data='mine', init=model): capsys.readouterr(); assert main(['train', 'base', '--data', data, '--init', str(init), '--out', 'run', *more]) == 2; err = capsys.readouterr().err; assert err.count('\n') == 1 and said in err and not (tmp_path/'run').exists(), err
+    refused('empty holds no clips', data='empty'); refused('nowhere is not a folder', data='nowhere'); refused("no model 'nobody'", init='nobody'); refused('distilled model', init='presto-s')
+    refused('--preset tiny was given together with --init', '--preset', 'tiny'); refused('--codec base was given together with --init', '--codec', 'base'); refused('--seconds is 60', '--seconds', '60'); refused('steps is 0', '--steps', '0')
+    own_sounds(tmp_path/'short', 3, seconds=1.); refused('all 3 clips in short are shorter than the window of 2.0 s', data='short')
+    (d/'captions.csv').unlink(); refused('has no caption', data='mine'); (d/'1.wav').write_bytes(b'no sound'); (d/'captions.csv').write_text('file,caption\n1.wav,a waltz\n'); refused('1.wav cannot be read as sound')
+
 def test_compare_plays_one_prompt_through_two_models(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(['compare', 'a <reel>', '--models', 'presto-s', 'presto-ls', '--seconds', '0.5', '--out', 'both']) == 0
