@@ -62,11 +62,11 @@ def entry(module, name, o, cell, assigned):
     args = [p.replace(annotation=inspect._empty) for p in parameters(f).values()] if call else []
     args = [str(p.replace(default=inspect._empty)) + (f'={short(p.default, 30)}' if p.default is not inspect._empty else '') for p in args]
     options = ':classmethod:\n' if inspect.ismethod(o) else ''
-    doc = (inspect.getdoc(f) or '') if call or prop else fence('{code-block} python', assigned if len(assigned) < 800 else f'{name} = ...  # a {type(o).__name__} of {len(o)}')
+    doc = (inspect.getdoc(f) or '') if call or prop else fence('{code-block} python', assigned if len(assigned) < 800 else f'{name.split()[0]} = ...  # a {type(o).__name__} of {len(o)}')
     if call and not doc and '.' not in name: raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
-    source = f'[source](#cell-{cell})' if cell else ''
-    sig = f'{name}({", ".join(args)})' if call else name
-    return f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n{source}\n````````\n'
+    sig, names = f'{name}({", ".join(args)})' if call else name.split()[-1], name.split()[:-1]
+    before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in names)
+    return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n{{.source}}[source](#cell-{cell})\n````````\n'
 
 def write(site):
     "One page a module, and their index"
@@ -74,7 +74,9 @@ def write(site):
         where = {n: (c, code) for n, c, code in exported(book)}
         mod, page = importlib.import_module(f'presto_nb.{module}'), f'api/{module}'
         out = [f'# {module}', f'{mod.__doc__}. Taught in [{book.stem}]({book.name}).', f'```{{py:module}} presto_nb.{module}\n```', f'```{{py:currentmodule}} presto_nb.{module}\n```']
+        together = {}                                                                       # names that one line assigns share an entry
         for name, o in members(module):
             cell, assigned = where.get(name) or where[name.split('.')[0]]
-            out.append(entry(module, name, o, cell, assigned))
+            names, _ = together.setdefault((cell, assigned or name), ([], o)); names.append(name)
+        out += [entry(module, ' '.join(names), o, cell, assigned) for (cell, assigned), (names, o) in together.items()]
         site.write(page, site.markdown('\n\n'.join(out), f'nbs/{module}.ipynb', page))

@@ -27,13 +27,22 @@ def contents(site):
     groups['API'] = [f'presto_nb.{m} <api/{m}>' for m in api.modules()]
     return '\n## Contents\n\n' + '\n'.join(toctree(c, e) for c, e in groups.items() if e)
 
+def math_font(path):
+    "The part of STIX Two Math (SIL Open Font License) that formulas need: with it they look the same everywhere"
+    import ziamath
+    from fontTools import subset
+    options = subset.Options(flavor='woff', layout_features=['ssty', 'dtls', 'flac'], name_IDs=['*'])
+    font = subset.load_font(Path(ziamath.__file__).parent/'fonts/STIXTwoMath-Regular.ttf', options); part = subset.Subsetter(options)
+    part.populate(unicodes=[*range(0x20, 0x180), *range(0x370, 0x400), *range(0x2000, 0x2300), *range(0x23dc, 0x23e2), *range(0x27e6, 0x27f0), *range(0x1d400, 0x1d800)])
+    part.subset(font); subset.save_font(font, path, options)
+
 def build(out):
     "Write the sources, run Sphinx, check the pages; return what was found"
     shutil.rmtree(out, ignore_errors=True); site = Site(out/'source', out/'extra', api.symbols()); site.extra.mkdir(parents=True)
     for path in site.pages:
         if path.endswith('.ipynb'): site.notebook(path)
         elif path != 'README.md': site.write(site.pages[path], site.markdown((ROOT/path).read_text(), path, site.pages[path]))
-    api.write(site)
+    api.write(site); math_font(site.extra/'math.woff')
     with (site.source/'index.md').open('a') as f: f.write(contents(site))
     subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-W', '--keep-going', '-q', '-j', '2', '-c', ROOT/'docs', '-D', f'html_extra_path={site.extra}',
                     '-d', out/'doctrees', site.source, out/'html'], check=True)

@@ -30,7 +30,7 @@ def check(html):
             if u.scheme == 'data': continue
             if u.scheme or u.netloc:
                 if (tag, key) in LOADS: faults.append(f'{name}: loads {url[:80]}')
-                elif u.scheme not in ('http', 'https', 'mailto') or not (u.netloc or u.path) or ' ' in url: faults.append(f'{name}: no address {url[:80]}')
+                elif u.scheme not in ('http', 'https', 'mailto') or u.scheme != 'mailto' and not u.netloc or ' ' in url: faults.append(f'{name}: no address {url[:80]}')
                 continue
             target = (path.parent/unquote(u.path)).resolve() if u.path else path
             if not target.exists(): faults.append(f'{name}: dead link {url[:80]}')

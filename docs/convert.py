@@ -23,7 +23,7 @@ def exported(path):
         lines = c.source.splitlines()
         for n in ast.parse(re.sub(r'^[%!].*', '', c.source, flags=re.M)).body:
             assigned = '\n'.join(lines[n.lineno-1:n.end_lineno]) if isinstance(n, ast.Assign) else ''
-            names = [n.name] if hasattr(n, 'name') else [m.id for t in getattr(n, 'targets', []) for m in ast.walk(t) if isinstance(m, ast.Name)]
+            names = [n.name] if hasattr(n, 'name') else [m.id for t in getattr(n, 'targets', []) for m in getattr(t, 'elts', [t]) if isinstance(m, ast.Name)]
             if any('patch' in ast.unparse(d) for d in getattr(n, 'decorator_list', [])):
                 names = [f'{cls}.{n.name}' for cls in re.findall(r'\w+', ast.unparse(n.args.args[0].annotation))]
             for name in names: yield name, c.id, assigned
