@@ -51,8 +51,9 @@ def table(o):
         default = '' if p.default is inspect._empty else f'`{short(p.default)}`'
         doc = p.docment if isinstance(p.docment, str) else ''
         if name == 'return' and not (kind or doc) or name in ('self', 'cls') or name in ('args', 'kw', 'kwargs') and not doc: continue
-        rows.append(f"| {'**returns**' if name == 'return' else f'`{name}`'} | {cell(kind)} | {cell(default)} | {cell(doc)} |")
-    return '\n'.join(['| | type | default | meaning, shape, unit |', '|---|---|---|---|'] + rows) + '\n' if rows else ''
+        rows.append(('**returns**' if name == 'return' else f'`{name}`', cell(kind), cell(default), cell(doc)))
+    used = [i for i in range(4) if any(r[i] for r in rows)]; head = ('', 'type', 'default', 'meaning, shape, unit')
+    return ''.join('| ' + ' | '.join(r[i] for i in used) + ' |\n' for r in [head, ('---',)*4] + rows) if rows else ''
 
 def entry(module, name, o, cell, assigned):
     "The entry of one symbol"
@@ -66,7 +67,7 @@ def entry(module, name, o, cell, assigned):
     if call and not doc and '.' not in name: raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
     sig, names = f'{name}({", ".join(args)})' if call else name.split()[-1], name.split()[:-1]
     before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in names)
-    return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n{{.source}}[source](#cell-{cell})\n````````\n'
+    return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell}){{.source}}\n````````\n'
 
 def write(site):
     "One page a module, and their index"

@@ -1,5 +1,5 @@
 """Notebooks and Markdown files of the repository as MyST pages; nothing is executed, stored outputs are shown"""
-import ast, base64, hashlib, html, json, os, re, shutil
+import ast, base64, hashlib, html, os, re, shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -30,7 +30,8 @@ def exported(path):
 
 def plain(md):
     "Markdown without its marks"
-    md = re.sub(r'!?\[([^]]*)\]\([^)]*\)', r'\1', re.sub(r'\\(?:text|mathrm|mathcal|operatorname|hat|tilde)\b|[\\{}$`]|\*\*|(?<!\w)[*_]|[*_](?!\w)', '', md))
+    md = re.sub(r'\$\$.*?\$\$', '', md, flags=re.S)
+    md = re.sub(r'!?\[([^]]*)\]\([^)]*\)', r'\1', re.sub(r'\\(?:text|mathrm|mathcal|operatorname|hat|tilde|left|right|big|Big|tfrac|frac)\b|(?<=\w)(?=\\)|[\\{}$`]|\*\*|(?<!\w)[*_]|[*_](?!\w)', '', md))
     return ' '.join(md.split())
 
 def labels(source):
@@ -49,7 +50,8 @@ def alt_text(cell, heading, prose):
     said = [s for s in re.split(r'(?<=[.:!?]) +(?=[A-Z*])', plain(prose)) if re.search(r'\w{2}', s)][-2:]
     if not said and not labels(cell.source): raise SystemExit(f'a figure in cell {cell.id} has no words above it and no labels: give it `#| fig-alt: what it shows`')
     drawn = f" Labels: {'; '.join(labels(cell.source))}." if labels(cell.source) else ''
-    return f"{heading}. {' '.join(said)}".rstrip(' :.,') + '.' + drawn
+    heading += '' if heading.endswith(('?', '!')) else '.'
+    return f"{heading} {' '.join(said)}".rstrip(' :.,') + '.' + drawn
 
 class Site:
     "What is known of all pages while they are written"
