@@ -67,7 +67,7 @@ def entry(module, name, o, cell, assigned):
     if call and not doc and '.' not in name: raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
     sig, names = f'{name}({", ".join(args)})' if call else name.split()[-1], name.split()[:-1]
     before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in names)
-    return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell}){{.source}}\n````````\n'
+    return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell})\n````````\n'
 
 def write(site):
     "One page a module, and their index"

@@ -30,8 +30,9 @@ def exported(path):
 
 def plain(md):
     "Markdown without its marks"
-    md = re.sub(r'\$\$.*?\$\$', '', md, flags=re.S)
-    md = re.sub(r'!?\[([^]]*)\]\([^)]*\)', r'\1', re.sub(r'\\(?:text|mathrm|mathcal|operatorname|hat|tilde|left|right|big|Big|tfrac|frac)\b|(?<=\w)(?=\\)|[\\{}$`]|\*\*|(?<!\w)[*_]|[*_](?!\w)', '', md))
+    md = re.sub(r'\$\$.*?\$\$', '', re.sub(r'!?\[([^]]*)\]\([^)]*\)', r'\1', md), flags=re.S)
+    md = re.sub(r'\\([a-zA-Z]+)', lambda m: ' ' if re.fullmatch('text|math.*|operatorname|hat|tilde|left|right|[bB]ig|[td]?frac', m[1]) else f' {m[1]} ', md)
+    md = re.sub(r'[\\{}$`]|\*\*|(?<!\w)[*_]|[*_](?!\w)', '', md)
     return ' '.join(md.split())
 
 def labels(source):
@@ -113,7 +114,7 @@ class Site:
         if not (ROOT/'docs'/name).exists(): raise SystemExit(f'{page}: a mermaid diagram is not drawn yet: node docs/diagrams.mjs')
         (self.extra/'diagrams').mkdir(exist_ok=True); shutil.copy(ROOT/'docs'/name, self.extra/name)
         boxes = ', '.join(dict.fromkeys(plain(b) for b in re.findall(r'[\[(]+"?([^][()"]*(?:\([^()"]*\))?[^][()"]*)"?[\])]+', text)))
-        return picture(name, page, f"{words}. Diagram of {boxes}")
+        return picture(name, page, f"{words}. Diagram of {boxes}", kind='diagram')
 
     def output(self, o, cell, page, n, words):
         "One stored output"
@@ -146,9 +147,9 @@ class Site:
                 for o in c.get('outputs', []): out.append(self.output(o, c, page, n := n+1, (heading, prose)))
         self.write(page, '\n\n'.join(o for o in out if o) + '\n')
 
-def picture(name, page, alt, size=''):
+def picture(name, page, alt, size='', kind='shown'):
     src = os.path.relpath(name, os.path.dirname(page) or '.')
-    return f'``````{{raw}} html\n<img class="figure" loading="lazy"{size} src="{src}" alt="{html.escape(alt)}">\n``````\n'
+    return f'``````{{raw}} html\n<div class="{kind}"><img class="figure" loading="lazy"{size} src="{src}" alt="{html.escape(alt)}"></div>\n``````\n'
 
 def fence(kind, text, caption=''):
     "A block of code or of printed output"
