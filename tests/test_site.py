@@ -1,5 +1,5 @@
 "The documentation site: it builds without a warning, every exported symbol is in it, and its pages need no network"
-import re, subprocess, sys
+import importlib, json, re, subprocess, sys
 from pathlib import Path
 import pytest
 
@@ -28,7 +28,6 @@ def test_pages(site):
     assert not shown, f'directives are shown: {shown}'
 
 def test_every_exported_symbol_is_explained(site):
-    import importlib
     from presto_nb._modidx import d
     for module in d['syms']:
         page = (site/f'api/{module.split(".")[1]}.html').read_text(); mod = importlib.import_module(module)
@@ -37,11 +36,24 @@ def test_every_exported_symbol_is_explained(site):
         assert page.count('cell-') >= 1 and page.count('>source<') >= 1, module
 
 def test_names_in_prose_are_links(site):
-    "`karras_sigmas` in 10_edm leads to its entry, and that to the cell which defines it"
-    page = (site/'10_edm.html').read_text(); assert 'href="api/edm.html#presto_nb.edm.karras_sigmas"' in page
-    api = (site/'api/edm.html').read_text(); cell = re.search(r'id="presto_nb.edm.karras_sigmas".*?href="\.\./10_edm\.html#(cell-\w+)"', api, re.S)[1]
-    assert re.search(rf'id="{cell}".*?karras_sigmas', page, re.S)
-    assert re.search(r'presto_nb.edm.karras_sigmas.*?<table.*?number of levels', api, re.S) or 'sigma_max' in api
+    "A name in backticks that is exported leads to its entry, on every page of a chapter"
+    from presto_nb._modidx import d
+    full = {}
+    for module in d['syms']:
+        for n in importlib.import_module(module).__all__: full.setdefault(n, []).append(f'api/{module.split(".")[1]}.html#{module}.{n}"')
+    found = 0
+    for book in (ROOT/'nbs').glob('*.ipynb'):
+        page = (site/f'{book.stem}.html').read_text()
+        for c in json.loads(book.read_text())['cells']:
+            text = re.sub(r'^```.*?^```|^#[^\n]*|\[[^]]*\]\([^)]*\)', '', ''.join(c['source']), flags=re.M | re.S) if c['cell_type'] == 'markdown' else ''
+            for name in set(re.findall(r'(?<!`)`(\w+)`(?!`)', text)) & full.keys():
+                found += 1; assert any(f in page for f in full[name]), (book.name, name)
+    assert found > 100
+
+def test_an_entry_leads_to_its_source(site):
+    api = (site/'api/edm.html').read_text(); entry = api[api.index('id="presto_nb.edm.scalings"'):]
+    cell = re.search(r'href="\.\./10_edm\.html#(cell-\w+)"', entry)[1]; page = (site/'10_edm.html').read_text()
+    assert 'scalings' in page[page.index(f'id="{cell}"'):][:1500] and 'noise level' in entry[:3000] and '<table' in entry[:3000]
 
 def test_the_variance_lab_moves_without_python(site):
     page = (site/'33_variance_lab.html').read_text()
