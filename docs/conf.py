@@ -19,7 +19,7 @@ def mathml(tex, display):
     "A formula as MathML, in the part of it that browsers share: letters of other alphabets as characters of their own, words as words"
     tex = re.sub(r'\\mathrm\{(\w+)\}', r'\\text{\1}', tex).replace(r'\arg', r'\operatorname{arg}')
     letter = lambda m: (c := chr(LETTERS[m[1]] + ord(m[2]) - 65)) and f'<mi>{EARLIER.get(c, c)}</mi>'
-    ml = re.sub(r'<mi mathvariant="(script|double-struck)">([A-Z])</mi>', letter, convert(tex, display=display)).replace('<mi>&#x0007E;</mi>', '<mo>∼</mo>')
+    ml = re.sub(r'<mi mathvariant="(script|double-struck)">([A-Z])</mi>', letter, convert(tex, display=display)).replace('<mi>&#x0007E;</mi>', '<mo>∼</mo>').replace('<mo>&#x02016;', '<mo stretchy="false">&#x02016;')
     name = r'(?<!<msub>)(?<!<msup>)(?<!<msubsup>)<mi>(ln|log|exp|sin|cos|tanh|det)</mi>'      # with a thin space to a neighbour that is no sign
     return re.sub(name + '(?!<mo)', rf'<mi>\1</mi>{THIN}', re.sub(r'(?<=</mi>|</mn>)' + name, rf'{THIN}<mi>\1</mi>', ml))
 
