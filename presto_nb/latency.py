@@ -232,7 +232,9 @@ class Prepared(nn.Module):
         return self.ready[key](*args)
 
 # %% ../nbs/51_latency.ipynb #f21f95f0
-def eager(flat, args): return flat
+def eager(flat, args):
+    "As it stands"
+    return flat
 
 def compiled(flat, args):
     "Fused by torch's compiler"

@@ -37,7 +37,9 @@ def skip_errors(denoiser, x0:Tensor, cond, # of a `DiT`; clean latents [n, frame
                 out[i, shift, drop] = (denoiser(x, s, cond, keep=shifted_keep(depth, drop, shift), budget=drop) - full).norm()/full.norm()
     return out
 
-def lab_folder(): return assets()/"lab"
+def lab_folder():
+    "The folder of the lab's clips"
+    return assets()/"lab"
 
 def lab_clips(): # held-out clips of the lab
     "(clean latents [n, frames, channels], captions, tempi)"
