@@ -23,7 +23,7 @@ class GaussianMixture:
     "Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser"
     means: Tensor          # centres [k, d]
     std: Tensor            # width of each [k], or one number for all
-    weights: Tensor = None # of each [k], scaled to sum to 1; None: all equal
+    weights: Tensor|None = None # of each [k], scaled to sum to 1; None: all equal
 
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64)
