@@ -9,6 +9,7 @@ __all__ = ['SETUP_EXTRAS', 'PrestoError', 'need', 'import_torchaudio', 'atomic_p
 
 # %% ../nbs/00_core.ipynb #56c68d14
 import hashlib, importlib, importlib.util, json, os, sys, tempfile, types
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -188,7 +189,7 @@ def inside(folder, # the folder that may not be left
     return path
 
 # %% ../nbs/00_core.ipynb #59da0717
-def progress(iterable=None,    # what to walk through, or None to call `.update()` by hand
+def progress(iterable:Iterable|None=None, # what to walk through, or None to call `.update()` by hand
              total:int=None,   # how many items
              desc:str="",      # what is being done
              disable:bool=None, # None: shown unless notebooks are under test

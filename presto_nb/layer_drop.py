@@ -16,7 +16,7 @@ def consecutive_keep(
     depth:int, # blocks of the network
     start:int, # first block that is skipped, from 0
     drop:int,  # how many are skipped
-)->list:       # `keep` for `DiT.forward`
+):             # `keep` for `DiT.forward`, a list
     "Every block but `drop` neighbours from `start` on"
     if not 0 <= drop < depth: raise PrestoError(f"drop is {drop}; of {depth} blocks 0 to {depth - 1} can be dropped.")
     if not 0 <= start <= depth - drop: raise PrestoError(f"start is {start}; a gap of {drop} in {depth} blocks can start at 0 to {depth - drop}.")

@@ -141,7 +141,7 @@ def fake_turn(players, config,       # `Players`, `PrestoSConfig`
 def generator_turn(players, config,  # `Players`, `PrestoSConfig`
                    x0_hat, cond,     # the generator's samples, with a graph; their conditions
                    draw,             # `Draws`
-                   pair=None,        # (noise, the teacher's sample, condition), for the regression
+                   pair:tuple=None,  # (noise, the teacher's sample, condition), for the regression
                   ):                 # loss [b], what to log
     "What the generator minimises: matching, fooling, and (offline) copying; the matching loss is logged by row, with its levels"
     loss, log = x0_hat.new_zeros(len(x0_hat)), {}

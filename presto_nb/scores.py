@@ -20,6 +20,7 @@ __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE
 import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from fractions import Fraction
@@ -74,7 +75,8 @@ def _texts(collection:str, # a folder of the corpus
     for text in re.split(r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')):
         if text.startswith('X:') and 'K:' in text: yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
 
-def abc_tunes(collection:str): # a folder of the corpus
+def abc_tunes(collection:str # a folder of the corpus
+             ) -> Iterator[tuple]:
     "Every tune of a collection as (id, ABC text)"
     for path in sorted((corpus()/collection).rglob('*.abc'), key=lambda p: p.name): yield from _texts(collection, path)
 
@@ -105,10 +107,11 @@ def clean_abc(text:str # one tune as printed
 
 # %% ../nbs/02_scores.ipynb #ad386c14
 def parse_key(text:str # the K: field, say 'A Dorian'
-             ) -> tuple: # (tonic pitch class, mode) or None
+             ) -> tuple|None: # (tonic pitch class, mode)
     "Tonic and mode of an ABC key"
     m = re.match(r'([A-G])([#b]?)\s*([A-Za-z]*)', text)
-    mode = ABC_MODES.get('m' if m[3] == 'm' else m[3].lower()[:3] if m[3] != 'M' else '') if m else None
+    if m is None: return None
+    mode = ABC_MODES.get('m' if m[3] == 'm' else m[3].lower()[:3] if m[3] != 'M' else '')
     return ((PITCH_CLASSES[m[1]] + {'#': 1, 'b': -1, '': 0}[m[2]]) % 12, mode) if mode else None
 
 # %% ../nbs/02_scores.ipynb #d63a025f

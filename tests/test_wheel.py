@@ -29,6 +29,7 @@ def test_the_wheel_holds_every_asset_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     want = {f'presto_nb/{p.relative_to(ROOT/"presto_nb").as_posix()}' for p in ASSETS.rglob('*') if p.is_file() and not p.name.startswith('.') and not p.name.endswith('.tmp')}
     assert want and want <= set(names), want - set(names)
+    assert 'presto_nb/py.typed' in names                                      # type checkers read the package's own annotations
     assert {n.split('/')[0] for n in names if '.dist-info/' not in n} == {'presto_nb'}
     assert any(n.endswith('licenses/LICENSE') for n in names) and any(n.endswith('licenses/THIRD_PARTY.md') for n in names)
     assert 'presto-nb = presto_nb.cli:main' in zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith('entry_points.txt'))).decode()
