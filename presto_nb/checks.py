@@ -138,7 +138,7 @@ def check_rho(answer):
         same(math.log(((80**(1/rho) + .002**(1/rho))/2)**rho), P_mean, what=f"with rho = {rho:.4g} the logarithm of the median")
     return "below ln(0.4), the middle of the ends' logarithms, rho must be negative"
 
-# %% ../nbs/07_checks.ipynb #9909a7e1
+# %% ../nbs/07_checks.ipynb #7321c982
 class Guess(NamedTuple):
     "As in 11_sampling: what a step is told by `denoise(x, sigma)`"
     x0_hat: Tensor # where to move
@@ -166,20 +166,20 @@ def check_midpoint(answer):
     return "two calls, order 2, and x lies where sigma's middle says"
 
 def _walk(step, n): # a step function, number of steps
-    "Relative error after n steps from 10 to 0.1 on Gaussian data, and how many calls they made"
-    x, state, calls, levels = torch.ones(1, 1, dtype=torch.float64), None, [], torch.logspace(1, -1, n + 1, dtype=torch.float64).tolist()
+    "Relative error after n steps from 1 to 0.2 on Gaussian data, and how many calls they made"
+    x, state, calls, levels = torch.ones(1, 1, dtype=torch.float64), None, [], torch.logspace(0, math.log10(.2), n + 1, dtype=torch.float64).tolist()
     def denoise(x, sigma): calls.append(sigma); return _gaussian(x, sigma)
     for sigma, to in zip(levels, levels[1:]):
         out = step(denoise, x, sigma, to, state)
         x, state = _stepped(out), out[1]
-    return abs(x.item()/math.sqrt((.25 + .01)/(.25 + 100)) - 1), len(calls)
+    return abs(x.item()/math.sqrt((.25 + .04)/(.25 + 1)) - 1), len(calls)
 
 @checker
 def check_third_order(answer):
     "11_sampling: a multistep method of order 3, a step function `answer(denoise, x, sigma, sigma_next, state=None) -> x, state`"
     (coarse, _), (fine, calls) = _walk(answer, 40), _walk(answer, 80)
     if calls > 83: raise NotYet(f"80 steps made {calls} calls of the denoiser; a multistep method makes one for each, but for the first ones")
-    if not fine > 0 or fine > .05: raise NotYet(f"after 80 steps from 10 to 0.1 the error is {fine:.2g}")
+    if not fine > 0 or fine > .05: raise NotYet(f"after 80 steps from 1 to 0.2 the error is {fine:.2g}")
     order = math.log2(coarse/fine)
     if order < 2.6: raise NotYet(f"its order is {order:.1f}; the error of 80 steps is {coarse/fine:.1f} times less than that of 40, and should be 8 times (are the first two steps good enough?)")
     return f"order {order:.1f}, {calls} calls for 80 steps"
