@@ -228,7 +228,7 @@ def check_swiglu(answer):
         if not found.pop("right"): raise NotYet(dict(GELU="the gate is a GELU", sigmoid="the gate is a plain sigmoid: GLU, not SwiGLU", sum="the two halves are added, not multiplied", late="silu goes around the gate, not around the product").get(next((k for k, v in found.items() if v), ""), "its output is not W2(silu(W1 x) * W3 x)"))
     return "three matrices for the price of two"
 
-# %% ../nbs/07_checks.ipynb #0d2410fe
+# %% ../nbs/07_checks.ipynb #35eaf82a
 @checker
 def check_ema_lag(answer):
     "13_training: `answer(decay, n) -> lag` of the average behind weights that move by 1 a step, after n steps from 0"
@@ -241,15 +241,16 @@ def check_ema_lag(answer):
 
 @checker
 def check_row_order(answer):
-    "13_training: `answer(step, batch, n, seed) -> rows` of a batch, from 0 to n - 1: every epoch a new order, every row once, and nothing to remember"
-    n, batch = 12, 4
-    rows = lambda step, seed=0, batch=batch: torch.as_tensor(there(answer(step, batch, n, seed))).tolist()
-    if not isinstance(rows(0), list) or len(rows(0)) != batch: raise NotYet(f"a batch of {batch} has {len(rows(0)) if isinstance(rows(0), list) else 'no'} rows")
+    "13_training: `answer(step, batch, n, seed, part, parts) -> rows`, from 0 to n - 1, of one of `parts` processes that share a batch; together an epoch is every row once, in a new order, and nothing is remembered"
+    n = 12
+    rows = lambda step, seed=0, batch=4, part=0, parts=1: torch.as_tensor(there(answer(step, batch, n, seed, part, parts))).flatten().tolist()
+    if len(rows(0)) != 4 or len(rows(0, part=1, parts=2)) != 2: raise NotYet(f"a batch of 4 has {len(rows(0))} rows for one process and {len(rows(0, part=1, parts=2))} for each of two")
     late, epochs = rows(7), [[r for s in range(3*e, 3*e + 3) for r in rows(s)] for e in range(4)]
-    if late != rows(7): raise NotYet("asked twice for the same step it gives different rows: it remembers something")
+    if late != rows(7): raise NotYet("asked twice for the same step it gives different rows: it remembers something, or rolls dice without a seed")
     if any(sorted(e) != list(range(n)) for e in epochs): raise NotYet("within an epoch some rows come twice and others never")
     if epochs[0] == epochs[1]: raise NotYet("every epoch has the same order")
-    if epochs[0] == list(range(n)) or rows(0) == rows(0, 1) and rows(1) == rows(1, 1): raise NotYet("the order does not depend on the seed")
+    if all(rows(s) == rows(s, 1) for s in range(6)): raise NotYet("the order does not depend on the seed")
     crossing = [r for s in range(12) for r in rows(s, batch=5)]
     if any(sorted(crossing[i:i+n]) != list(range(n)) for i in range(0, 60, n)): raise NotYet("when a batch crosses the end of an epoch, rows are lost: batches of 5 do not fit 12 rows")
-    return "a run can be taken up at any step, since the order follows from seed and step"
+    if any(sorted(rows(s, part=0, parts=2) + rows(s, part=1, parts=2)) != sorted(rows(s)) for s in range(6)): raise NotYet("two processes together do not see the batch that one would see")
+    return "a run can be taken up at any step and by any number of processes, since the order follows from seed and step"
