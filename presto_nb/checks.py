@@ -6,7 +6,8 @@
 __all__ = ['NotYet', 'verdict', 'checker', 'there', 'same', 'draw', 'normal', 'stuck', 'accepts', 'rejects', 'check_median_shift',
            'check_silent_loss', 'check_c_out', 'check_rho', 'Guess', 'check_midpoint', 'check_third_order',
            'check_even_guidance', 'check_rope_base', 'check_masked_softmax', 'check_swiglu', 'check_ema_lag',
-           'check_row_order']
+           'check_row_order', 'check_tweedie', 'check_biased_mmd', 'check_modes', 'check_surrogate', 'check_cover',
+           'check_best_answer', 'check_hears', 'check_hinge', 'check_cycle_cost', 'check_hearing']
 
 # %% ../nbs/07_checks.ipynb #be60808d
 import base64, functools, html, itertools, math
@@ -254,3 +255,108 @@ def check_row_order(answer):
     if any(sorted(crossing[i:i+n]) != list(range(n)) for i in range(0, 60, n)): raise NotYet("when a batch crosses the end of an epoch, rows are lost: batches of 5 do not fit 12 rows")
     if any(sorted(rows(s, part=0, parts=2) + rows(s, part=1, parts=2)) != sorted(rows(s)) for s in range(6)): raise NotYet("two processes together do not see the batch that one would see")
     return "a run can be taken up at any step and by any number of processes, since the order follows from seed and step"
+
+# %% ../nbs/07_checks.ipynb #dd510ecb
+@checker
+def check_tweedie(answer):
+    "20_toy: `answer(x, sigma, mean, std) -> x0_hat`, the ideal denoiser of one Gaussian; x [b, d], mean [d]"
+    for seed, (sigma, std) in enumerate(draw("tweedie", (.1, 2), (.1, 1))):
+        x, mean = normal(5, 2, seed=seed), normal(2, seed=seed); v = std**2 + sigma**2
+        same(answer(x, sigma, mean, std), x + sigma**2*(mean - x)/v, {"that is the score; Tweedie's formula adds sigma^2 times the score to x": (mean - x)/v, "sigma^2 times the score is still to be added to x": sigma**2*(mean - x)/v,
+             "variances add, not standard deviations": x + sigma**2*(mean - x)/(std + sigma)**2, "the sign of the score is wrong": x - sigma**2*(mean - x)/v, "that is x shrunk towards 0, not towards the mean": x*std**2/v, "the score is multiplied by sigma^2, not by sigma": x + sigma*(mean - x)/v}, "x0_hat")
+    return "the mean and x, weighted by the other's variance"
+
+@checker
+def check_biased_mmd(answer):
+    "20_toy: `answer(x, y, bandwidth) -> MMD^2`, the biased estimate; x [n, d], y [m, d]"
+    for seed, (h,) in enumerate(draw("mmd", (.3, 2))):
+        x, y = normal(6, 2, seed=seed), normal(9, 2, seed=seed) + 1
+        k = lambda a, b, w=2*h**2: (-torch.cdist(a, b)**2/w).exp(); cross, n, m = 2*k(x, y).mean(), 6, 9
+        pairs = lambda a, n: (k(a, a).sum() - n)/(n*(n - 1))
+        same(answer(x, y, h), k(x, x).mean() + k(y, y).mean() - cross, {"that is the unbiased estimate, without the pairs of a point and itself": pairs(x, n) + pairs(y, m) - cross, "the pairs across count twice": k(x, x).mean() + k(y, y).mean() - cross/2,
+             "the kernel is exp(-|x - y|^2/2h^2): the distance is not squared": sum(s*(-torch.cdist(*p)/(2*h**2)).exp().mean() for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y)))), "the 2 in 2h^2 is missing": sum(s*k(*p, h**2).mean() for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y))))}, "MMD^2")
+    return "it is never negative, and larger by about 1/n + 1/m than it should be"
+
+@checker
+def check_modes(answer):
+    "20_toy: `answer(points [n, d], means [k, d]) -> (shares [k], widths [k])` of the modes: share of the points nearest to each, and their rms distance from it in a coordinate"
+    for seed in range(3):
+        means, which = 6*normal(3, 2, seed=seed), torch.arange(40) % 5 % 3
+        points = means[which] + .2*(1 + which[:, None])*normal(40, 2, seed=seed + 5); which = torch.cdist(points, means).argmin(1); gap = points - means[which]
+        shares = torch.bincount(which, minlength=3)/40; by = lambda f: torch.stack([f(gap[which == k]) for k in range(3)])
+        out = there(answer(points, means))
+        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: the shares and the widths")
+        same(out[0], shares, {"those are numbers of points; divide by all": 40*shares, "points and modes are mixed up: take the nearest mode of each point": torch.bincount(torch.cdist(points, means).argmin(0), minlength=3)}, "the list of shares")
+        same(out[1], by(lambda g: g.square().mean().sqrt()), {"that is the rms distance; in one coordinate it is less by the root of d": by(lambda g: g.square().sum(1).mean().sqrt()), "that is a variance": by(lambda g: g.square().mean()),
+             "that is the spread around the points' own centre: a mode in the wrong place goes unnoticed": by(lambda g: g.std(0).square().mean().sqrt()), "that is the mean distance, not its rms": by(lambda g: g.norm(dim=1).mean())}, "the list of widths")
+    return "weights and widths are different faults, and one number for both would hide which"
+
+# %% ../nbs/07_checks.ipynb #1e0fad37
+@checker
+def check_surrogate(answer):
+    "21_dmd: `answer(x0_hat, gradient) -> loss [b]`, without a square, whose gradient by x0_hat is `gradient`/elements of a row, whatever graph `gradient` has"
+    for seed in range(2):
+        x = normal(4, 3, 2, seed=seed).requires_grad_(); g = 3*x + normal(4, 3, 2, seed=seed + 7)
+        loss = there(answer(x, g), "the loss"); x_, g_ = x.detach(), g.detach()
+        if loss.shape != (4,): raise NotYet(f"the loss has shape {list(loss.shape)}; one number for each of the 4 rows is wanted")
+        pull = torch.autograd.grad(loss.sum(), x, allow_unused=True)[0] if loss.requires_grad else None
+        same(there(pull, "the gradient of the loss by x0_hat"), g_/6, {"the gradient flows into `gradient`, which depends on x0_hat too: detach it": (g_ + 3*x_)/6, "that is the gradient of gradient^2/2, through the two scores": 3*g_/6, "the loss sums over a row's elements; the mean is wanted": g_,
+             "the sign is wrong: the sample would move towards the fake score": -g_/6, "the mean goes over the rows as well": g_/24}, "the gradient of the loss by x0_hat")
+    return "x0_hat times a constant is the shortest loss with a given gradient; its value means nothing, and that is why the square is logged instead"
+
+@checker
+def check_cover(answer):
+    "21_dmd: `answer(means [k], stds [k], weights [k]) -> (mean, std)` of the Gaussian with the least forward KL from a mixture in one dimension"
+    for seed in range(3):
+        m, s, w = normal(3, seed=seed), normal(3, seed=seed + 5).abs() + .1, (2*normal(3, seed=seed + 9)).softmax(0)
+        mean, inside = w @ m, w @ s**2; between = w @ (m - mean)**2
+        out = there(answer(m, s, w))
+        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: mean and standard deviation")
+        same(out[0], mean, {"the weights are not used": m.mean(), "that is one of the modes, as reverse KL would have it": m[w.argmax()]}, "the mean")
+        same(out[1], (inside + between)**.5, {"that is a variance": inside + between, "the distances of the modes belong to the variance": inside**.5, "the widths of the modes belong to the variance": between**.5, "variances are averaged, not widths": ((w @ s)**2 + between)**.5}, "the standard deviation")
+    return "forward KL matches moments: it covers all modes and what lies between them"
+
+@checker
+def check_best_answer(answer):
+    "22_discriminator: `answer(p_real, p_fake, real, fake) -> a`, the answer with the least squares where data have density p_real and samples p_fake; real and fake are the labels"
+    for p, q, real, fake in draw("best answer", (.1, 2), (.1, 2), (.5, 2), (-2, .4), n=4):
+        same(answer(p, q, real, fake), (real*p + fake*q)/(p + q), {"that holds for labels 1 and 0 only": p/(p + q), "real and fake are exchanged": (real*q + fake*p)/(p + q), "that is the middle of the labels, right only where both are equally likely": (real + fake)/2, "divide by p_real + p_fake": real*p + fake*q})
+    return "an average of the labels: moving them shifts and stretches all answers, and the game stays the same"
+
+@checker
+def check_hears(answer):
+    "22_discriminator: `answer(halvings) -> frames` that one answer of `MapHead` depends on, group norms aside"
+    for n in (1, 4, 0, 2, 6):
+        field = lambda start: functools.reduce(lambda r, _: 2*r + 2, range(n), start)
+        same(answer(n), field(3), {"the last convolution sees three places, not one": field(1), "strides multiply: the blocks behind the first see steps of two, four, ... frames": 3 + 3*n, "a convolution of 4 with stride 2 needs 2(r - 1) + 4 frames for r places": functools.reduce(lambda r, _: 2*r, range(n), 3)}, f"the field of {n} halvings")
+    return "with four halvings 78 frames, 1.7 seconds at 45.9 a second"
+
+@checker
+def check_hinge(answer):
+    "22_discriminator: `answer(real [b, t], fake [b, t]) -> loss [b]` of a discriminator that wants real above 1 and fake below -1, and no more"
+    for seed in range(3):
+        real, fake = 2*normal(4, 6, seed=seed), 2*normal(4, 6, seed=seed + 5); by = lambda r, f, axis=1: r.mean(axis) + f.mean(axis)
+        r, f = F.relu(1 - real), F.relu(1 + fake)
+        same(answer(real.clone(), fake.clone()), by(r, f), {"the mean goes over time, so that each row has a loss": by(r, f, 0), "one loss for each row is wanted": r.mean() + f.mean(), "that is the sum over the map; the mean is wanted": r.sum(1) + f.sum(1),
+             "fake answers should be below -1, not above": by(r, F.relu(1 - fake)), "beyond the margin the loss is 0, not negative": by(1 - real, 1 + fake), "the hinge is not squared": by(r**2, f**2), "the hinge goes around each answer, not around their mean": F.relu(1 - real.mean(1)) + F.relu(1 + fake.mean(1))}, "the loss")
+    return "answers that are right by a margin are left alone: another game than least squares, which pulls them back"
+
+# %% ../nbs/07_checks.ipynb #2b62e174
+@checker
+def check_cycle_cost(answer):
+    "23_presto_s: `answer(ratio, f, guided) -> forwards` of a cycle whose discriminator learns in the last fake turn only"
+    for ratio, f, w in draw("cycle", (2, 9), (.2, .8), (0, 1), n=4):
+        ratio, guided = int(ratio), w > .5; cost = 4*ratio + 6*f + 3*f + 4 + guided
+        same(answer(ratio, f, guided), cost, {"that discriminator learns in every fake turn": cost + 6*f*(ratio - 1), "the generator's turn asks the discriminator too, and goes back through it": cost - 3*f, "guidance asks the real score twice": cost - 1 if guided else cost + 1, "the generator's turn is missing": 4*ratio + 6*f})
+    return "at f = 1/2 and five fake turns 29.5 instead of 41.5; whether the discriminator keeps up is another question"
+
+@checker
+def check_hearing(answer):
+    "23_presto_s: `answer(generator, x, sigma, cond) -> number`: rms of what changes in the samples when each row gets the next row's condition, over the rms of the samples"
+    for seed, (much,) in enumerate(draw("hearing", (0, 2))):
+        x, c, sigma = normal(4, 5, 2, seed=seed), normal(4, 1, 2, seed=seed + 5), torch.full((4,), 3.); rms = lambda v: v.square().mean().sqrt()
+        g = lambda x, sigma, cond: x/sigma.view(-1, 1, 1) + much*cond
+        samples, others = g(x, sigma, c), g(x, sigma, c.roll(-1, 0)); right = rms(others - samples)/rms(samples)
+        same(answer(g, x, sigma, c), right, {"the noise moved with the condition, so that everything changes": rms(samples.roll(-1, 0) - samples)/rms(samples), "that is a ratio of variances": right**2, "divide by the rms of the samples": rms(others - samples), "that is the row before, not the next": rms(g(x, sigma, c.roll(1, 0)) - samples)/rms(samples)})
+        if abs(float(answer(lambda x, sigma, cond: x, x, sigma, c))) > 1e-6: raise NotYet("a generator that does not listen should get 0")
+    return "0 says that the generator is deaf to the prompt; what it should be, the base model with guidance says"
