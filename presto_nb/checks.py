@@ -7,7 +7,9 @@ __all__ = ['NotYet', 'verdict', 'checker', 'there', 'same', 'draw', 'normal', 's
            'check_silent_loss', 'check_c_out', 'check_rho', 'Guess', 'check_midpoint', 'check_third_order',
            'check_even_guidance', 'check_rope_base', 'check_masked_softmax', 'check_swiglu', 'check_ema_lag',
            'check_row_order', 'check_tweedie', 'check_biased_mmd', 'check_modes', 'check_surrogate', 'check_cover',
-           'check_best_answer', 'check_hears', 'check_hinge', 'check_cycle_cost', 'check_hearing']
+           'check_best_answer', 'check_hears', 'check_hinge', 'check_cycle_cost', 'check_hearing',
+           'check_branch_variance', 'check_branch_scale', 'check_spread', 'check_log_parts', 'check_choose_drops',
+           'check_evaluations', 'check_gap_table', 'check_single_errors']
 
 # %% ../nbs/07_checks.ipynb #be60808d
 import base64, functools, html, itertools, math
@@ -341,7 +343,7 @@ def check_hinge(answer):
              "fake answers should be below -1, not above": by(r, F.relu(1 - fake)), "beyond the margin the loss is 0, not negative": by(1 - real, 1 + fake), "the hinge is not squared": by(r**2, f**2), "the hinge goes around each answer, not around their mean": F.relu(1 - real.mean(1)) + F.relu(1 + fake.mean(1))}, "the loss")
     return "answers that are right by a margin are left alone: another game than least squares, which pulls them back"
 
-# %% ../nbs/07_checks.ipynb #2b62e174
+# %% ../nbs/07_checks.ipynb #64dfef2e
 @checker
 def check_cycle_cost(answer):
     "23_presto_s: `answer(ratio, f, guided) -> forwards` of a cycle whose discriminator learns in the last fake turn only"
@@ -357,6 +359,95 @@ def check_hearing(answer):
         x, c, sigma = normal(4, 5, 2, seed=seed), normal(4, 1, 2, seed=seed + 5), torch.full((4,), 3.); rms = lambda v: v.square().mean().sqrt()
         g = lambda x, sigma, cond: x/sigma.view(-1, 1, 1) + much*cond
         samples, others = g(x, sigma, c), g(x, sigma, c.roll(-1, 0)); right = rms(others - samples)/rms(samples)
-        same(answer(g, x, sigma, c), right, {"the noise moved with the condition, so that everything changes": rms(samples.roll(-1, 0) - samples)/rms(samples), "that is a ratio of variances": right**2, "divide by the rms of the samples": rms(others - samples), "that is the row before, not the next": rms(g(x, sigma, c.roll(1, 0)) - samples)/rms(samples)})
+        same(answer(g, x, sigma, c), right, {"the noise moved with the condition, so that everything changes": rms(samples.roll(-1, 0) - samples)/rms(samples), "that is a ratio of variances": right**2, "divide by the rms of the samples": rms(others - samples)})
         if abs(float(answer(lambda x, sigma, cond: x, x, sigma, c))) > 1e-6: raise NotYet("a generator that does not listen should get 0")
     return "0 says that the generator is deaf to the prompt; what it should be, the base model with guidance says"
+
+# %% ../nbs/07_checks.ipynb #028abff9
+@checker
+def check_branch_variance(answer):
+    "30_variance: `answer(block, x) -> number`: variance of what the block adds to x [rows, frames, width] over all of a row, mean over the rows, also of a block that writes into its input"
+    for seed, in_place in enumerate((True, False, True)):
+        x, add = normal(3, 4, 8, seed=seed), (1 + torch.arange(3.).view(3, 1, 1))*normal(3, 4, 8, seed=seed + 5) + torch.arange(3.).view(3, 1, 1)
+        block = (lambda v: v.add_(add)) if in_place else (lambda v: v + add)
+        rows = add.flatten(1)
+        same(answer(block, x.clone()), rows.var(1, correction=0).mean(), {"the block wrote into its input before you looked at it: keep a copy": 0., "that is the variance over all rows at once; take each row's own first": add.var(correction=0), "divide by the number of elements, not by one less": rows.var(1).mean(),
+             "that is the mean square: the mean is not taken off": rows.square().mean(), "that is the variance of the stream after the block": (x + add).flatten(1).var(1, correction=0).mean()})
+    return "a hook that runs after the block is too late for one that works in place"
+
+@checker
+def check_branch_scale(answer):
+    "30_variance: `answer(depth, final) -> g`, by which to multiply independent branches of variance 1 so that a stream of variance 1 has the variance `final` after so many blocks"
+    for depth, final in draw("branch scale", (4, 40), (1.5, 20)):
+        depth = int(depth); right = ((final - 1)/depth)**.5
+        same(answer(depth, final), right, {"that is the variance of a branch; the factor is its square root": right**2, "the stream itself brings a variance of 1": (final/depth)**.5, "variances add, so they do not grow by a factor in each block": (final**(1/depth) - 1)**.5, "amplitudes of independent branches do not add": (final**.5 - 1)/depth})
+    return "1/sqrt(depth) lets it double: why many networks scale their branches so"
+
+# %% ../nbs/07_checks.ipynb #6fef3592
+@checker
+def check_spread(answer):
+    "31_layer_drop: `answer(depth, drop) -> keep`: the blocks that run, none of the skipped ones neighbours, the first and the last always running"
+    for depth, drop in ((8, 3), (8, 0), (14, 5), (28, 9), (7, 1)):
+        keep = torch.as_tensor(there(answer(depth, drop))).tolist()
+        if keep != sorted(set(keep)) or not set(keep) <= set(range(depth)): raise NotYet(f"keep is {keep}: it should be increasing numbers from 0 to {depth - 1}")
+        if len(keep) != depth - drop: raise NotYet(f"{len(keep)} of {depth} blocks run; with a drop of {drop} it should be {depth - drop}")
+        if keep[0] or keep[-1] != depth - 1: raise NotYet(f"the first and the last of {depth} blocks should run; keep is {keep}")
+        if any(b - a > 2 for a, b in zip(keep, keep[1:])): raise NotYet(f"keep is {keep}: two neighbours are skipped, a gap and not a spread")
+    return "no block gets an input that is more than one block away from what it knows"
+
+@checker
+def check_log_parts(answer):
+    "31_layer_drop: `answer(sigma [b], drops) -> int64 [b]`: blocks to skip, the noisiest part first, where the parts are equal in ln sigma between 80 and 0.002"
+    for seed, drops in enumerate(((4, 3, 2, 1, 0), (9, 5, 0), (7, 6, 4, 2))):
+        u, n, d = torch.rand(40, generator=generator("log parts", seed), dtype=torch.float64), len(drops), torch.tensor(drops)
+        sigma = .002*(80/.002)**u; by = lambda place: d[((1 - place)*n).long().clamp(0, n - 1)]
+        low, high = .002**(1/7), 80**(1/7)
+        same(answer(sigma, drops), by(u), {"the first drop belongs to the noisiest part": by(1 - u), "those are parts of the inference schedule, equal in sigma^(1/7)": by((sigma**(1/7) - low)/(high - low)), "those parts are equal in sigma itself": by((sigma - .002)/79.998)})
+    if _tensor(answer(torch.tensor([200., 1e-4]), (4, 0))).tolist() != [4, 0]: raise NotYet("beyond the ends the outer parts go on: 200 belongs to the first, 0.0001 to the last")
+    return "equal in dB: more of the blocks are skipped at low noise than with fifths of the inference schedule"
+
+@checker
+def check_choose_drops(answer):
+    "31_layer_drop: `answer(error [parts, most + 1], total) -> drops [parts]`, whole numbers with this sum, for which the largest of the parts' errors is least"
+    for seed, total in enumerate((6, 9, 4)):
+        error = F.pad(normal(4, 4, seed=seed).abs().cumsum(1), (1, 0)); worst = lambda d: max(error[p, k].item() for p, k in enumerate(d))
+        best = min(worst(d) for d in itertools.product(range(5), repeat=4) if sum(d) == total)
+        drops = torch.as_tensor(there(answer(error.clone(), total))).tolist()
+        if not isinstance(drops, list) or len(drops) != 4 or not all(k in range(5) for k in drops): raise NotYet(f"drops are {drops}; four whole numbers from 0 to 4 are wanted")
+        if sum(drops) != total: raise NotYet(f"the drops {drops} add up to {sum(drops)}, and should to {total}")
+        if worst(drops) > best + 1e-9: raise NotYet(f"the worst part of {drops} has the error {worst(drops):.3g}; {best:.3g} is possible")
+    return "raise the cheapest next step again and again: for the worst part, unlike for a sum, that is enough"
+
+# %% ../nbs/07_checks.ipynb #9fbb57b9
+@checker
+def check_evaluations(answer):
+    "32_presto_l: `answer(depth, drop, shared) -> block evaluations` of the student and its full teacher; shared: both are told the same budget, so that they are one until the gap, which ends before the last block"
+    for depth, drop, shared in ((28, 8, True), (28, 8, False), (8, 3, True), (14, 5, False), (8, 0, True)):
+        right = 2*depth - drop if not shared else depth + 1 if drop else depth
+        same(answer(depth, drop, shared), right, {"the blocks before the gap run once for both": 2*depth - drop, "the last block runs twice, on two streams": depth, "where nothing is dropped the two never part": depth + 1, "told other budgets, they differ from the first block on": depth + 1 if not shared else -1},
+             f"the count for {drop} of {depth} blocks, {'shared' if shared else 'not shared'},")
+    return "29 against 48 at a drop of 8 of 28: the shared budget makes the teacher almost free"
+
+@checker
+def check_gap_table(answer):
+    "32_presto_l: `answer(start [b], drop [b], depth) -> bool [b, depth]`, True where a block runs: row i skips drop[i] blocks from start[i] on"
+    for seed in range(3):
+        g = generator("gap", seed); drop = torch.randint(0, 4, (6,), generator=g); drop[0] = 3; start = (torch.rand(6, generator=g)*(9 - drop)).long(); i = torch.arange(9)
+        by = lambda s, d: (i < s[:, None]) | (i >= (s + d)[:, None])
+        out = there(answer(start.clone(), drop.clone(), 9))
+        if out.dtype != torch.bool: raise NotYet(f"the table is {out.dtype}; `keep` wants bools")
+        same(out, by(start, drop), {"True stands for a block that runs": ~by(start, drop), "blocks are counted from 0": by(start - 1, drop), "one block too many is skipped": by(start, drop + 1), "all rows have the first row's gap": by(start[:1].expand(6), drop[:1].expand(6)), "a row for each clip, a column for each block": by(start, drop).T}, "the table")
+    return "a table of this form is all that a rule of your own needs"
+
+@checker
+def check_single_errors(answer):
+    "33_variance_lab: `answer(run, depth) -> errors [depth]` of leaving out each block alone, relative to the norm of the full answer; `run(keep)` is the network with these blocks"
+    for seed, depth in enumerate((5, 7, 4)):
+        adds = normal(depth, 6, seed=seed)
+        def run(keep):
+            h = torch.ones(6, dtype=torch.float64)
+            for i in keep: h = h + torch.tanh(h*adds[i])
+            return h
+        others = [[j for j in range(depth) if j != i] for i in range(depth)]; full = run(range(depth)); by = lambda keeps: torch.stack([(run(k) - full).norm() for k in keeps])/full.norm()
+        same(answer(run, depth), by(others), {"those networks have one block each; leave out one": by([[i] for i in range(depth)]), "divide by the norm of the full answer": by(others)*full.norm(), "those networks end before the block": by([range(i) for i in range(depth)]), "divide by the full answer's norm, not by that of the network without the block": by(others)*full.norm()/torch.stack([run(k).norm() for k in others])}, "the list of errors")
+    return "which block is the dearest depends on the noise level: look before you drop"
