@@ -9,7 +9,9 @@ __all__ = ['NotYet', 'verdict', 'checker', 'there', 'same', 'draw', 'normal', 's
            'check_row_order', 'check_tweedie', 'check_biased_mmd', 'check_modes', 'check_surrogate', 'check_cover',
            'check_best_answer', 'check_hears', 'check_hinge', 'check_cycle_cost', 'check_hearing',
            'check_branch_variance', 'check_branch_scale', 'check_spread', 'check_log_parts', 'check_choose_drops',
-           'check_evaluations', 'check_gap_table', 'check_single_errors']
+           'check_evaluations', 'check_gap_table', 'check_single_errors', 'check_atomic_write', 'check_gain',
+           'check_coverage', 'check_swing', 'check_bpm_range', 'check_bits', 'check_octave_error', 'check_saw',
+           'check_base64_size', 'check_clipped_mean', 'check_same_moments']
 
 # %% ../nbs/07_checks.ipynb #be60808d
 import base64, functools, html, itertools, math
@@ -418,14 +420,14 @@ def check_choose_drops(answer):
         if worst(drops) > best + 1e-9: raise NotYet(f"the worst part of {drops} has the error {worst(drops):.3g}; {best:.3g} is possible")
     return "raise the cheapest next step again and again: for the worst part, unlike for a sum, that is enough"
 
-# %% ../nbs/07_checks.ipynb #9fbb57b9
+# %% ../nbs/07_checks.ipynb #153f98a1
 @checker
 def check_evaluations(answer):
     "32_presto_l: `answer(depth, drop, shared) -> block evaluations` of the student and its full teacher; shared: both are told the same budget, so that they are one until the gap, which ends before the last block"
     for depth, drop, shared in ((28, 8, True), (28, 8, False), (8, 3, True), (14, 5, False), (8, 0, True)):
         right = 2*depth - drop if not shared else depth + 1 if drop else depth
-        same(answer(depth, drop, shared), right, {"the blocks before the gap run once for both": 2*depth - drop, "the last block runs twice, on two streams": depth, "where nothing is dropped the two never part": depth + 1, "told other budgets, they differ from the first block on": depth + 1 if not shared else -1},
-             f"the count for {drop} of {depth} blocks, {'shared' if shared else 'not shared'},")
+        faults = {"the blocks before the gap run once for both": 2*depth - drop, "the last block runs twice, on two streams": depth, "where nothing is dropped the two never part": depth + 1} if shared else {"told other budgets, they differ from the first block on": depth + 1}
+        same(answer(depth, drop, shared), right, faults, f"the count for {drop} of {depth} blocks, {'shared' if shared else 'not shared'},")
     return "29 against 48 at a drop of 8 of 28: the shared budget makes the teacher almost free"
 
 @checker
@@ -451,3 +453,120 @@ def check_single_errors(answer):
         others = [[j for j in range(depth) if j != i] for i in range(depth)]; full = run(range(depth)); by = lambda keeps: torch.stack([(run(k) - full).norm() for k in keeps])/full.norm()
         same(answer(run, depth), by(others), {"those networks have one block each; leave out one": by([[i] for i in range(depth)]), "divide by the norm of the full answer": by(others)*full.norm(), "those networks end before the block": by([range(i) for i in range(depth)]), "divide by the full answer's norm, not by that of the network without the block": by(others)*full.norm()/torch.stack([run(k).norm() for k in others])}, "the list of errors")
     return "which block is the dearest depends on the noise level: look before you drop"
+
+# %% ../nbs/07_checks.ipynb #d9729a72
+@checker
+def check_atomic_write(answer):
+    "00_core: `answer(path, write)`: `write(p)` writes a file to p and may fail; afterwards `path` is the whole new file, or as it was, and nothing else is left in the folder"
+    def half(p): Path(p).write_text("half"); raise OSError("the disk is full")
+    def look(p): seen.append(p.read_text() if p.exists() else None)
+    with TemporaryDirectory() as d:
+        path, seen = Path(d)/"song.txt", []
+        for text in ("old", "new"):
+            answer(path, lambda p: (Path(p).write_text(text[:1]), look(path), Path(p).write_text(text)))
+            if not path.exists() or path.read_text() != text: raise NotYet("after a good end the file is not there, or not what was written")
+        if seen != [None, "old"]: raise NotYet("while it is being written, a reader of the path sees half a file")
+        try: answer(path, half)
+        except OSError: pass
+        else: raise NotYet("the writer's error is swallowed: nobody would know that nothing was written")
+        if path.read_text() != "new": raise NotYet("after a failed write the old file is gone or half overwritten")
+        if len(left := [p.name for p in Path(d).iterdir()]) > 1: raise NotYet(f"a temporary file is left behind: the folder holds {sorted(left)}")
+    return "whole or not at all"
+
+@checker
+def check_gain(answer):
+    "01_audio: `answer(loudness, target) -> factor` of the samples that moves a sound from one loudness in LUFS to another"
+    for a, b in draw("gain", (-40, -5), (-30, -5)):
+        right = 10**((b - a)/20)
+        same(answer(a, b), right, {"loudness counts power: a factor of the samples is 10^(dB/20)": 10**((b - a)/10), "the sign is wrong: a louder target needs a larger factor": 1/right, "decibels are decimal: 10^, not e^": math.exp((b - a)/20), "that is the difference in dB": b - a})
+    return "6 dB double the samples, 10 dB are heard as twice as loud"
+
+@checker
+def check_coverage(answer):
+    "01_audio: `answer(window [n], hop) -> [hop]`: what `istft` divides by: the sum of the squared windows over each place of a hop, far from the ends"
+    for n, hop in ((8, 4), (12, 4), (10, 3), (9, 8)):
+        window = torch.hann_window(n, dtype=torch.float64) + .1*normal(n).abs(); folded = lambda w: F.pad(w, (0, -n % hop)).view(-1, hop).sum(0)
+        same(answer(window.clone(), hop), folded(window**2), {"analysis and synthesis both multiply by the window: square it": folded(window), "that is a row for each window; the sum over all windows at a place is wanted": F.pad(window**2, (0, -n % hop)).view(-1, hop).sum(1), "one number for each place of a hop is wanted, not their sum": (window**2).sum(), "that is the first window alone": window[:hop]**2})
+    return "a hop is too wide where this comes near zero; a constant sum is what Hann windows with a hop of a quarter have"
+
+# %% ../nbs/07_checks.ipynb #a7c0b559
+@checker
+def check_swing(answer):
+    "02_scores: `answer(ticks) -> ticks`, a list: every second eighth of 240 ticks (those at 240 after a beat of 480) comes a sixth of a beat later"
+    for seed in range(3):
+        ticks = (torch.randint(0, 40, (12,), generator=generator("swing", seed))*120).tolist() + [240, 480, 720]; by = lambda late, where: [t + late*where(t) for t in ticks]; off = lambda t: t % 480 == 240
+        same(answer(list(ticks)), by(80, off), {"nothing has moved": ticks, "a sixth of a beat is 80 ticks": by(40, off), "only every second eighth is late, not all off-beats": by(80, lambda t: t % 480 != 0), "the notes on the beat stay": by(80, lambda t: t % 480 == 0), "every eighth is late": by(80, lambda t: t % 240 == 0)}, "the list of ticks")
+    return "two eighths of 240 become 320 and 160: a ratio of two to one"
+
+@checker
+def check_bpm_range(answer):
+    "04_text: `answer(prompt) -> bpm` as `read_bpm`, a float or None when no tempo is named, but 'between 100 and 120 bpm' is 110"
+    for low, high in draw("bpm", (60, 100), (110, 180)):
+        low, high = int(low), int(high); asked = f"a reel between {low} and {high} bpm"
+        if answer(asked) is None: raise NotYet(f"{asked!r}: the answer is None so far")
+        same(answer(asked), (low + high)/2, {"that is the first number": low, "that is the last number": high, "that is the lower end and half of the range": low/2 + high}, f"the tempo of {asked!r}")
+        for prompt, bpm in ((f"a jig at {low} bpm", low), (f"between two tunes, {high} bpm", high), ("a slow air in D", None), ("between 2 and 4 fiddles", None)):
+            got = answer(prompt)
+            if got is None and bpm or got is not None and (not bpm or abs(got - bpm) > 1e-6): raise NotYet(f"{prompt!r} gives {got}, and should give {bpm}")
+    return "and numbers that are no tempi stay what they are"
+
+@checker
+def check_bits(answer):
+    "04_text: `answer(table [n, d], bits) -> (int8 [n, d], scale [n])`: each row as whole numbers of so many bits with a sign, as many up as down, times one scale"
+    for seed, bits in enumerate((4, 8, 3)):
+        table, top = normal(6, 40, seed=seed)*torch.arange(1, 7)[:, None], 2**(bits - 1) - 1
+        out = there(answer(table.clone(), bits))
+        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: whole numbers and scales")
+        q, scale = out[0], _tensor(out[1]); right = table.abs().amax(1)/top
+        if q.dtype != torch.int8: raise NotYet(f"the numbers are {q.dtype}; torch.int8 is wanted")
+        if q.abs().max() > top: raise NotYet(f"there is a {q.abs().max()}: with {bits} bits and a sign the largest is {top}")
+        same(scale, right, {"each row has a scale of its own": right.max(), "the largest number of a row is what it is measured by": table.abs().amax(0)/top, f"the largest number is 2^(bits-1) - 1, not 2^bits - 1": table.abs().amax(1)/(2**bits - 1)}, "the list of scales")
+        same(q, (table/right[:, None]).round(), {"round to the nearest, do not cut off": (table/right[:, None]).trunc()}, "the table of numbers")
+    return "at 4 bits a number is right to a fourteenth of the row's largest"
+
+@checker
+def check_octave_error(answer):
+    "05_listen: `answer(heard, true) -> octaves` between two tempi, at least 0, where half and double the tempo count as right"
+    for heard, true in draw("octaves", (40, 240), (60, 180), n=6):
+        gap = math.log2(heard/true); right = abs(gap - round(gap))
+        same(answer(heard, true), right, {"half and double the tempo should count as right": abs(gap), "an error is not negative": gap - round(gap), "octaves are logarithms of base 2": abs(math.log(heard/true) - round(math.log(heard/true))), "a bit below double is near it too: take the nearest octave": gap % 1, "a ratio is not an error; its logarithm is": 2**right})
+    same(answer(239., 120.), math.log2(240/239), {}, "the error of 239 for 120")
+    return "the largest possible error is half an octave"
+
+@checker
+def check_saw(answer):
+    "06_frames: `answer(partials, f, t [n]) -> wave [n]`: the sum of sin(2 pi k f t)/k"
+    for k, f in draw("saw", (2, 9), (50, 400)):
+        k, t = int(k), torch.linspace(0, .02, 50, dtype=torch.float64); by = lambda term, n=k: sum(term(i) for i in range(1, n + 1)); s = lambda i: torch.sin(2*math.pi*i*f*t)
+        same(answer(k, f, t), by(lambda i: s(i)/i), {"the last partial is missing": by(lambda i: s(i)/i, k - 1), "the partials fall as 1/k": by(s), "2 pi is missing": by(lambda i: torch.sin(i*f*t)/i), "those are cosines": by(lambda i: torch.cos(2*math.pi*i*f*t)/i), "odd partials alone make a square wave": by(lambda i: s(i)/i*(i % 2))}, "the wave")
+    return "a sawtooth, the rounder the fewer partials it has"
+
+@checker
+def check_base64_size(answer):
+    "06_frames: `answer(n) -> characters` of n bytes in base64"
+    for n in (10, 0, 3, 4, 1000, 44101):
+        same(answer(n), len(base64.b64encode(bytes(n))), {"the last bytes are filled up to a whole group of three": n*4//3, "3 bytes make 4 characters": 4*n, "bytes are not bits": math.ceil(n*8/64)}, f"the size of {n} bytes")
+    return "a third more than the file itself"
+
+# %% ../nbs/07_checks.ipynb #63a10b42
+@checker
+def check_clipped_mean(answer):
+    "50_metrics: `answer(std) -> mean` of an unbiased distance, normal around 0 with this spread, after what is negative was set to 0"
+    for s, in draw("clipped", (.1, 5)):
+        right = s/math.sqrt(2*math.pi)
+        same(answer(s), right, {"that is the mean of the absolute value; half of the draws are 0": 2*right, "an unbiased distance has the mean 0, but not after clipping": 0., "that is s/2; the mean of half a normal distribution is s/sqrt(2 pi)": s/2, "the square root is missing": s/(2*math.pi)})
+    return "it falls with the spread, so with n: the smaller set looks worse"
+
+@checker
+def check_same_moments(answer):
+    "50_metrics: `answer(n, seed) -> (a [n, 2], b [n, 2])`, two clouds with equal mean and covariance, up to 1e-6, that are nothing alike"
+    for n, seed in ((200, 0), (200, 1), (300, 0)):
+        out = there(answer(n, seed))
+        if not isinstance(out, tuple) or [tuple(v.shape) for v in out] != [(n, 2)]*2: raise NotYet(f"two clouds of shape [{n}, 2] are wanted")
+        a, b = map(_tensor, out); scale = a.std()
+        if (a.mean(0) - b.mean(0)).norm() > 1e-6*scale: raise NotYet(f"their means differ by {(a.mean(0) - b.mean(0)).norm():.2g}")
+        if (a.T.cov() - b.T.cov()).norm() > 1e-6*scale**2: raise NotYet(f"their covariances differ by {(a.T.cov() - b.T.cov()).norm():.2g}; whiten one and colour it like the other")
+        k = lambda x, y: (-torch.cdist(x, y)**2/(2*(.3*scale)**2)).exp().mean(); gap = (k(a, a) + k(b, b) - 2*k(a, b)).item()
+        if gap < .05: raise NotYet(f"they are alike: MMD^2 with a kernel of 0.3 standard deviations is {gap:.3f}, and 0.05 is wanted")
+    if all(torch.equal(x, y) for x, y in zip(answer(200, 0), answer(200, 1))): raise NotYet("the seed changes nothing")
+    return "Frechet distance sees mean and covariance, and is 0 here; a kernel sees the rest"
