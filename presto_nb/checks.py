@@ -489,7 +489,7 @@ def check_coverage(answer):
         same(answer(window.clone(), hop), folded(window**2), {"analysis and synthesis both multiply by the window: square it": folded(window), "that is a row for each window; the sum over all windows at a place is wanted": F.pad(window**2, (0, -n % hop)).view(-1, hop).sum(1), "one number for each place of a hop is wanted, not their sum": (window**2).sum(), "that is the first window alone": window[:hop]**2})
     return "a hop is too wide where this comes near zero; a constant sum is what Hann windows with a hop of a quarter have"
 
-# %% ../nbs/07_checks.ipynb #9d3393ce
+# %% ../nbs/07_checks.ipynb #6cdde3ba
 @checker
 def check_swing(answer):
     "02_scores: `answer(ticks) -> ticks`, a list: every second eighth of 240 ticks (those at 240 after a beat of 480) comes a sixth of a beat later"
@@ -520,7 +520,7 @@ def check_bits(answer):
         q, scale = out[0], _tensor(out[1]); right = table.abs().amax(1)/top
         if q.dtype != torch.int8: raise NotYet(f"the numbers are {q.dtype}; torch.int8 is wanted")
         if q.abs().max() > top: raise NotYet(f"there is a {q.abs().max()}: with {bits} bits and a sign the largest is {top}")
-        same(scale, right, {"each row has a scale of its own": right.max(), "the largest number of a row is what it is measured by": table.abs().amax(0)/top, f"the largest number is 2^(bits-1) - 1, not 2^bits - 1": table.abs().amax(1)/(2**bits - 1)}, "the list of scales")
+        same(scale, right, {"each row has a scale of its own": right.max(), "the largest number of a row is what it is measured by": table.abs().amax(0)/top, "the largest number is 2^(bits-1) - 1, not 2^bits - 1": table.abs().amax(1)/(2**bits - 1)}, "the list of scales")
         same(q, (table/right[:, None]).round(), {"round to the nearest, do not cut off": (table/right[:, None]).trunc()}, "the table of numbers")
     return "at 4 bits a number is right to a fourteenth of the row's largest"
 
