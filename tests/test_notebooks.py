@@ -83,6 +83,23 @@ def test_the_hundred_lines():
 def test_a_notebook_without_a_number_exports_nothing(book):
     assert re.match(r'# .+\n+> .+', ''.join(json.loads(book.read_text())['cells'][0]['source'])) and not any(exported(s) or 'default_exp' in s for s in sources(book))
 
+CHAPTERS = [b for b in BOOKS if re.match(r'\d\d_', b.name) and b.parent.name == 'nbs']
+def asked(book): return sorted(set(re.findall(r'^check_\w+(?=\()', '\n'.join(s for s in sources(book) if 'presto_nb.checks import' in s), re.M)))
+
+@pytest.mark.parametrize('book', [b for b in CHAPTERS if asked(b)], ids=lambda b: b.name)
+def test_exercises_are_solved(book):
+    "Every check of a chapter: its cell runs unsolved and says 'not yet'; the solutions hold a right answer and a wrong one that is refused"
+    cells = {n: c for c in code_cells(book) for n in asked(book) if re.search(rf'^{n}\(', ''.join(c['source']), re.M)}
+    assert set(cells) == set(asked(book))
+    for n, c in cells.items(): assert ''.join(c['outputs'][0]['text']).startswith('not yet: '), f'{n}: store what the unsolved exercise prints'
+    solved = '\n'.join(sources(ROOT/'nbs'/'solutions'/book.name))
+    assert not [n for n in asked(book) if not (f'accepts({n}, ' in solved and f'rejects({n}, ' in solved)]
+
+def test_every_check_is_an_exercise():
+    from presto_nb import checks
+    used = {n for b in CHAPTERS for n in asked(b)}
+    assert used == {n for n in checks.__all__ if n.startswith('check_')}
+
 def functions(path):
     for n in ast.walk(ast.parse(path.read_text())):
         if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)): yield n.name, n.end_lineno - n.body[0].lineno + 1
