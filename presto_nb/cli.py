@@ -389,9 +389,11 @@ def bench_lab(args): # of the command line
 def bench_model(args): # of the command line
     "Time a model; what is written of it"
     from presto_nb import latency
+    from presto_nb.pipeline import check_range
     pipe, variants, compose = bench_plan(args)
     modes = args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
     seconds = args.seconds if args.preset else pipe.request("a reel", args.seconds).seconds
+    if seconds: check_range("seconds", seconds, .1, pipe.config.max_seconds, ", what the network hears at once")
     shown = lambda r: print(f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr)
     record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, 1000*args.budget, note=shown) | dict(command=args.command)
     print(latency.table(record))
