@@ -381,13 +381,15 @@ def put_back(made:Audio,  # as decoded
     return made.new((1 - w).sqrt()*made.samples*min(1/given.gain, .99/max(top, 1e-9)) + w.sqrt()*y)
 
 # %% ../nbs/14_pipeline.ipynb #e1ed9cc8
-def decode_blocks(codec:SpectralVAE, # with phases that are summed up
+def decode_blocks(codec,             # a `SpectralVAE`; any other decodes at once
                   latents:Tensor,    # [b, frames, channels]
                   block:int=129,     # latent frames decoded at a time
                   context:int=16,    # frames of neighbourhood on both sides; the convolutions see 12
                  ):                  # yields samples [b, 1, n]
     "`codec.decode` in blocks that join without a seam"
-    frames, s, start = latents.shape[1], codec.config.stride, None
+    frames = latents.shape[1]
+    if frames <= block or not hasattr(codec, "predict"): yield codec.decode(latents); return
+    s, start = codec.config.stride, None
     for a in range(0, frames, block):
         b = min(a + block, frames); left, right, l, r = max(a - context, 0), min(b + context, frames), max(a - 1, 0), min(b + 1, frames)
         height, adv = (v[:, (l - left)*s:(r - left)*s] for v in codec.predict(codec.denormalise(latents[:, left:right].float())))
@@ -418,6 +420,7 @@ def given(self:MusicPipeline,
     if audio is None:
         if kept_seconds is not None: raise PrestoError(f"kept_seconds is {kept_seconds!r}, but there is no init_audio; give the sound whose parts stay")
         return None
+    if not isinstance(audio, Audio): raise PrestoError(f"init_audio is {audio!r}; an Audio is needed, such as Audio.load(path)")
     if audio.seconds < .1: raise PrestoError(f"init_audio lasts {audio.seconds:.3f} s; 0.1 s or more are needed")
     a = audio.clip(0, min(seconds, audio.seconds)).mono().resample(self.sample_rate)
     return Given(a, () if kept_seconds is None else check_spans(kept_seconds, min(seconds, audio.seconds)))
@@ -499,11 +502,11 @@ def stream(self:MusicPipeline,
     "Make a piece, and give it away window by window while the rest is decoded"
     r = self.request(prompt, seconds, steps, guidance_scale, rho, seed)
     (_, x), = self.walks(r, bpm, keep=keep)
-    fade, at, gain = ending(round(r.seconds*self.sample_rate), self.sample_rate), 0, None
+    n, at, gain = round(r.seconds*self.sample_rate), 0, None
     for block in decode_blocks(self.codec, x, self.window):
-        y = block[0].cpu(); last = at + y.shape[-1] >= self.codec.hop*r.frames
-        y = F.pad(y, (0, max(0, len(fade) - at - y.shape[-1]) if last else 0))[:, :len(fade) - at]
-        a = Audio(y*fade[at:at + y.shape[-1]], self.sample_rate, prompt); at += y.shape[-1]
+        last = at + block.shape[-1] == r.frames*self.codec.hop
+        y = F.pad(block[0].cpu(), (0, self.codec.hop if last else 0))[:, :n - at]              # the last frame may be half missing
+        a = Audio(y*ending(n, self.sample_rate)[at:at + y.shape[-1]], self.sample_rate, prompt); at += y.shape[-1]
         gain = Given(a).gain if gain is None else gain
         yield a.new((gain*a.samples).clamp(-.99, .99))
 

@@ -85,7 +85,7 @@ def main(argv=None):
     p.add_argument('model', nargs='?', default='presto-ls'); p.add_argument('--n', type=int, default=48); p.add_argument('--seconds', type=float, default=32.)
     p.add_argument('--ways', nargs='+', default=['blended', 'extended', 'cut'], choices=['blended', 'extended', 'cut']); p.add_argument('--time', action='store_true')
     p.add_argument('--out', type=Path, default=Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'long.json')
-    args = p.parse_args(argv); torch.set_num_threads(2 if args.time else 1); pipe = MusicPipeline.from_pretrained(args.model, device='cpu')
+    args = p.parse_args(argv); torch.set_num_threads(2); pipe = MusicPipeline.from_pretrained(args.model, device='cpu')
     def write(name, row): # into the record
         record = json.loads(args.out.read_text()) if args.out.is_file() else {}
         record.setdefault(args.model, {})[name] = row | dict(check=pipe.config.check, date=datetime.date.today().isoformat(), command=' '.join(['python recipes/judge_long.py', args.model, '--time' if args.time else f'--n {args.n}']))
