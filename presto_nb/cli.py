@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
-           'wait_awake', 'generate', 'one_model', 'comparison_table', 'comparison_picture', 'comparison_page',
-           'compare', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model', 'held_out', 'recorded',
-           'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls',
-           'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab',
-           'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare',
-           'add_data', 'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench',
-           'listening_test', 'lab', 'add_lab', 'parser', 'fail', 'no_memory', 'main']
+           'wait_awake', 'spans_of', 'begun', 'generate', 'one_model', 'comparison_table', 'comparison_picture',
+           'comparison_page', 'compare', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped',
+           'split_of', 'train_codec', 'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model',
+           'held_out', 'recorded', 'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s',
+           'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate',
+           'bench_plan', 'bench_lab', 'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup',
+           'add_generate', 'add_compare', 'add_data', 'add_train', 'add_train_new', 'add_train_presto_l',
+           'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, functools, os, re, shlex, shutil, sys, warnings
@@ -95,13 +95,28 @@ def wait_awake():
     "Before torch is imported: threads wait a few microseconds awake before they sleep, which many small steps need; a long job beside others does not"
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+def spans_of(text:str) -> list: # of (start, end)
+    "Seconds as one types them, such as 0:2,5:6"
+    try: return [(float(a), float(b)) for a, b in (part.split(":") for part in text.split(","))]
+    except ValueError: raise PrestoError(f"--keep is {text!r}; it must be seconds from and to, such as 0:4, or several such parts, 0:2,5:6") from None
+
+def begun(args): # of the command line
+    "What `--init`, `--init-sigma` and `--keep` ask of the pipeline"
+    from presto_nb.audio import Audio
+    from presto_nb.pipeline import LONGEST
+    alone = [k for k in ("keep", "init_sigma") if getattr(args, k) is not None]
+    if args.init is None and alone: raise PrestoError(f"--{alone[0].replace('_', '-')} is given without --init; name the sound file to begin from")
+    if args.init is None: return {}
+    return dict(init_audio=Audio.load(args.init, seconds=LONGEST), init_sigma=args.init_sigma, kept_seconds=None if args.keep is None else spans_of(args.keep))
+
 def generate(args): # of the command line
     "Make music from prompts: a sound file and a spectrogram each"
     wait_awake()
     files = out_files(args.out, args.prompt, args.seed)
+    begin = begun(args)
     from presto_nb.pipeline import MusicPipeline
     pipe = MusicPipeline.from_pretrained(args.model, device=args.device)
-    asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, rho=args.rho, bpm=args.bpm, seed=args.seed)
+    asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, rho=args.rho, bpm=args.bpm, seed=args.seed) | begin
     shown = sys.stderr.isatty()  # a bar, and a line about words that mean nothing to the model
     audios = pipe.generate(args.prompt, **{k: v for k, v in asked.items() if v is not None}, progress=shown)
     if pipe.notes and not shown: print(*pipe.notes, sep="\n", file=sys.stderr)
@@ -441,9 +456,11 @@ def bench_lab(args): # of the command line
 def bench_model(args): # of the command line
     "Time a model; what is written of it"
     from presto_nb import latency
+    from presto_nb.pipeline import check_range
     pipe, variants, compose = bench_plan(args)
     modes = args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
     seconds = args.seconds if args.preset else pipe.request("a reel", args.seconds).seconds
+    if seconds: check_range("seconds", seconds, .1, pipe.config.max_seconds, ", what the network hears at once")
     shown = lambda r: print(f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr)
     record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, 1000*args.budget, note=shown) | dict(command=args.command)
     print(latency.table(record))
@@ -507,13 +524,16 @@ def add_generate(sub): # subparsers
     "The arguments of `presto-nb generate`"
     p = sub.add_parser("generate", help="make music from a prompt", description=generate.__doc__)
     p.add_argument("prompt", nargs="+", help='what to play, such as "a brisk reel on the fiddle at 120 bpm"; several make several pieces')
-    p.add_argument("--seconds", type=float, help="length; 6 unless given")
+    p.add_argument("--seconds", type=float, help="length, up to 120; 6 unless given")
     p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
     p.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i; the same seed gives the same bytes")
     p.add_argument("--model", default="base", help="a shipped model such as base, a folder, or a hub id owner/name")
     p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
     p.add_argument("--rho", type=float, help="curvature of the noise levels: the larger, the more of them are low; 7 is usual")
     p.add_argument("--bpm", type=float, help="tempo; read from the prompt unless given")
+    p.add_argument("--init", metavar="FILE", help="a sound to begin from")
+    p.add_argument("--init-sigma", type=float, help="noise level it is given: the higher, the less of it is left; 10 unless given")
+    p.add_argument("--keep", metavar="FROM:TO", help="seconds of it that stay as they are, such as 0:4 or 0:2,5:6; the rest is made anew")
     p.add_argument("--out", default=".", help=f"a folder, or a file ending in {', '.join(SUFFIXES)}; the spectrogram is written beside it")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
     p.set_defaults(run=generate)

@@ -118,22 +118,24 @@ def _jitter(bins:int, device:str, frames=512): # [frames, bins], standard normal
 
 def integrate(mean_advance:Tensor, # complex, [..., t, bins], |.| <= 1
               jitter:float=1.,     # 0 keeps noise as steady as tones
+              first:int=0,         # of a longer sound: which of its frames these begin with,
+              start:Tensor=None,   # and the sum before them, [..., bins]
              ) -> Tensor:          # radians, [..., t, bins], each bin on its own
     "Phases from advances: a running sum, jittered where the advance is uncertain"
     t, bins = mean_advance.shape[-2:]; dev = mean_advance.device
     R = mean_advance.abs().clamp(1e-3, 1.)
     spread = (-2*R.log()).sqrt()*((.85 - R)/.3).clamp(0, 1)*jitter                # none where the partial is steady
-    noise = _jitter(bins, str(dev))[torch.arange(t, device=dev) % 512]
+    noise = _jitter(bins, str(dev))[torch.arange(first, first + t, device=dev) % 512]
     step = expected_turns(bins, dev) + mean_advance.angle() + spread*noise
     total = (step if dev.type == "mps" else step.double()).cumsum(-2)
+    if start is not None: total = total + start[..., None, :]
     return total.remainder(2*math.pi).float()
 
-def phases_of(height:Tensor,       # [..., t, bins]
-              mean_advance:Tensor, # complex, [..., t, bins]
-              jitter:float=1.,     # 0 keeps noise as steady as tones
-             ) -> Tensor:          # radians counted from the window's start, [..., t, bins]
-    "Phases for given heights and advances: summed at the peaks, locked around them"
-    locked = integrate(mean_advance, jitter).gather(-1, nearest_peak(height))
+def phases_of(height:Tensor, # [..., t, bins]
+              total:Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
+             ) -> Tensor:    # radians counted from the window's start, [..., t, bins]
+    "Phases as summed up at the peaks of the heights, locked around them"
+    locked = total.gather(-1, nearest_peak(height))
     return locked + math.pi*(torch.arange(height.shape[-1], device=height.device) % 2)
 
 # %% ../nbs/03_codec.ipynb #96aefc39
@@ -238,10 +240,10 @@ class SpectralVAE(Normalised):
         line = self.dec_line(raw).float().unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
         return (4*height + line).clamp(math.log(FLOOR), 6.), torch.complex(re, im)
 
-    def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1.): # each [b, t, bins] -> audio [b, 1, frames*hop]
+    def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1., total:Tensor=None): # each [b, t, bins] -> audio [b, 1, frames*hop]; `total` replaces the sum of `adv`
         "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
         with float32(height.device):
-            with torch.no_grad(): phase = phases_of(height, adv, jitter)
+            with torch.no_grad(): phase = phases_of(height, integrate(adv, jitter) if total is None else total)
             return samples_of(torch.polar((height.exp() - FLOOR).clamp(min=0), phase), self.stft_hop)[:, None]
 
     def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]

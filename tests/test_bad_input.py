@@ -46,7 +46,7 @@ PROMPTS = {'empty': ('', 'no words'), 'blank': (' \n\t', 'no words'), 'long': ('
 @pytest.mark.parametrize('prompt,says', PROMPTS.values(), ids=PROMPTS)
 def test_prompt(refused, saved, prompt, says): refused(['generate', prompt, '--model', saved, '--out', 'x.wav'], says)
 
-NUMBERS = [('--seconds', v, 'seconds is', '0.1 to 2') for v in ('0', '-1', 'nan', 'inf', '2.5', '999')] + [
+NUMBERS = [('--seconds', v, 'seconds is', '0.1 to 120') for v in ('0', '-1', 'nan', 'inf', '120.5', '999')] + [
     ('--seconds', 'six', '--seconds', "'six'"), ('--seconds', '-inf', '--seconds', 'expected one argument')] + [
     ('--steps', v, 'steps is', '1 to 1000') for v in ('0', '-3', '1000000')] + [('--steps', '1.5', '--steps', "'1.5'")] + [
     ('--guidance', v, 'guidance_scale is', '0 to 50') for v in ('-1', 'nan', '1e9')] + [
@@ -54,6 +54,16 @@ NUMBERS = [('--seconds', v, 'seconds is', '0.1 to 2') for v in ('0', '-1', 'nan'
     ('--bpm', v, 'tempo', '20 to 400') for v in ('0', '-100', 'nan', '5000')] + [('--seed', '-1', 'seed is -1'), ('--seed', 'x', "'x'"), ('--seed', str(2**80), 'seed is')]
 @pytest.mark.parametrize('option,value,says,more', [(*n, '')[:4] for n in NUMBERS], ids=[f'{n[0]} {n[1]}' for n in NUMBERS])
 def test_number(refused, saved, option, value, says, more): refused(['generate', 'a reel', '--model', saved, option, value, '--out', 'x.wav'], says, more)
+
+def test_a_sound_to_begin_from(refused, saved, tmp_path):
+    "A file that is none, parts that are none, and parts of nothing"
+    sf.write(tmp_path/'mine.wav', .1*np.sin(np.arange(2*44100)*.05), 44100); sf.write(tmp_path/'short.wav', np.zeros(2000), 44100); (tmp_path/'text.wav').write_text('la la')
+    for words, says in ((['--keep', '0:1'], '--keep is given without --init'), (['--init-sigma', '3'], '--init-sigma is given without --init'), (['--init', 'none.wav'], 'none.wav is not a file'),
+                        (['--init', '.'], 'is not a file'), (['--init', 'text.wav'], 'text.wav cannot be read as sound'), (['--init', 'short.wav'], 'init_audio lasts 0.045 s'),
+                        *((['--init', 'mine.wav', '--init-sigma', v], 'init_sigma is') for v in ('0', 'nan', '1e9')),
+                        *((['--init', 'mine.wav', f'--keep={v}'], f'--keep is {v!r}') for v in ('', 'all', '1', '0-1', '0:1:2', 'a:b', '0:1,', '0:1;1:2')),
+                        *((['--init', 'mine.wav', f'--keep={v}'], 'each part must lie within 0 to 2 s') for v in ('1:0', '-1:1', '0:3', '1.5:1.55', 'nan:1', '0:inf', '0:1,3:4'))):
+        refused(['generate', 'a reel', '--model', saved, '--seconds', '3', '--steps', '1', '--out', 'x.wav', *words], says)
 
 FEW = [('--guidance', '3', 'guidance_scale is 3; guidance is distilled into the model tiny'), ('--guidance', '0', 'cannot be set'), ('--steps', '0', 'steps is 0'), ('--rho', '0', 'rho is 0')]
 @pytest.mark.parametrize('option,value,says', FEW, ids=[' '.join(n[:2]) for n in FEW])
