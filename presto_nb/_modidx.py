@@ -123,6 +123,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'presto_nb.codec._hann': ('codec.html#_hann', 'presto_nb/codec.py'),
                                  'presto_nb.codec._jitter': ('codec.html#_jitter', 'presto_nb/codec.py'),
                                  'presto_nb.codec._load_codec': ('codec.html#_load_codec', 'presto_nb/codec.py'),
+                                 'presto_nb.codec._overlapped': ('codec.html#_overlapped', 'presto_nb/codec.py'),
                                  'presto_nb.codec._prepare_audiocraft': ('codec.html#_prepare_audiocraft', 'presto_nb/codec.py'),
                                  'presto_nb.codec._save_codec': ('codec.html#_save_codec', 'presto_nb/codec.py'),
                                  'presto_nb.codec._stand_in': ('codec.html#_stand_in', 'presto_nb/codec.py'),
