@@ -113,8 +113,8 @@ def nearest_peak(height:Tensor # [..., bins]
     top = F.pad((height[..., 1:-1] >= height[..., :-2]) & (height[..., 1:-1] > height[..., 2:]), (1, 1))
     last = lambda top: (top*(k + 4*bins)).cummax(-1).values - 4*bins          # peak at or before each bin; far below 0 where there is none
     below, above = last(top), bins - 1 - last(top.flip(-1)).flip(-1)
-    p = torch.where(2*k <= below + above, below, above)
-    return torch.where((p < 0) | (p >= bins), k, p).long()
+    p = below + (2*k > below + above)*(above - below)
+    return torch.where(top.any(-1, keepdim=True), p, k).long()
 
 @lru_cache(maxsize=8)
 def _jitter(bins:int, device:str, frames=512): # [frames, bins], standard normal, the same everywhere
@@ -236,12 +236,17 @@ class SpectralVAE(Normalised):
         line = self.enc_line((height/64).unflatten(1, (-1, self.config.stride)).flatten(2)).float()
         return mean + line, logvar.clamp(-12, 6)
 
-    def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
-        "The decoder's spectrum"
+    def heads(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights, real and imaginary parts of mean advances, each [b, t, bins]
+        "The decoder's network, in real numbers"
         h = self.split(self.dec(self.dec_in(raw.mT).mT)).unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
         height, re, im = self.head(self.out(h)).float().chunk(3, -1)
         line = self.dec_line(raw).float().unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
-        return (4*height + line).clamp(math.log(FLOOR), 6.), torch.complex(re, im)
+        return (4*height + line).clamp(math.log(FLOOR), 6.), re, im
+
+    def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
+        "The decoder's spectrum"
+        height, re, im = self.heads(raw)
+        return height, torch.complex(re, im)
 
     def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1.): # each [b, t, bins] -> audio [b, 1, frames*hop]
         "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
