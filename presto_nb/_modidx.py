@@ -399,6 +399,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'presto_nb.latency.Whole.forward': ('latency.html#whole.forward', 'presto_nb/latency.py'),
                                    'presto_nb.latency.Work': ('latency.html#work', 'presto_nb/latency.py'),
                                    'presto_nb.latency.Work.intensity': ('latency.html#work.intensity', 'presto_nb/latency.py'),
+                                   'presto_nb.latency._core': ('latency.html#_core', 'presto_nb/latency.py'),
                                    'presto_nb.latency.bench': ('latency.html#bench', 'presto_nb/latency.py'),
                                    'presto_nb.latency.bf16': ('latency.html#bf16', 'presto_nb/latency.py'),
                                    'presto_nb.latency.compare': ('latency.html#compare', 'presto_nb/latency.py'),

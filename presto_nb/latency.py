@@ -13,7 +13,7 @@ __all__ = ['PROMPT', 'MODES', 'COLUMNS', 'Timing', 'compare', 'measure', 'matmul
 import contextlib, copy, datetime, math, os, platform, statistics, time, warnings
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -265,12 +265,15 @@ def int8(flat, args):
         warnings.simplefilter("ignore")            # it announces its removal, release after release
         return quantize(flat.eval(), {nn.Linear}, dtype=torch.qint8)
 
+@lru_cache
+def _core(): return need("openvino", "openvino").Core() # one for all: every core has threads of its own
+
 def openvino(flat, args):
     "Exported and run by OpenVINO, on a CPU"
     ov = need("openvino", "openvino")
     if args[0].device.type != "cpu": raise PrestoError(f"the mode openvino is for the CPU; the device is {args[0].device.type}")
     model = ov.convert_model(torch.export.export(flat.eval(), tuple(args)))
-    run = ov.Core().compile_model(model, "CPU", dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT="LATENCY", INFERENCE_PRECISION_HINT="f32"))
+    run = _core().compile_model(model, "CPU", dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT="LATENCY", INFERENCE_PRECISION_HINT="f32"))
     def answer(*args):
         out = [torch.from_numpy(a) for a in run([a.numpy() for a in args]).values()]
         return out[0] if len(out) == 1 else out

@@ -1,7 +1,7 @@
 """Time a shipped model on a route: python recipes/bench_four.py PART [--model NAME] [--mode MODE] [--out data_samples/logs/bench_four.json]
 
 PART is one of
-  rows    one piece of 6 s (the models' window), and one of 10 s: 215 frames in one go, which the rotary positions allow; distance of latents and samples from eager
+  rows    one piece of 6 s (the models' window), and by base and presto-ls one of 10 s: 215 frames in one go, which the rotary positions allow; distance of latents and samples from eager
   batch   growing batches of 6 s
   saved   presto-ls against presto-s, the network alone, in turn, and beside it what `flops` counts
   paper   evaluations of the full-size network with random weights, eager
@@ -27,8 +27,9 @@ def errors(pipe, fast, seconds):
         with torch.no_grad(): z = chain['network'](chain['text'](None)); return z, chain['decode'](z)
     return {k: float(f'{((a - b).norm()/b.norm()).item():.2g}') for k, a, b in zip(('latents', 'samples'), run(fast), run(pipe))}
 
-def rows(name, mode, runs, batches=(1,), lengths=(6., 10.)):
+def rows(name, mode, runs, batches=(1,), lengths=None):
     "Whole calls"
+    lengths = lengths or ((6., 10.) if name in ('base', 'presto-ls') else (6.,))
     from presto_nb.latency import in_mode, own_variant, row
     pipe = load(name, max(lengths)); fast, v, out = in_mode(pipe, mode), own_variant(pipe), []
     for seconds in lengths:
