@@ -4,7 +4,6 @@ PART is one of
   rows    one piece of 6 s (the models' window), and by base and presto-ls one of 10 s: 215 frames in one go, which the rotary positions allow; distance of latents and samples from eager
   batch   growing batches of 6 s
   saved   presto-ls against presto-s, the network alone, in turn, and beside it what `flops` counts
-  paper   evaluations of the full-size network with random weights, eager
 Each call adds its part to the record. Two threads; medians and quartiles in ms, after all that is prepared once.
 """
 import argparse, json, os, statistics
@@ -54,15 +53,8 @@ def saved(name, mode, runs):
     time, work = 1 - statistics.median(ratios), 1 - counted['presto-ls']/counted['presto-s']
     return dict(**{k: t.record() for k, t in times.items()}, flops=counted, time_saved=round(time, 4), counted_saving=round(work, 4), ratio=round(time/work, 3))
 
-def paper(name, mode, runs):
-    "One evaluation for each number of blocks that Presto-LS uses"
-    from presto_nb.latency import composed, random_model, variants
-    pipe = random_model('paper'); v = variants('paper')[-1]
-    total, each = composed(pipe, v, pipe.denoiser, 1, 1470, runs=1, warmup=0)
-    return dict(evaluation_ms={str(k): round(t) for k, t in each.items()}, presto_ls_network_ms=round(total))
-
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0]); p.add_argument('part', choices=('rows', 'batch', 'saved', 'paper'))
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0]); p.add_argument('part', choices=('rows', 'batch', 'saved'))
     p.add_argument('--model', default='presto-ls'); p.add_argument('--mode', default='eager'); p.add_argument('--runs', type=int, default=5); p.add_argument('--threads', type=int, default=2); p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
     import torch
