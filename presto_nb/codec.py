@@ -74,16 +74,21 @@ def overlap_add(frames:Tensor, # [..., t, n_fft]
                 hop:int,       # samples between frames; divides n_fft
                ) -> Tensor:    # [..., t*hop + n_fft - hop]
     "The sum of frames, each at its place"
-    f = frames.unflatten(-1, (-1, hop)); r = f.shape[-2]
-    return sum(F.pad(f[..., j, :], (0, 0, j, r-1-j)) for j in range(r)).flatten(-2)
+    f = frames.unflatten(-1, (-1, hop)); t, r = f.shape[-3:-1]
+    out = f.new_zeros(*f.shape[:-3], t + r - 1, hop)
+    for j in range(r): out[..., j:j+t, :] += f[..., j, :]
+    return out.flatten(-2)
+
+@lru_cache(maxsize=32)
+def _overlapped(n_fft:int, hop:int, t:int, device:str): # what t squared windows add up to, without the ends, [t*hop]
+    with torch.inference_mode(False): return overlap_add(_hann(n_fft, device).square().expand(t, n_fft), hop)[(n_fft - hop)//2:][:t*hop]
 
 def samples_of(X:Tensor,     # complex, [..., t, n_fft//2+1]
                hop:int=512, # samples between windows
               ) -> Tensor:  # [..., t*hop]
     "The inverse of `frames_of`"
-    n_fft, n = 2*(X.shape[-1]-1), X.shape[-2]*hop
-    w, cut = _hann(n_fft, str(X.device)), slice((n_fft - hop)//2, (n_fft - hop)//2 + n)
-    return overlap_add(torch.fft.irfft(X, n_fft)*w, hop)[..., cut] / overlap_add((w*w).expand(X.shape[-2], n_fft), hop)[..., cut]
+    n_fft, t, d = 2*(X.shape[-1]-1), X.shape[-2], str(X.device)
+    return overlap_add(torch.fft.irfft(X, n_fft)*_hann(n_fft, d), hop)[..., (n_fft - hop)//2:][..., :t*hop] / _overlapped(n_fft, hop, t, d)
 
 # %% ../nbs/03_codec.ipynb #b8162d2e
 def expected_turns(bins:int,   # how many bins
@@ -104,13 +109,12 @@ def advance(X:Tensor    # complex, [..., t, bins], hop a quarter of the window
 def nearest_peak(height:Tensor # [..., bins]
                 ) -> Tensor:   # [..., bins], index of the local maximum each bin belongs to
     "The nearest local maximum; ties go down"
-    k = torch.arange(height.shape[-1], device=height.device)
+    bins = height.shape[-1]; k = torch.arange(bins, dtype=torch.int32, device=height.device)
     top = F.pad((height[..., 1:-1] >= height[..., :-2]) & (height[..., 1:-1] > height[..., 2:]), (1, 1))
-    far = 4*len(k)
-    below = torch.where(top, k, -far).cummax(-1).values
-    above = -torch.where(top, -k, -far).flip(-1).cummax(-1).values.flip(-1)
-    p = torch.where(k - below <= above - k, below, above)
-    return torch.where((p < 0) | (p >= len(k)), k, p)
+    last = lambda top: (top*(k + 4*bins)).cummax(-1).values - 4*bins          # peak at or before each bin; far below 0 where there is none
+    below, above = last(top), bins - 1 - last(top.flip(-1)).flip(-1)
+    p = below + (2*k > below + above)*(above - below)
+    return torch.where(top.any(-1, keepdim=True), p, k).long()
 
 @lru_cache(maxsize=8)
 def _jitter(bins:int, device:str, frames=512): # [frames, bins], standard normal, the same everywhere
@@ -123,13 +127,14 @@ def integrate(mean_advance:Tensor, # complex, [..., t, bins], |.| <= 1
              ) -> Tensor:          # radians, [..., t, bins], each bin on its own
     "Phases from advances: a running sum, jittered where the advance is uncertain"
     t, bins = mean_advance.shape[-2:]; dev = mean_advance.device
-    R = mean_advance.abs().clamp(1e-3, 1.)
+    re, im = mean_advance.real.contiguous(), mean_advance.imag.contiguous()       # atan2 of two arrays is many times faster than a complex angle
+    R = torch.hypot(re, im).clamp(1e-3, 1.)
     spread = (-2*R.log()).sqrt()*((.85 - R)/.3).clamp(0, 1)*jitter                # none where the partial is steady
     noise = _jitter(bins, str(dev))[torch.arange(first, first + t, device=dev) % 512]
-    step = expected_turns(bins, dev) + mean_advance.angle() + spread*noise
-    total = (step if dev.type == "mps" else step.double()).cumsum(-2)
-    if start is not None: total = total + start[..., None, :]
-    return total.remainder(2*math.pi).float()
+    step = expected_turns(bins, dev) + torch.atan2(im, re) + spread*noise
+    total = step.mT.to(step.dtype if dev.type == "mps" else torch.float64, memory_format=torch.contiguous_format).cumsum(-1)
+    if start is not None: total = total + start[..., None]
+    return total.remainder(2*math.pi).float().mT
 
 def phases_of(height:Tensor, # [..., t, bins]
               total:Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
@@ -233,18 +238,24 @@ class SpectralVAE(Normalised):
         line = self.enc_line((height/64).unflatten(1, (-1, self.config.stride)).flatten(2)).float()
         return mean + line, logvar.clamp(-12, 6)
 
-    def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
-        "The decoder's spectrum"
+    def heads(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights, real and imaginary parts of mean advances, each [b, t, bins]
+        "The decoder's network, in real numbers"
         h = self.split(self.dec(self.dec_in(raw.mT).mT)).unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
         height, re, im = self.head(self.out(h)).float().chunk(3, -1)
         line = self.dec_line(raw).float().unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
-        return (4*height + line).clamp(math.log(FLOOR), 6.), torch.complex(re, im)
+        return (4*height + line).clamp(math.log(FLOOR), 6.), re, im
+
+    def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
+        "The decoder's spectrum"
+        height, re, im = self.heads(raw)
+        return height, torch.complex(re, im)
 
     def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1., total:Tensor=None): # each [b, t, bins] -> audio [b, 1, frames*hop]; `total` replaces the sum of `adv`
         "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
         with float32(height.device):
             with torch.no_grad(): phase = phases_of(height, integrate(adv, jitter) if total is None else total)
-            return samples_of(torch.polar((height.exp() - FLOOR).clamp(min=0), phase), self.stft_hop)[:, None]
+            loud = (height.exp() - FLOOR).clamp(min=0)
+            return samples_of(torch.complex(loud*phase.cos(), loud*phase.sin()), self.stft_hop)[:, None]
 
     def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
         "Normalised latents: the mean, no noise"

@@ -5,19 +5,21 @@
 # %% auto #0
 __all__ = ['PROMPT', 'MODES', 'COLUMNS', 'Timing', 'compare', 'measure', 'matmul_peak', 'copy_peak', 'Traffic', 'stored', 'Work',
            'count', 'shares', 'RandomText', 'random_model', 'Variant', 'variants', 'own_variant', 'walk', 'evaluations',
-           'parts', 'split', 'real_time_factor', 'Flat', 'Prepared', 'eager', 'compiled', 'bf16', 'int8', 'openvino',
-           'graph', 'in_mode', 'doubling', 'composed', 'row', 'processor', 'machine', 'roofline', 'bench', 'table']
+           'parts', 'split', 'real_time_factor', 'Flat', 'once', 'Prepared', 'eager', 'compiled', 'bf16', 'int8',
+           'openvino', 'graph', 'Part', 'padded', 'in_mode', 'Whole', 'whole_inputs', 'doubling', 'composed', 'row',
+           'processor', 'machine', 'roofline', 'bench', 'table']
 
 # %% ../nbs/51_latency.ipynb #f9ae710a
-import contextlib, datetime, os, platform, statistics, time, warnings
+import contextlib, copy, datetime, math, os, platform, statistics, time, warnings
 from collections import Counter
 from dataclasses import dataclass
-import numpy as np, torch, torch.nn as nn
+from functools import lru_cache, partial
+import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 from .core import PrestoError, generator, need
-from .text import Condition, SmallTextEncoder
+from .text import Condition, SmallTextEncoder, read_bpm
 from .edm import Denoiser
 from .codec import SpectralVAE, SpectralVAEConfig
 from .dit import DROPS, PRESETS, DiT, DiTConfig, flops, shifted_keep
@@ -221,15 +223,25 @@ class Flat(nn.Module):
     def __init__(self, network, keep=None, budget=None): super().__init__(); self.network, self.how = network, dict(keep=keep, budget=budget)
     def forward(self, x, c_noise, tokens, mask, bpm): return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
 
+def once(flat,    # a module of plain tensors
+         prepare, # a function (module, example inputs) -> function of such inputs, see `MODES`
+        ):        # function of such inputs
+    "The module in a mode, prepared for every shape of its inputs when it first comes"
+    ready = {}
+    def run(*args):
+        key = tuple(tuple(a.shape) for a in args)
+        if key not in ready: ready[key] = prepare(flat, args)
+        return ready[key](*args)
+    return run
+
 class Prepared(nn.Module):
     "A network in a mode"
     def __init__(self, network, prepare): # a `DiT`; a function (Flat, example inputs) -> function of such inputs
         super().__init__(); self.network, self.prepare, self.ready = network, prepare, {}
     def forward(self, x, c_noise, cond, keep=None, budget=None): # as `DiT.forward`
-        args = (x, c_noise, cond.tokens, cond.mask, cond.bpm)
-        key = (keep and tuple(keep), budget, *(tuple(a.shape) for a in args))
-        if key not in self.ready: self.ready[key] = self.prepare(Flat(self.network, keep, budget), args)
-        return self.ready[key](*args)
+        key = keep and tuple(keep), budget
+        if key not in self.ready: self.ready[key] = once(Flat(self.network, keep, budget), self.prepare)
+        return self.ready[key](x, c_noise, cond.tokens, cond.mask, cond.bpm)
 
 # %% ../nbs/51_latency.ipynb #f21f95f0
 def eager(flat, args):
@@ -243,7 +255,7 @@ def compiled(flat, args):
 def bf16(flat, args):
     "Autocast to bfloat16; the answer in float32"
     def run(*args):
-        with torch.autocast(args[0].device.type, torch.bfloat16): return flat(*args).float()
+        with torch.autocast(args[0].device.type, torch.bfloat16): return tree_map(torch.Tensor.float, flat(*args))
     return run
 
 def int8(flat, args):
@@ -255,13 +267,19 @@ def int8(flat, args):
         warnings.simplefilter("ignore")            # it announces its removal, release after release
         return quantize(flat.eval(), {nn.Linear}, dtype=torch.qint8)
 
+@lru_cache
+def _core(): return need("openvino", "openvino").Core() # one for all: every core has threads of its own
+
 def openvino(flat, args):
     "Exported and run by OpenVINO, on a CPU"
     ov = need("openvino", "openvino")
     if args[0].device.type != "cpu": raise PrestoError(f"the mode openvino is for the CPU; the device is {args[0].device.type}")
     model = ov.convert_model(torch.export.export(flat.eval(), tuple(args)))
-    run = ov.Core().compile_model(model, "CPU", dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT="LATENCY", INFERENCE_PRECISION_HINT="f32"))
-    return lambda *args: torch.from_numpy(run([a.numpy() for a in args])[0])
+    run = _core().compile_model(model, "CPU", dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT="LATENCY", INFERENCE_PRECISION_HINT="f32"))
+    def answer(*args):
+        out = [torch.from_numpy(a) for a in run([a.numpy() for a in args]).values()]
+        return out[0] if len(out) == 1 else out
+    return answer
 
 # %% ../nbs/51_latency.ipynb #77f542cc
 def graph(flat, args):
@@ -277,15 +295,61 @@ def graph(flat, args):
     def replay(*args):
         for p, a in zip(places, args): p.copy_(a)
         captured.replay()
-        return answer.clone()
+        return tree_map(torch.clone, answer)
     return replay
 
 MODES = dict(eager=eager, compile=compiled, graph=graph, bf16=bf16, int8=int8, openvino=openvino)
 
-def in_mode(pipe, mode:str): # `MusicPipeline`; a key of `MODES`
-    "The pipeline's denoiser in a mode"
+# %% ../nbs/51_latency.ipynb #5f2b0156
+class Part(nn.Module):
+    "One step of a part of the pipeline, as a module of plain tensors"
+    def __init__(self, part, step): super().__init__(); self.part, self.step = part, step # a module; function (module, tensors) -> tensors
+    def forward(self, *args): return self.step(self.part, *args)
+
+def padded(encoder,  # a `SmallTextEncoder`
+           prompts,  # b strings
+           to:int=16, # the number of tokens becomes a multiple of it
+          ) -> tuple: # piece ids [b, n-1], mask [b, n]
+    "Prompts as numbers, in few different shapes"
+    ids, mask = encoder.pad(prompts); more = (0, -mask.shape[1] % to)
+    return F.pad(ids, more), F.pad(mask, more)
+
+def in_mode(pipe, mode:str) -> MusicPipeline: # `MusicPipeline`; a key of `MODES`
+    "The same pipeline, its three networks run in a mode"
     if mode not in MODES: raise PrestoError(f"the mode is {mode!r}; it must be one of {', '.join(MODES)}")
-    return Denoiser(Prepared(pipe.denoiser.network, MODES[mode]), pipe.config.sigma_data)
+    if mode == "eager": return pipe
+    prepare, codec, encoder = MODES[mode], copy.copy(pipe.codec), copy.copy(pipe.encoder)          # the copies share their weights
+    codec.heads = once(Part(pipe.codec, SpectralVAE.heads), prepare)
+    if isinstance(encoder, SmallTextEncoder): encoder.pad, encoder.encode = partial(padded, pipe.encoder), once(Part(pipe.encoder, SmallTextEncoder.encode), prepare)
+    return MusicPipeline(Denoiser(Prepared(pipe.denoiser.network, prepare), pipe.config.sigma_data), codec, encoder, pipe.config)
+
+# %% ../nbs/51_latency.ipynb #c7ead3e3
+class Whole(nn.Module):
+    "A few-step model from word pieces to samples: plain tensors in and out, nothing read back on the way"
+    def __init__(self, pipe, variant): # `MusicPipeline`, `Variant`
+        super().__init__(); c, self.pipe, self.how = pipe.config, pipe, []
+        self.sigmas = sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho).tolist()
+        ask = c.replace(drops=variant.drops).skipping(lambda x, sigma, cond=None, keep=None, budget=None: self.how.append(dict(keep=keep, budget=budget)))
+        for sigma in self.sigmas[:-1]: ask(None, torch.tensor([sigma]))
+        self.how = [h if h["budget"] is None else h | dict(budget=torch.tensor(float(h["budget"]), device=pipe.device)) for h in self.how]
+
+    def forward(self, ids, mask, bpm, noise): # piece ids [b, n-1], mask [b, n], tempi [b], standard normal [steps, b, frames, channels]
+        cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm)
+        x0_hat = torch.zeros_like(noise[0])
+        for sigma, how, fresh in zip(self.sigmas, self.how, noise):                                  # ping-pong: noise again, generate
+            x0_hat = self.pipe.denoiser(x0_hat + sigma*fresh, fresh.new_full((len(fresh),), sigma), cond, **how)
+        return self.pipe.codec.decode(x0_hat)
+
+def whole_inputs(pipe, prompts, # `MusicPipeline`; b strings
+                 seconds, steps:int, # of each piece; evaluations
+                 seed:int=0,    # of the first piece
+                ) -> tuple:     # inputs of `Whole`
+    "What `generate` would draw for these prompts and this seed"
+    r = pipe.request(prompts, seconds, steps, seed=seed); seeds = range(seed, seed + len(r.prompts)); again = sampling.row_generators(seeds, "renoise")
+    noise = [pipe.noise(seed, len(seeds), r.frames)]
+    noise += [sampling.noise_like(noise[0].shape, again, pipe.device) for _ in range(steps - 1)]
+    bpm = torch.tensor([read_bpm(p) or math.nan for p in r.prompts], device=pipe.device)
+    return *padded(pipe.encoder, r.prompts), bpm, torch.stack(noise)
 
 # %% ../nbs/51_latency.ipynb #4c254413
 def doubling(run,              # batch -> a result with `median_ms`
@@ -325,17 +389,18 @@ def row(pipe, variant,        # `MusicPipeline`, `Variant`
         compose:bool=False,   # one evaluation for every number of blocks instead of all of them
        ) -> dict:             # for a record
     "Measure one way to make music"
-    seconds, denoiser = pipe.config.max_seconds if seconds is None else seconds, in_mode(pipe, mode)
-    links, extra = parts(pipe, variant, batch, seconds, denoiser), {}
+    seconds, pipe = pipe.config.max_seconds if seconds is None else seconds, in_mode(pipe, mode)
+    links, extra = parts(pipe, variant, batch, seconds), {}
     if compose:
         latents = pipe.noise(0, batch, round(seconds*pipe.codec.frame_rate)); links["network"] = lambda cond: latents
-        ms, each = composed(pipe, variant, denoiser, batch, latents.shape[1], runs=runs, warmup=warmup)
+        ms, each = composed(pipe, variant, pipe.denoiser, batch, latents.shape[1], runs=runs, warmup=warmup)
         extra = dict(evaluation_ms={str(n): round(t, 1) for n, t in each.items()})
-    splits = [split(links, pipe.device) for _ in range(warmup + runs)][warmup:]
+    for _ in range(warmup): split(links, pipe.device)
+    began = time.process_time(); splits = [split(links, pipe.device) for _ in range(runs)]; cpu = 1000*(time.process_time() - began)/runs
     if compose: splits = [s | dict(network=ms) for s in splits]
     total = Timing(tuple(sum(s.values()) for s in splits))
     return dict(model=variant.name, mode=mode, batch=batch, evaluations=variant.steps, rows_per_evaluation=batch*(1 + variant.guided), composed=compose, **total.record(),
-                **{f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in links}, times_real_time=round(real_time_factor(batch, seconds, total.median), 3), **extra)
+                **{f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in links}, cpu_ms=round(cpu, 1), times_real_time=round(real_time_factor(batch, seconds, total.median), 3), **extra)
 
 # %% ../nbs/51_latency.ipynb #aef06850
 def processor() -> str:
@@ -354,7 +419,7 @@ def roofline(pipe, variant, seconds, runs:int=5, modes=("eager",)) -> dict: # `M
     "One evaluation of the network and one decode: counted, timed, set against peaks measured now; the modes' evaluations against eager"
     cond = Condition.from_prompts(pipe.encoder, [PROMPT]).to(pipe.device); cond = cond.cat(cond.null()) if variant.guided else cond
     latents = pipe.noise(0, 1, round(seconds*pipe.codec.frame_rate)); x, sigma, how = latents.repeat(len(cond), 1, 1), torch.ones(len(cond), device=pipe.device), dict(device=pipe.device, runs=runs)
-    nets = {m: in_mode(pipe, m) for m in dict.fromkeys(("eager", *modes))}; answers = {m: net(x, sigma, cond) for m, net in nets.items()}    # this also warms them up
+    nets = {m: in_mode(pipe, m).denoiser for m in dict.fromkeys(("eager", *modes))}; answers = {m: net(x, sigma, cond) for m, net in nets.items()}    # this also warms them up
     error = lambda m: float(f"{((answers[m] - answers['eager']).norm()/answers['eager'].norm()).item():.2g}")
     times, decode, peaks = compare({m: (lambda net=net: net(x, sigma, cond)) for m, net in nets.items()}, warmup=0, **how), lambda: pipe.codec.decode(latents), dict(matmul=matmul_peak(pipe.device), copy=copy_peak(pipe.device))
     out = dict(network=shares(count(lambda: pipe.denoiser(x, sigma, cond)), times["eager"].median, peaks), decode=shares(count(decode), measure(decode, **how).median, peaks))
