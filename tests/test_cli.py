@@ -225,5 +225,5 @@ def test_compare_plays_one_prompt_through_two_models(tmp_path, monkeypatch, caps
     record = json.loads((tmp_path/'both'/'comparison.json').read_text()); assert [r['blocks'] for r in record['rows']] == [32, 25] and record['seed'] == 0
     assert len(sf.read('both/presto-s.wav')[0]) == 22050 and '&lt;reel&gt;' in (tmp_path/'both'/'index.html').read_text()
     capsys.readouterr()
-    for words, sentence in ((['--models', 'base', 'bass'], "no model 'bass'"), (['--models', 'base', 'base'], 'would be written to base.wav'), (['--models', 'presto-s', '--seconds', '99'], 'seconds is 99')):
+    for words, sentence in ((['--models', 'base', 'bass'], "no model 'bass'"), (['--models', 'base', 'base'], 'would be written to base.wav'), (['--models', 'presto-s', '--seconds', '121'], 'seconds is 121')):
         assert main(['compare', 'a reel', '--out', 'none', *words]) == 2 and sentence in capsys.readouterr().err and not (tmp_path/'none').exists()
