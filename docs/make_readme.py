@@ -20,7 +20,7 @@ def text():
              **(dict(outputs=[], execution_count=None) if c.cell_type == 'code' else {}))) for i, c in enumerate(p.nb.cells)]
     nb = nbformat.v4.new_notebook(cells=cells, metadata=dict(language_info=dict(name='python')))
     md = MarkdownExporter().from_notebook_node(nb)[0]
-    md = re.sub(r'\]\((\d\d_\w+\.ipynb|studies/|solutions/)', r'](nbs/\1', md)       # links between notebooks
+    md = re.sub(r'\]\((\w[\w/]*\.ipynb|solutions/)', r'](nbs/\1', md)       # links between notebooks
     return NOTE + re.sub(r'\n{3,}', '\n\n', re.sub(r'\]\(\.\./', '](', md)).strip() + '\n'
 
 if __name__ == '__main__':
