@@ -47,7 +47,7 @@ def labels(source):
 
 def alt_text(cell, heading, prose):
     "What a figure shows: `#| fig-alt:` where the cell has one, else heading, the sentences that lead to it, and the labels in its code"
-    if said := cell.directives_.get('fig-alt:'): return said
+    if said := cell.directives_.get('fig-alt'): return said
     said = [s for s in re.split(r'(?<=[.:!?]) +(?=[A-Z*])', plain(prose)) if re.search(r'\w{2}', s)][-2:]
     if not said and not labels(cell.source): raise SystemExit(f'a figure in cell {cell.id} has no words above it and no labels: give it `#| fig-alt: what it shows`')
     drawn = f" Labels: {'; '.join(labels(cell.source))}." if labels(cell.source) else ''
