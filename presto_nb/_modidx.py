@@ -1157,6 +1157,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'presto_nb.training.Trainer': ('training.html#trainer', 'presto_nb/training.py'),
                                     'presto_nb.training.Trainer.__init__': ('training.html#trainer.__init__', 'presto_nb/training.py'),
                                     'presto_nb.training.Trainer.begin_part': ('training.html#trainer.begin_part', 'presto_nb/training.py'),
+                                    'presto_nb.training.Trainer.checkpoint': ('training.html#trainer.checkpoint', 'presto_nb/training.py'),
                                     'presto_nb.training.Trainer.local_rows': ('training.html#trainer.local_rows', 'presto_nb/training.py'),
                                     'presto_nb.training.Trainer.log': ('training.html#trainer.log', 'presto_nb/training.py'),
                                     'presto_nb.training.Trainer.minutes': ('training.html#trainer.minutes', 'presto_nb/training.py'),

@@ -254,7 +254,7 @@ class DiT(nn.Module):
         cond,       # Condition or None
         batch:int,  # rows
         frames:int, # audio tokens, for the mask
-    )->tuple[Tensor,Tensor]: # tokens [batch, 1 + text, width] and mask over all keys [batch, 1, 1, frames + 1 + text] (None = all)
+    )->tuple[Tensor,Tensor|None]: # tokens [batch, 1 + text, width] and mask over all keys [batch, 1, 1, frames + 1 + text] (None = all)
         "The learned token, then the projected text; what is masked is set to zero"
         first = self.null_text.expand(batch, 1, -1)
         if cond is None: return first, None

@@ -172,7 +172,7 @@ def walk(pipe,     # `MusicPipeline`
          denoiser, # that of the pipeline, or another in its place
          noise,    # standard normal, [b, frames, channels]
          cond,     # `Condition` of b rows
-        ) -> Tensor: # clean latents
+        ): # clean latents [b, frames, channels]
     "From noise to latents, as the variant does it"
     c = pipe.config
     kept = c.replace(drops=variant.drops).skipping(denoiser)

@@ -300,6 +300,12 @@ class Trainer:
         self.generator, self.shared = torch.Generator(), torch.Generator()
         self.begin_part(0)
 
+    @property
+    def checkpoint(self) -> Path:
+        "The folder of its checkpoint"
+        if self.out is None: raise PrestoError("the trainer has no folder for checkpoints; give it out_dir")
+        return self.out/"checkpoint"
+
     # --- time, rows and chance
     @property
     def minutes(self): # over all sittings, until the loop ends
@@ -402,13 +408,13 @@ def _state(trainer):
 def save(self:Trainer):
     "Write a checkpoint, after a look at what is written"
     check_finite(self)
-    if self.main: save_checkpoint(self.out/"checkpoint", _state(self))
+    if self.main: save_checkpoint(self.checkpoint, _state(self))
     self.saved = self.step, time.perf_counter()
 
 @patch
 def resume(self:Trainer) -> bool: # whether there was something to resume
     "Go back to the last checkpoint of `out`"
-    tree = load_checkpoint(self.out/"checkpoint")
+    tree = load_checkpoint(self.checkpoint)
     if tree is None: return False
     for k in ("seed", "batch_size"):
         if tree["config"][k] != getattr(self.config, k):

@@ -27,7 +27,7 @@ def commands(args, stages): # of the command line; stages in order
     codec = ['--codec', str(c)] if (c := trained('codec')) else []
     if set(stages) - {'codec'} and not (w/'latents'/'latents.jsonl').is_file(): yield ['data', 'encode', '--data', str(w/'data'), '--out', str(w/'latents'), *codec]
     data = ['--data', str(w/'latents')]
-    if 'base' in stages: yield ['train', 'base', *data, '--out', str(w/'base'), *(begin := begun('base')), *(codec if '--preset' in begin else []), *budget('base')]
+    if 'base' in stages: yield ['train', 'base', *data, '--out', str(w/'base'), *(begin := begun('base')), *(codec if '--preset' in begin else ['--batch-size', '32']), *budget('base')] # going on: as many rows as from nothing
     base = ['--base', str(trained('base') or 'base')]
     if 'l' in stages: yield ['train', 'presto-l', *data, '--out', str(w/'l'), *base, *budget('l')]
     if 's' in stages: yield ['train', 'presto-s', *data, '--out', str(w/'s'), *base, '--variant', args.variant, *budget('s')]
