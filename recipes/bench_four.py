@@ -6,8 +6,9 @@ PART is one of
   saved   presto-ls against presto-s, the network alone, in turn, and beside it what `flops` counts
 Each call adds its part to the record. Two threads; medians and quartiles in ms, after all that is prepared once.
 """
-import argparse, json, os, statistics
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+import argparse, json, statistics
+from presto_nb.cli import wait_awake
+wait_awake()                                            # as in `presto-nb generate`, before torch is imported: threads that sleep at every small step take three times as long
 from pathlib import Path
 
 def load(name, seconds=None):
