@@ -54,6 +54,10 @@ def alt_text(cell, heading, prose):
     heading += '' if heading.endswith(('?', '!')) else '.'
     return f"{heading} {' '.join(said)}".rstrip(' :.,') + '.' + drawn
 
+def no_headings(md):
+    "Markdown that a cell shows: its headings are bold lines, not sections of the page"
+    return re.sub(r'(?ms)^```.*?^```|^#{1,6} +([^\n]+)', lambda m: f'**{m[1]}**' if m[1] else m[0], md)
+
 class Site:
     "What is known of all pages while they are written"
     def __init__(self, source, extra, symbols): self.source, self.extra, self.symbols = source, extra, symbols    # folders; name -> full names
@@ -127,7 +131,7 @@ class Site:
             png = base64.b64decode(data['image/png']); (self.extra/name).write_bytes(png)
             w, h = (int.from_bytes(png[i:i+4], 'big') for i in (16, 20))
             return picture(name, page, alt_text(cell, *words), f' width="{w}" height="{h}"')
-        if 'text/markdown' in data: return self.markdown(data['text/markdown'], self.paths[page], page)
+        if 'text/markdown' in data: return self.markdown(no_headings(data['text/markdown']), self.paths[page], page)
         return fence('output', data.get('text/plain', ''))
 
     def notebook(self, path):

@@ -66,3 +66,9 @@ def test_the_check_finds_faults(tmp_path):
     faults, n = check.check(tmp_path)
     said = '\n'.join(faults); assert len(faults) == 7, said
     for part in ('no anchor #gone', 'dead link b.html', 'no address http:///x', 'no alternative text', 'loads https://example.org/x.png', 'loads //example.org/x.js', 's.css'): assert part in said, part
+
+def test_what_a_cell_shows_adds_no_section(site):
+    from convert import no_headings
+    assert no_headings('# Card\n\n```python\n# not a heading\n```\n## Parts') == '**Card**\n\n```python\n# not a heading\n```\n**Parts**'
+    side = re.search(r'<div class="sidebar-tree">(.*?)</div>', (site/'index.html').read_text(), re.S)[1]
+    assert '>Model cards<' in re.sub(r'\d\d ', '', side) and '>tiny<' not in side
