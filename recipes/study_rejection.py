@@ -22,7 +22,7 @@ def main(argv=None):
     few = ev.add(args.model, of_model(MusicPipeline.from_pretrained(args.model)), dict(kind=args.model), prompts)
     ev.n = 256; ref = ev.add('reference', of_real(), dict(kind='real clips of other arrangements, split valid'), held_out_prompts(256, 'validation reference', split='valid'))
     found = {k: v.float().view(PROMPTS, EACH) for k, v in few.found.items()}; z = few.embeddings['musicnn'].view(PROMPTS, EACH, -1); real = ref.embeddings['musicnn']
-    best = found['agreement'].argsort(1, descending=True, stable=True); rows = []
+    best = found['agreement'].argsort(dim=1, descending=True, stable=True); rows = []
     for rate in RATES:
         keep = round(EACH*(1 - rate)); drawn = best[torch.arange(PROMPTS)[:, None], torch.randint(keep, (PROMPTS, DRAWS), generator=generator('draws', keep))] # [prompts, draws]
         def of(i):

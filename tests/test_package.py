@@ -93,7 +93,8 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
               *(f"{name} {span(four[name]['agreement'], hundred, ' %')}, {span(four[name]['KAD'], tenth)}, {span(four[name]['recall'], '{:.2f}'.format)}" for name in ('base', 'presto-l', 'presto-s', 'presto-ls'))]
     long, tuned, orders = log('long')['presto-ls'], log('own_audio')['loss'], log('presto_ls_study')['rows']; half = long['time']['32 s']
     fast = log('bench_four'); ten = {m: next(r['median_ms'] for r in fast['rows']['openvino'][m]['result'] if r['seconds'] == 10) for m in ('base', 'presto-ls')}
-    later = (f"base {ten['base']/1000:.2f} s, presto-ls {ten['presto-ls']/1000:.3f} s: {ten['base']/ten['presto-ls']:.1f} times", ', '.join(f"{fast['saved'][m]['presto-ls']['result']['ratio']:.2f} ({m})" for m in ('eager', 'openvino')),
+    best = log('rejection')['rows']
+    later = (', '.join(' and '.join('{:.0f} % [{:.0f}, {:.0f}]'.format(*(100*x for x in best[i]['scores'][k])) for k in ('agreement', 'key')) for i in (0, -1)), f"base {ten['base']/1000:.2f} s, presto-ls {ten['presto-ls']/1000:.3f} s: {ten['base']/ten['presto-ls']:.1f} times", ', '.join(f"{fast['saved'][m]['presto-ls']['result']['ratio']:.2f} ({m})" for m in ('eager', 'openvino')),
              '; '.join('{:+.2f} [{:+.2f}, {:+.2f}]'.format(*orders[k]['less presto-ls']['KAD']) for k in ('step-then-layer', 'layered-scores', 'ase', 'jointly')), f"{half['all_ms']/1000:.2f} s (first sound of a stream after {half['first_sound_ms']/1000:.2f} s)",
              span(long['blended']['flux_at_joins'], '{:.2f}'.format), '; '.join(f"{tuned[k]['before'][0]:.3f} to {tuned[k]['after'][0]:.3f}" for k in ('chorales held out', 'Folk-GM, valid')))
     for words in (*layers, *later, f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
