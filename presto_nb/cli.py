@@ -6,8 +6,8 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files', 'new_folder', 'save_with_picture', 'report',
            'wait_awake', 'spans_of', 'begun', 'generate', 'one_model', 'comparison_table', 'comparison_picture',
            'comparison_page', 'compare', 'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped',
-           'split_of', 'train_codec', 'same_codec', 'own_latents', 'latents_of', 'from_nothing', 'from_model',
-           'held_out', 'recorded', 'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s',
+           'split_of', 'train_codec', 'same_codec', 'own_latents', 'latents_of', 'with_noise', 'from_nothing',
+           'from_model', 'held_out', 'recorded', 'train_base', 'distil', 'latents_for', 'switches_of', 'train_presto_s',
            'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate',
            'bench_plan', 'bench_lab', 'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup',
            'add_generate', 'add_compare', 'add_data', 'add_train', 'add_train_new', 'add_train_presto_l',
@@ -189,7 +189,8 @@ def load_codec(folder=None): # a folder made by `train codec`; None = the shippe
 def data_encode(args): # of the command line
     "Encode a data folder's clips to latents"
     from presto_nb.codec import encode_folder
-    with new_folder(args.out, "latents-*.jsonl"): encode_folder(load_codec(args.codec), args.data, args.out)
+    from presto_nb.pipeline import find_device
+    with new_folder(args.out, "latents-*.jsonl"): encode_folder(load_codec(args.codec).to(find_device(None)), args.data, args.out)
     print(args.out)
 
 # %% ../nbs/53_cli.ipynb #87f22969
@@ -197,7 +198,7 @@ def train_config(args,  # of the command line
                  usual, # a `TrainConfig`
                 ):
     "The usual config with what was asked for; steps and minutes end a run only when they were asked, or neither was"
-    asked = {k: getattr(args, k) for k in ("steps", "minutes", "batch_size", "seed", "precision") if getattr(args, k) is not None}
+    asked = {k: v for k in ("steps", "minutes", "batch_size", "seed", "precision", "compile") if (v := getattr(args, k, None)) is not None}
     if "steps" in asked or "minutes" in asked: asked = dict(steps=None, minutes=None) | asked
     return usual.replace(**asked)
 
@@ -256,6 +257,12 @@ def latents_of(args, codec, whose, window:int): # of the command line; a codec, 
     return own_latents(args, codec, window)
 
 # %% ../nbs/53_cli.ipynb #ac1b0e80
+def with_noise(stage, args): # a `BaseStage`; the command line
+    "The stage at the noise levels that were asked for"
+    from presto_nb.edm import LogNormal
+    if args.P_mean is not None or args.P_std is not None: stage.noise = LogNormal(*(d if a is None else a for a, d in ((args.P_mean, LogNormal.P_mean), (args.P_std, LogNormal.P_std))))
+    return stage
+
 def from_nothing(args): # of the command line
     "(config, stage, network -> pipeline) of a new network"
     from presto_nb.dit import PRESETS
@@ -265,8 +272,8 @@ def from_nothing(args): # of the command line
     config = train_config(args, BASE_RUN)
     if (preset := args.preset or "study") not in PRESETS: raise PrestoError(f"--preset is {preset!r}; networks come in {', '.join(PRESETS)}")
     codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); frames = args.seconds and round(args.seconds*codec.frame_rate)
-    stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed)
-    return config, stage, lambda net: new_pipeline(net, codec, encoder, stage.data.frames)
+    stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed, **({} if args.lr is None else dict(lr=args.lr)))
+    return config, with_noise(stage, args), lambda net: new_pipeline(net, codec, encoder, stage.data.frames)
 
 def from_model(args): # of the command line
     "(config, stage, network -> pipeline) that go on with a trained model"
@@ -278,9 +285,9 @@ def from_model(args): # of the command line
     pipe = MusicPipeline.from_pretrained(args.init, device="cpu"); c, rate = pipe.config, pipe.codec.frame_rate
     if c.step == "pingpong" or any(c.drops): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
     frames = round((c.max_seconds if args.seconds is None else check_range("--seconds", args.seconds, .1, c.dit["max_frames"]/rate))*rate)
-    stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames)
+    stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames, **({} if args.lr is None else dict(lr=args.lr)))
     kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check")}
-    return config, stage, lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, **kept)
+    return config, with_noise(stage, args), lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, **kept)
 
 def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have clips of the split valid
     "How well a model knows clips that were not trained on"
@@ -549,7 +556,7 @@ def add_data(sub): # subparsers
     "The arguments of `presto-nb data`"
     data = sub.add_parser("data", help="build and encode training data").add_subparsers(metavar="WHAT", required=True)
     p = data.add_parser("build", help="render real tunes to captioned clips", description=data_build.__doc__)
-    p.add_argument("--tier", required=True, help="tiny (64 clips of 4 s), small (1,000 of 10 s) or full")
+    p.add_argument("--tier", required=True, help="tiny (64 clips of 4 s), small (1,000 of 10 s), full (every tune) or varied (20 s of every tune, four times arranged)")
     p.add_argument("--out", required=True, help="folder to fill; an interrupted build goes on"); p.add_argument("--limit", type=int, help="only so many clips")
     p.set_defaults(run=data_build)
     p = data.add_parser("encode", help="clips to latents", description=data_encode.__doc__)
@@ -570,7 +577,10 @@ def add_train(sub): # subparsers
 def add_train_new(p, name): # a parser; "codec" or "base"
     "What only a codec and a base model need to be told"
     p.add_argument("--init", help="what to go on with: " + ("a model, such as base, or a folder" if name == "base" else "a file of weights or a run's folder")); p.add_argument("--preset", help="tiny, study, ...; study unless given"); p.add_argument("--seconds", type=float, help="length of a training window")
-    if name == "base": p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
+    if name == "codec": return
+    p.add_argument("--codec", help="a codec's folder; the shipped one unless given"); p.add_argument("--lr", type=float, help="peak learning rate; 2e-3, with --init 2e-4, unless given")
+    p.add_argument("--P-mean", type=float, help="mean of the logarithm of the noise levels; -0.4 unless given"); p.add_argument("--P-std", type=float, help="its standard deviation; 1 unless given")
+    p.add_argument("--compile", action="store_true", default=None, help="compile the blocks: for long runs on a GPU")
 
 def add_train_presto_l(p, name): # a parser; "presto-l"
     "What only layer distillation needs to be told"

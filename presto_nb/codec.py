@@ -10,7 +10,9 @@ __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'ENCODER', 'Codec', 'Normalised'
            'EncodecCodec', 'random_encodec', 'mel_distance', 'si_sdr']
 
 # %% ../nbs/03_codec.ipynb #fb176529
-import importlib, importlib.machinery, importlib.util, io, json, math, sys, types
+import importlib, importlib.machinery, importlib.util, io, json, math, os, sys, types
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -395,11 +397,19 @@ def codec_sha256(codec,          # any codec
         h.update(k.encode()); h.update(v.contiguous().numpy().tobytes())
     return h.hexdigest()
 
+def _read_ahead(clips, sample_rate, n=16): # clips read in threads before they are asked for
+    "The sounds in order, mono"
+    read, waiting = lambda c: c.audio().mono().resample(sample_rate), deque()
+    with ThreadPoolExecutor(min(n, os.cpu_count() or 1)) as pool:
+        for c in clips:
+            waiting.append(pool.submit(read, c))
+            if len(waiting) > n: yield waiting.popleft().result()
+        while waiting: yield waiting.popleft().result()
+
 def _write_shard(codec, clips, out, number, get_id):
     "Encode some clips into one shard; returns their lines"
     tensors, lines, device = {}, [], codec.mean.device
-    for c in clips:
-        a = c.audio().mono().resample(codec.sample_rate)
+    for c, a in zip(clips, _read_ahead(clips, codec.sample_rate)):
         z = encode_blocks(codec, a.samples[None].to(device))[0].half().cpu()
         tensors[get_id(c)] = z
         lines.append(dict(id=get_id(c), captions=list(c.captions), bpm=c.bpm, split=c.split, frames=len(z), shard=f"latents-{number:04d}.safetensors"))

@@ -46,7 +46,7 @@ class DiTConfig(Config):
 PRESETS = dict(
     tiny=DiTConfig(width=64, depth=6, heads=4, frequencies=32),                    # tests: 6 s of the shipped codec's latents
     study=DiTConfig(shared_adaln=False),                                           # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
-    laptop=DiTConfig(width=192, depth=14, heads=6, mlp_ratio=3., max_frames=215),  # at most 6M parameters, 10 s
+    laptop=DiTConfig(width=160, depth=14, heads=5, mlp_ratio=3., max_frames=215),  # 3.9M parameters, so that four of them fit into the package; 10 s
     paper=DiTConfig(
         channels=32,         # 1.5, as we understand the paper: KL bottleneck of 32 dimensions
         width=1152,          # 1.6: DiT-XL's public code
@@ -246,7 +246,8 @@ class DiT(nn.Module):
     )->tuple:      # what it adds to the vector [batch, width] and to the last shift and scale [batch, 2*width]; zeros if nobody listens
         "Budget conditioning (Presto-L), in two places, both zero at first"
         if drop is None or not self.config.budget: return 0., 0.
-        drop = torch.as_tensor(drop, dtype=torch.float32, device=self.null_tempo.device).expand(batch)
+        of = dict(dtype=torch.float32, device=self.null_tempo.device)
+        drop = (torch.full((), drop, **of) if isinstance(drop, (int, float)) else torch.as_tensor(drop, **of)).expand(batch)   # a number is filled in there: CUDA graphs refuse a copy from the CPU
         e = self.budget(self.embed(drop/self.config.depth))
         return self.budget_vector(e), self.budget_final(e)
 

@@ -255,7 +255,9 @@ class PrestoSStage(BaseStage):
         groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
         self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99), fused=True) for k, ps in groups.items()}
 
-    def to(self, device): self.players.real_score.to(device)
+    def to(self, device):
+        self.players.real_score.to(device)
+        if self.pairs: self.pairs = self.pairs._replace(noise=self.pairs.noise.to(device), x0=self.pairs.x0.to(device), cond=self.pairs.cond and self.pairs.cond.to(device))
 
     def memory(self, rows, precision):
         "Bytes of activations: the generator's graph is alive while the fake score has its own"

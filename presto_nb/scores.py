@@ -836,7 +836,7 @@ def render(a:Arrangement,       # what to play
 
 # %% ../nbs/02_scores.ipynb #e9bb82d7
 RENDERER = 'presto_nb.scores player 1'                                    # raise with every change that can be heard
-TIERS = dict(tiny=(64, 4.), small=(1000, 10.), full=(None, None))         # clips, seconds; None: every tune, whole
+TIERS = dict(tiny=(64, 4., 1), small=(1000, 10., 1), full=(None, None, 1), varied=(None, 20., 4)) # tunes, seconds, arrangements of each; None: every tune, whole
 
 def excerpt_start(a:Arrangement,  # a whole score
                   seconds:float,  # length of the excerpt
@@ -866,27 +866,28 @@ def clip_name(id:str # of a tune
 def make_clip(row:TuneRow,         # which tune
               seconds:float|None,  # length, or None for the whole tune
               out:str,             # the dataset's folder
+              seed:int=0,          # of the arrangement
              ) -> dict: # the clip's line in metadata.jsonl
     "Arrange, render and write one clip; a clip that is there already is not rendered again"
     import soundfile
-    torch.set_num_threads(1); name = clip_name(row.id)
-    a = arrange(read_tune(row)); path = Path(out)/'clips'/f'{name}.flac'
-    start = None if seconds is None else excerpt_start(a, seconds)
+    torch.set_num_threads(1); name = clip_name(row.id) + (f'-{seed}' if seed else '')
+    a = arrange(read_tune(row), seed); path = Path(out)/'clips'/f'{name}.flac'
+    start = None if seconds is None else excerpt_start(a, seconds, *([seed] if seed else []))
     if not path.is_file(): render(a, start, seconds).save(path)
     return dict(file=f'clips/{path.name}', id=name, family=row.family, split=row.split, captions=list(a.captions), bpm=a.bpm,
         seconds=round(soundfile.info(path).duration, 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
 
-def _each(rows, seconds, out, workers, desc):
+def _each(rows, seconds, out, seeds, workers, desc): # rows and seeds of equal length
     "Clips in order, made in one process or several"
-    workers = workers or (1 if os.environ.get('IN_TEST') or len(rows) < 100 else min(2, os.cpu_count() or 1))
+    workers = workers or (1 if os.environ.get('IN_TEST') or len(rows) < 100 else os.cpu_count() or 1)
     with progress(total=len(rows), desc=desc) as bar:
         if workers == 1:
-            for r in rows: yield make_clip(r, seconds, out); bar.update()
+            for r, s in zip(rows, seeds): yield make_clip(r, seconds, out, s); bar.update()
             return
         import multiprocessing as mp
         from concurrent.futures import ProcessPoolExecutor
         with ProcessPoolExecutor(workers, mp.get_context('spawn')) as pool:
-            for row in pool.map(make_clip, rows, [seconds]*len(rows), [out]*len(rows), chunksize=4): yield row; bar.update()
+            for row in pool.map(make_clip, rows, [seconds]*len(rows), [out]*len(rows), seeds, chunksize=4): yield row; bar.update()
 
 # %% ../nbs/02_scores.ipynb #8799d993
 def _record(tier:str, limit:int|None) -> dict:
@@ -902,17 +903,17 @@ def _claim(out:Path, record:dict):
         if {k: old.get(k) for k in record} != record: raise PrestoError(f"{out} holds another dataset ({old.get('command')}, {old.get('renderer')}); an empty folder is needed")
     with atomic_path(out/'record.json') as p: p.write_text(json.dumps(record | dict(finished=False), indent=1))
 
-def build_dataset(tier:str,         # tiny, small or full
+def build_dataset(tier:str,         # one of TIERS
                   out,              # folder to fill
-                  limit:int=None,   # only so many clips
-                  workers:int=None, # processes; two if there are two cores
+                  limit:int=None,   # only so many tunes
+                  workers:int=None, # processes; one for each core
                  ) -> Path: # the folder
     "Render a tier of Folk-GM; run it again after an interruption and it goes on"
     if tier not in TIERS: raise PrestoError(f"tier {tier!r} is unknown; {', '.join(TIERS)} are allowed")
     if limit is not None and limit < 1: raise PrestoError(f'limit is {limit}; 1 or more is allowed')
     need('symusic', 'data'); corpus(); out, record, index = Path(out), _record(tier, limit), tune_index(); _claim(out, record)
-    n, seconds = TIERS[tier]; n = n or len(index)
-    rows = list(_each([index[i] for i in chosen_tunes(index, min(limit or n, n))], seconds, str(out), workers, f'{tier} tier'))
+    n, seconds, times = TIERS[tier]; n = n or len(index); tunes = [index[i] for i in chosen_tunes(index, min(limit or n, n))]
+    rows = list(_each(tunes*times, seconds, str(out), [k for k in range(times) for _ in tunes], workers, f'{tier} tier'))
     with atomic_path(out/'metadata.jsonl') as p: p.write_text(''.join(json.dumps(r) + '\n' for r in rows))
     record |= dict(finished=True, clips=len(rows), hours=round(sum(r['seconds'] for r in rows)/3600, 3),
                    scores=f"{stable_hash([r['score_hash'] for r in rows]):016x}", date=time.strftime('%Y-%m-%d'))

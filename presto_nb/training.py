@@ -41,6 +41,7 @@ class TrainConfig(Config):
     sigma_edges: tuple = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0) # noise levels between which the loss is averaged
     tensorboard: bool = True       # also log there, when it is installed
     prefetch: bool = False         # prepare the next batch in a thread while this one trains
+    compile: bool = False          # compile the networks' blocks: half a minute at first, then faster steps on a GPU
     quiet: bool = False            # no progress bar, no memory estimate
     device: str|None = None        # "cpu" stays off the accelerator
 
@@ -188,14 +189,14 @@ class Meter:
         i = torch.bucketize(sigma.detach().float(), self.at)
         both = torch.stack([v, torch.ones_like(v)])
         zeros = torch.zeros(2, len(self.edges)+1, device=v.device)
-        self.bins[k] = self.bins.get(k, 0) + zeros.index_add(1, i, both)
+        self.bins[k] = (self.bins[k].to(v.device) if k in self.bins else 0) + zeros.index_add(1, i, both)  # those of a checkpoint come from the CPU
 
     def read(self, reduce=lambda t: t) -> dict: # reduce: sums a tensor over all processes
         "The means since the last reading; then start again"
         if not self.sums: return {}
         dev = next(iter(self.sums.values())).device
         flat = [torch.tensor(list(self.counts.values()), dtype=torch.float32, device=dev), torch.stack([s.to(dev) for s in self.sums.values()])]
-        flat = reduce(torch.cat(flat + [b.flatten() for b in self.bins.values()])).tolist()
+        flat = reduce(torch.cat(flat + [b.flatten().to(dev) for b in self.bins.values()])).tolist()
         n = len(self.sums); row = {k: flat[n+i]/flat[i] for i, k in enumerate(self.sums)}
         names = bin_names(self.edges); m = len(names)
         for j, k in enumerate(self.bins):
@@ -289,6 +290,7 @@ class Trainer:
             raise PrestoError(f"batch_size is {config.batch_size}; it must be a multiple of {self.world} processes x {self.parts} accumulated parts")
         if not len(stage.data): raise PrestoError("the stage has no data; at least one item is needed")
         for m in stage.models.values(): m.to(self.device).train()
+        if config.compile: self.compiled(True)
         if hasattr(stage, "to"): stage.to(self.device)
         self.params = {k: [p for g in o.param_groups for p in g["params"]] for k, o in stage.optimizers.items()}
         for o in stage.optimizers.values():
@@ -316,6 +318,12 @@ class Trainer:
         n = self.config.batch_size//(self.world*self.parts)
         first = (self.part*self.world + self.rank)*n
         return range(first, first + n)
+
+    def compiled(self, yes:bool):
+        "Compile every block by itself, all alike being compiled once; or leave that again"
+        for b in (b for m in self.stage.models.values() for b in getattr(m, "blocks", ())):
+            if yes: b.compile()
+            else: b._compiled_call_impl = None
 
     def begin_part(self, part):
         "Start the random streams of this step anew"
@@ -556,7 +564,7 @@ def _loop(trainer, writers, callbacks):
                 bar.update()
             if trainer.saved[0] != trainer.step: trainer.save()
         trainer.stopped = stop.name
-    finally: trainer.spent, trainer.started = trainer.minutes, None; bar.close(); writers.close()
+    finally: trainer.spent, trainer.started = trainer.minutes, None; bar.close(); writers.close(); trainer.compiled(False)
 
 # %% ../nbs/13_training.ipynb #c2dc6c98
 def _sweep(out):
@@ -657,18 +665,24 @@ class LatentWindows:
 class CaptionCache:
     "Token vectors of all captions, encoded once; called with captions it returns what the encoder would"
     @torch.no_grad()
-    def __init__(self, encoder, captions, batch_size=64): # a text encoder; all captions that may be asked for
+    def __init__(self, encoder, captions, batch_size=256): # a text encoder; all captions that may be asked for
         self.tokens, self.dim = {}, encoder.dim
-        todo = sorted(set(captions))
+        todo = sorted(set(captions), key=lambda c: (len(c), c))
+        if torch.cuda.is_available() and isinstance(encoder, nn.Module): encoder = copy.deepcopy(encoder).cuda()
         for i in progress(range(0, len(todo), batch_size), desc="captions", disable=len(todo) < 1000 or None):
             tokens, mask = encoder(todo[i:i+batch_size])
             for c, t, m in zip(todo[i:i+batch_size], tokens.cpu(), mask.cpu()): self.tokens[c] = t[m].clone()
 
-    def __call__(self, captions): # list of b strings
+    @functools.cached_property
+    def longest(self) -> int: # a multiple of 8
+        "Tokens that hold any of the captions"
+        return -(-max(map(len, self.tokens.values()))//8)*8
+
+    def __call__(self, captions, at_least=0): # list of b strings; n is not smaller than this
         "tokens [b, n, dim], mask [b, n]"
-        rows = [self.tokens[c] for c in captions]
-        mask = torch.arange(max(map(len, rows)))[None] < torch.tensor([len(r) for r in rows])[:, None]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
+        rows = [self.tokens[c] for c in captions]; n = max(at_least, *map(len, rows))
+        mask = torch.arange(n)[None] < torch.tensor([len(r) for r in rows])[:, None]
+        return torch.stack([F.pad(r, (0, 0, 0, n - len(r))) for r in rows]), mask
 
 # %% ../nbs/13_training.ipynb #fd694c56
 class BaseStage:
@@ -691,7 +705,7 @@ class BaseStage:
 
     def condition(self, trainer, captions, bpm): # list of b strings, [b]
         "The rows' conditions, some of them forgotten"
-        tokens, mask = self.cache(captions)
+        tokens, mask = self.cache(captions, self.cache.longest if trainer.config.compile else 0) # one shape, compiled once
         cond = Condition(tokens.to(bpm.device), mask.to(bpm.device), bpm)
         lost, no_bpm = trainer.rows(lambda n, g: torch.rand(n, 2, generator=g)).unbind(1)
         cond = Condition(cond.tokens, cond.mask, cond.bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan))
@@ -739,7 +753,7 @@ def plot_log(log,        # a log file, or what `read_log` returns
     return axes
 
 # %% ../nbs/13_training.ipynb #5d818a20
-BASE_RUN = TrainConfig(steps=None, minutes=50, batch_size=32, precision="bf16", ema_decay=.9995, schedule="cooldown", cooldown=.3)
+BASE_RUN = TrainConfig(steps=None, minutes=50, batch_size=32, precision="bf16", ema_decay=.9995, schedule="cooldown", cooldown=.3, prefetch=True)
 
 # %% ../nbs/13_training.ipynb #f837bdf4
 def base_stage(latents_dir,       # as written by `encode_folder`
@@ -781,6 +795,6 @@ def held_out_loss(denoiser,     # x [b, frames, channels], sigma [b], cond -> x0
     "A loss that two models can be compared by"
     g = generator("held out", seed); batch = data.batch([i % len(data) for i in range(rows)], g)
     sigma, noise = LogNormal().sample(rows, generator=g), torch.randn(batch["x0"].shape, generator=g)
-    cond = Condition(*encoder(batch["captions"]), batch["bpm"])
-    some = [slice(i, i + 16) for i in range(0, rows, 16)]
-    return torch.cat([edm_loss(denoiser, batch["x0"][s], cond[s], sigma[s], noise[s]) for s in some])
+    device = next(denoiser.parameters()).device if isinstance(denoiser, nn.Module) else batch["x0"].device
+    x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, Condition(*encoder(batch["captions"]), batch["bpm"])))
+    return torch.cat([edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s]) for s in (slice(i, i + 16) for i in range(0, rows, 16))])
