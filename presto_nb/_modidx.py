@@ -922,6 +922,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'presto_nb.scores._clean_line': ('scores.html#_clean_line', 'presto_nb/scores.py'),
                                   'presto_nb.scores._each': ('scores.html#_each', 'presto_nb/scores.py'),
                                   'presto_nb.scores._envelope': ('scores.html#_envelope', 'presto_nb/scores.py'),
+                                  'presto_nb.scores._environment': ('scores.html#_environment', 'presto_nb/scores.py'),
                                   'presto_nb.scores._file_tunes': ('scores.html#_file_tunes', 'presto_nb/scores.py'),
                                   'presto_nb.scores._fit': ('scores.html#_fit', 'presto_nb/scores.py'),
                                   'presto_nb.scores._from_csv': ('scores.html#_from_csv', 'presto_nb/scores.py'),

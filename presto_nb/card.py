@@ -35,7 +35,7 @@ def parts_table(pipe,       # a `MusicPipeline`
     count = lambda m: f"{sum(p.numel() for p in m.parameters()):,} parameters"
     rows = [("network", f"DiT, {c.dit['depth']} blocks of width {c.dit['width']}, {count(pipe.denoiser)}"), ("weights", f"float16, sha256 `{digest}`"),
             ("sampler", f"{c.step}, {c.steps} evaluations, sigma from {c.sigma_max:g} to {c.sigma_min:g}, rho {c.rho:g}"),
-            ("codec", f"{type(pipe.codec).__name__}, {pipe.sample_rate} Hz mono, {pipe.codec.channels} channels at {pipe.codec.frame_rate:.1f} frames a second, {count(pipe.codec)}, sha256 `{c.codec_sha256 or 'not recorded'}`"),
+            ("codec", f"{type(pipe.codec).__name__}, {pipe.sample_rate} Hz mono, {pipe.codec.channels} channels at {pipe.codec.frame_rate:.1f} frames a second, {count(pipe.codec)}, sha256 of its encoder `{c.codec_sha256 or 'not recorded'}`"),
             ("text encoder", f"{type(pipe.encoder).__name__}, vectors of {pipe.encoder.dim}, {count(pipe.encoder)}, sha256 `{c.text_sha256 or 'not recorded'}`")]
     return "\n".join(["| part | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows)])
 

@@ -162,8 +162,8 @@ def comparison_page(prompt, rows) -> str: # what was asked; rows of the table
 def compare(args): # of the command line
     "The same prompt and seed through several models: a table, a picture, sound files and a page that plays them"
     wait_awake(); import json
-    from presto_nb.pipeline import MODELS, find_model, model_names
-    names = args.models or [m for m in MODELS if m in model_names()]; files, out = [slug(m) for m in names], Path(args.out)
+    from presto_nb.pipeline import RELEASED, find_model, model_names
+    names = args.models or [m for m in RELEASED if m in model_names()]; files, out = [slug(m) for m in names], Path(args.out)
     for m in names: find_model(m)                                                                        # a wrong name is refused before anything plays
     if twice := [f for f in files if files.count(f) > 1]: raise PrestoError(f"two of --models would be written to {twice[0]}.wav; give models whose names differ")
     with new_folder(out, "*.wav"):
@@ -374,17 +374,17 @@ def set_of(name:str, # what the user calls it
            args,     # of the command line
           ) -> tuple: # (name of its folder, maker, how it is made)
     "A set of clips to judge: a model's, or real ones changed"
+    from presto_nb.codec import codec_sha256
     from presto_nb.core import sha256
     from presto_nb.metrics import DISTORTIONS, of_model, of_real, through_codec
     from presto_nb.pipeline import MusicPipeline, find_model
     how = {k: v for k, v in dict(steps=args.steps, guidance_scale=args.guidance, rho=args.rho).items() if v is not None}
     if name == "codec":
-        from presto_nb.codec import codec_sha256
         codec = load_codec(); return name, of_real(through_codec(codec)), dict(kind="real clips through the codec", codec=codec_sha256(codec))
     if name in DISTORTIONS: return name, of_real(DISTORTIONS[name]), dict(kind=f"real clips, {name}")
     folder = find_model(name); pipe = MusicPipeline.from_pretrained(folder, device=args.device)
     r, c = pipe.request("a reel", args.seconds, **how), pipe.config
-    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), steps=r.steps, guidance=c.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
+    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), codec=codec_sha256(pipe.codec), steps=r.steps, guidance=c.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
     if c.step == "pingpong": made |= dict(step=c.step, to_min=c.to_min)
     return slug(str(name)), of_model(pipe, args.seed, **how), made
 
@@ -534,7 +534,7 @@ def add_generate(sub): # subparsers
     p.add_argument("--seconds", type=float, help="length, up to 120; 6 unless given")
     p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
     p.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i; the same seed gives the same bytes")
-    p.add_argument("--model", default="base", help="a shipped model such as base, a folder, or a hub id owner/name")
+    p.add_argument("--model", default="laptop-s", help="a shipped model such as laptop-base, a folder, or a hub id owner/name; laptop-s, of four evaluations, unless given")
     p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
     p.add_argument("--rho", type=float, help="curvature of the noise levels: the larger, the more of them are low; 7 is usual")
     p.add_argument("--bpm", type=float, help="tempo; read from the prompt unless given")
@@ -548,7 +548,7 @@ def add_generate(sub): # subparsers
 def add_compare(sub): # subparsers
     "The arguments of `presto-nb compare`"
     p = sub.add_parser("compare", help="one prompt through several models", description=compare.__doc__)
-    p.add_argument("prompt", help="what to play"); p.add_argument("--models", nargs="+", help="shipped models, folders or hub ids; all shipped ones of base, presto-l, presto-s, presto-ls unless given")
+    p.add_argument("prompt", help="what to play"); p.add_argument("--models", nargs="+", help="shipped models, folders or hub ids; laptop-base, laptop-l, laptop-s and laptop-ls unless given")
     p.add_argument("--seconds", type=float, help="length; 6 unless given"); p.add_argument("--seed", type=int, default=0, help="the same for all"); p.add_argument("--out", default="comparison", help="folder for sounds, picture and page")
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.set_defaults(run=compare)
 
@@ -610,7 +610,7 @@ def listening_test(args): # of the command line
     from presto_nb import blind_test, metrics
     from presto_nb.pipeline import MusicPipeline, PipelineConfig, find_model
     from presto_nb.scores import load_folder
-    seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["base", "presto-s", "presto-ls"]
+    seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["laptop-base", "laptop-s", "laptop-ls"]
     if twice := [m for m in names if (names + ["original"]).count(m) > 1]: raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
     seconds = min(10., *(PipelineConfig.load(find_model(m)/"config.json").max_seconds for m in names))                # ten as in the paper, or what all models can make
     prompts = blind_test.clip_prompts(load_folder(args.data), n, seconds, seed) if args.data else metrics.held_out_prompts(n, f"listening {seed}", seconds)
@@ -631,7 +631,7 @@ def add_lab(sub): # subparsers
     p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
     p.add_argument("name", nargs="?", help="variance, noise or steps; listen for a blind test of models; a list of the first three unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
     p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
-    p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; base, presto-s and presto-ls unless given")
+    p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; laptop-base, laptop-s and laptop-ls unless given")
     p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given"); p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")
     p.add_argument("--data", help="listen: a folder of captioned recordings instead of held-out tunes")
 

@@ -21,6 +21,7 @@ import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfil
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from fractions import Fraction
@@ -151,9 +152,17 @@ def dance_of(kind:str,  # the R: field
     return 'tune'
 
 # %% ../nbs/02_scores.ipynb #73033c97
+@contextmanager
+def _environment(values:dict): # name -> str
+    "Environment variables inside this block"
+    before = {k: os.environ.get(k) for k in values}; os.environ.update(values)
+    try: yield
+    finally:
+        for k, v in before.items(): os.environ.pop(k) if v is None else os.environ.update({k: v})
+
 def _hushed(f, *args) -> tuple: # (result or None, everything the C code printed)
-    "Call `f` with the process's own stdout and stderr caught in a file: the reader prints from C"
-    with tempfile.TemporaryFile() as log:
+    "Call `f` with the process's own stdout and stderr caught in a file, for the reader prints from C, and in a temporary folder of its own, for it gives its files the same names in every process"
+    with tempfile.TemporaryDirectory() as own, tempfile.TemporaryFile() as log, _environment(dict.fromkeys(('TMPDIR', 'TMP', 'TEMP'), own)):
         sys.stdout.flush(); sys.stderr.flush(); saved = os.dup(1), os.dup(2)
         os.dup2(log.fileno(), 1); os.dup2(log.fileno(), 2)
         try: result = f(*args)

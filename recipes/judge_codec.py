@@ -19,7 +19,7 @@ def losses(ev, name): # an `Evaluator`; name of a set
     rows = []
     for i in progress(range(ev.n), desc=f'comparing {name}'):
         y, x = (Audio.load(ev.clip(k, i)).samples for k in (name, 'real'))
-        rows.append((mel_distance(y, x), float(si_sdr(y, x).mean())))
+        rows.append((mel_distance(y, x), si_sdr(y, x)))
     return dict(zip(('mel distance dB', 'SI-SDR dB'), torch.tensor(rows, dtype=torch.float64).T))
 
 def judged(ev, heard): # an `Evaluator`; a `Hearing`

@@ -7,11 +7,12 @@ from pathlib import Path
 from presto_nb.card import card
 from presto_nb.core import assets, atomic_path, load_json, sha256
 from presto_nb.metrics import score_table
-from presto_nb.pipeline import MODELS, MusicPipeline
+from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 
 LOGS = Path(__file__).resolve().parent.parent/'data_samples'/'logs'
-LIMITS = ('The model is of the smallest size, `study`, and was trained for minutes on a processor. It has heard dance tunes of the 18th and 19th centuries, played by one General MIDI sound bank, and makes nothing else: no voices, no recordings of '
-          'players. It knows sixteen lead instruments, a few accompaniments, drums or none, keys, dances and tempi, as in `presto_nb.scores`; other words mean little to it, and it often misses the key and the tempo that were asked, as the scores show.')
+SIZE = {False: 'The model is of the smallest size, `study`, and was trained for minutes on a processor', True: 'The model is of the size `laptop` and was trained for minutes on one GPU'}   # is it released?
+LIMITS = ('{size}. It has heard dance tunes of the 18th and 19th centuries, played by one General MIDI sound bank, and makes nothing else: no voices, no recordings of '
+          'players. It knows sixteen lead instruments, a few accompaniments, drums or none, keys, dances and tempi, as in `presto_nb.scores`; other words mean little to it, and it often misses the key and the tempo that were asked, as the scores show. Its beat is not steady: the tempo that was asked is found no more often than by chance.')
 
 def judged(name): # (record, file name) of the largest evaluation
     "The stored evaluation of a model"
@@ -20,7 +21,7 @@ def judged(name): # (record, file name) of the largest evaluation
 
 def scores(name):
     "The scorecard as a table"
-    r, file = judged(name); sets = [s for k in dict.fromkeys(('real', 'codec', 'base', name)) for s in r['sets'] if s['name'] == k]; s = sets[-1]
+    r, file = judged(name); sets = [s for k in dict.fromkeys(('real', 'codec', 'laptop-base' if name in RELEASED else 'base', name)) for s in r['sets'] if s['name'] == k]; s = sets[-1]
     return (f"{s['clips']} clips of {s['seconds']:g} s, of held-out prompts, seed {s['seed']}; percentages, distances and their intervals ({s['intervals']}). Reference of the distances: {s['reference']}. `real` is the ceiling, `chance` is how often a clip has the facts "
             f"of somebody else's prompt{', `codec` what a perfect model could reach through this codec' if 'codec' in [x['name'] for x in sets] else ''}.\n\n{score_table(sets, r['chance'])}\n"
             f"{s['date']}, torch {s['torch']}: `{r['command']}`; data_samples/logs/{file}.")
@@ -35,10 +36,10 @@ def memorisation(name):
 
 def record(name) -> dict:
     "What `card` is told"
-    r, data = load_json(LOGS/f"{name.replace('-', '_')}.json"), load_json(LOGS/'folk_gm.json'); before = [r['first']['command']] if 'first' in r else []
-    text = (f"Folk-GM, {data['tier']} tier: {data['clips']:,} tunes, {data['hours']:.1f} h, most of them from printed collections of 1778 to 1903 (Ryan's Mammoth Collection, O'Neill's Music of Ireland, Aird's Airs, and others; the melodies are in the public domain), arranged and captioned by "
+    r = load_json(LOGS/f"{name.replace('-', '_')}.json"); data = load_json(LOGS/('folk_gm_varied.json' if r['dataset']['tier'] == 'varied' else 'folk_gm.json')); before = [r['first']['command']] if 'first' in r else []
+    text = (f"Folk-GM, {data['tier']} tier: {data['clips']:,} clips, {data['hours']:.1f} h, of 3,116 tunes, most of them from printed collections of 1778 to 1903 (Ryan's Mammoth Collection, O'Neill's Music of Ireland, Aird's Airs, and others; the melodies are in the public domain), arranged and captioned by "
             "this project's code and rendered with a sound bank cut from FluidR3Mono_GM (MIT). No recordings were used. Nine in ten tunes were trained on; the rest are held out by tune family. Weights: Apache-2.0. THIRD_PARTY.md names every source.")
-    return r | dict(command='\n'.join([*before, r['command']]), data=text, scores=scores(name), memorisation=memorisation(name), limits=LIMITS, license='apache-2.0', load=name)
+    return r | dict(command='\n'.join([*before, r['command']]), data=text, scores=scores(name), memorisation=memorisation(name), limits=LIMITS.format(size=SIZE[name in RELEASED]), license='apache-2.0', load=name)
 
 def text(name) -> str:
     "The card of a shipped model"
@@ -46,7 +47,7 @@ def text(name) -> str:
     return card(pipe, pipe.config, sha256(assets()/name/'model.safetensors'), record(name))
 
 def main():
-    for name in MODELS:
+    for name in MODELS + RELEASED:
         with atomic_path(assets()/name/'README.md') as p: p.write_text(text(name))
 
 if __name__ == '__main__': main()

@@ -4,20 +4,20 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 from presto_nb.core import PrestoError, assets, sha256
-from presto_nb.pipeline import MODELS, MusicPipeline
+from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 from tiny_model import random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT/'data_samples'/'logs'
-EVALUATED = {'base': 'evaluate_base.json', 'presto-l': 'evaluate_four.json', 'presto-s': 'evaluate_presto_s.json', 'presto-ls': 'evaluate_four.json'}
+EVALUATED = {'base': 'evaluate_base.json', 'presto-l': 'evaluate_four.json', 'presto-s': 'evaluate_presto_s.json', 'presto-ls': 'evaluate_four.json'} | dict.fromkeys(RELEASED, 'evaluate_laptop.json')
 read = lambda name: json.loads((LOGS/name).read_text())
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_a_shipped_card_is_what_the_recipe_makes_of_the_records(name):
     spec = importlib.util.spec_from_file_location('model_cards', ROOT/'recipes'/'model_cards.py'); recipe = importlib.util.module_from_spec(spec); spec.loader.exec_module(recipe)
     assert (assets()/name/'README.md').read_text() == recipe.text(name), 'run python recipes/model_cards.py'
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_the_numbers_of_a_shipped_card(name):
     "Read from the records by hand: every score with its interval, chance, memorisation, training, hashes"
     card, r, run = (assets()/name/'README.md').read_text(), read(EVALUATED[name]), read(name.replace('-', '_') + '.json')
@@ -33,7 +33,7 @@ def test_the_numbers_of_a_shipped_card(name):
     assert sha256(assets()/name/'model.safetensors') == run['weights_sha256'] and run['weights_sha256'] in card and mine['made']['weights'] in card
     assert 'Nobody has judged this model by ear yet' in card and 'Novack' in card and f'from_pretrained("{name}")' in card
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_the_hub_can_read_it(name):
     d = ModelCard((assets()/name/'README.md').read_text()).data
     assert (d.license, d.pipeline_tag, d.library_name) == ('apache-2.0', 'text-to-audio', 'presto_nb') and 'music' in d.tags

@@ -1,5 +1,5 @@
 "recipes/train_all.py: which commands it runs, in which order, with which minutes; every one of them is known to the command line"
-import importlib.util
+import importlib.util, sys
 from argparse import Namespace
 from pathlib import Path
 import pytest
@@ -8,36 +8,53 @@ from presto_nb.cli import parser
 ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location('train_all', ROOT/'recipes'/'train_all.py'); recipe = importlib.util.module_from_spec(spec); spec.loader.exec_module(recipe)
 
-def plan(tmp_path, stages=('codec', 'base', 'l', 's', 'ls'), **changed):
-    asked = dict(work=tmp_path/'work', minutes=100., preset='study', tier='full', init_from=None, variant='presto-s', seed=3, steps=None) | changed
-    commands = list(recipe.commands(Namespace(**asked), list(stages)))
-    for c in commands: parser().parse_args(c)
+@pytest.fixture
+def told(monkeypatch):
+    "The commands of a call, none of them run"
+    commands = []
+    monkeypatch.setattr(recipe.subprocess, 'run', lambda words, **kw: commands.append(words)); monkeypatch.setattr(recipe.torch.cuda, 'is_available', lambda: False)
     return commands
+
+def words(command): # without the interpreter; checked by the command line's own parser
+    own = command[len(recipe.PRESTO_NB):] if command[:len(recipe.PRESTO_NB)] == recipe.PRESTO_NB else None
+    if own is None: assert Path(command[1]).is_file(); return command[1:]
+    parser().parse_args(own); return own
 
 def value(command, name): return command[command.index(name) + 1]
 
 def finished(folder, stage):
     (folder/stage/'model').mkdir(parents=True); (folder/stage/'model'/'config.json').write_text('{}')
 
-def test_the_whole_chain(tmp_path):
-    commands = plan(tmp_path)
-    assert [' '.join(c[:2]) for c in commands] == ['data build', 'train codec', 'data encode', 'train base', 'train presto-l', 'train presto-s', 'train presto-l', 'train presto-ls']
-    minutes = [float(value(c, '--minutes')) for c in commands if c[0] == 'train']
-    assert minutes == pytest.approx([25, 45, 10, 10, 3, 7]) and all(value(c, '--seed') == '3' for c in commands if c[0] == 'train')
-    assert value(commands[6], '--variant') == 'ls' and value(commands[7], '--start') == str(tmp_path/'work'/'ls-layers'/'model')
+def test_the_whole_chain(tmp_path, told):
+    recipe.main(['--work', str(tmp_path), '--minutes', '100', '--seed', '3']); commands = [words(c) for c in told]
+    assert [' '.join(c[:2]) for c in commands[:2] + commands[3:]] == ['data build', 'data encode', 'train base', 'train presto-l', 'train presto-s', 'train presto-l', 'train presto-ls']
+    assert Path(commands[2][0]).name == 'train_decoder.py'
+    minutes = [float(value(c, '--minutes')) for c in commands[2:]]
+    assert minutes == pytest.approx([29, 29, 14, 14, 4.2, 9.8], rel=1e-3) and sum(minutes) == pytest.approx(100, rel=1e-3) and all(value(c, '--seed') == '3' for c in commands[2:])
+    assert value(commands[4], '--drops') == '7,6,4,2,0' and value(commands[6], '--drops') == '6,4,4,0,0' and value(commands[6], '--variant') == 'ls' and value(commands[7], '--start') == str(tmp_path/'ls-layers'/'model')
 
-def test_a_part_of_it_takes_what_is_there(tmp_path):
-    earlier = tmp_path/'earlier'; finished(earlier, 'codec'); finished(earlier, 'base')
-    (tmp_path/'work'/'data').mkdir(parents=True); (tmp_path/'work'/'data'/'metadata.jsonl').touch()
-    encode, base, few = plan(tmp_path, ('base', 's'), init_from=earlier)
-    assert encode[:2] == ['data', 'encode'] and value(encode, '--codec') == str(earlier/'codec'/'model')
-    assert value(base, '--init') == value(few, '--base') == str(earlier/'base'/'model') and '--codec' not in base and '--preset' not in base
-    assert [float(value(c, '--minutes')) for c in (base, few)] == pytest.approx([100*.45/.55, 100*.1/.55], rel=1e-3)
-    finished(tmp_path/'work', 'base'); assert value(plan(tmp_path, ('s',), init_from=earlier)[-1], '--base') == str(tmp_path/'work'/'base'/'model')   # its own comes first
+def test_a_part_of_it_takes_what_is_there(tmp_path, told):
+    earlier, work = tmp_path/'earlier', tmp_path/'work'; finished(earlier, 'base'); (work/'data').mkdir(parents=True); (work/'data'/'metadata.jsonl').touch()
+    recipe.main(['--work', str(work), '--stage', 'base,s', '--init-from', str(earlier), '--minutes', '100']); encode, base, few = (words(c) for c in told)
+    assert encode[:2] == ['data', 'encode'] and value(base, '--init') == value(few, '--base') == str(earlier/'base'/'model') and '--preset' not in base
+    assert [float(value(c, '--minutes')) for c in (base, few)] == pytest.approx([58, 42], rel=1e-3)
+    finished(work, 'base'); told.clear(); recipe.main(['--work', str(work), '--stage', 's', '--init-from', str(earlier)])
+    assert value(words(told[-1]), '--base') == str(work/'base'/'model')                                            # its own comes first
 
-def test_steps_instead_of_minutes(tmp_path):
-    for c in plan(tmp_path, steps=4):
-        if c[0] == 'train': assert value(c, '--steps') == '4' and '--minutes' not in c
+def test_on_a_gpu_stages_that_need_nothing_of_each_other_have_the_same_minutes(tmp_path, told, monkeypatch):
+    monkeypatch.setattr(recipe.torch.cuda, 'is_available', lambda: True); recipe.main(['--work', str(tmp_path), '--minutes', '10'])
+    by_stage = {Path(value(c, '--out')).name: words(c) for c in told[2:]}
+    assert [float(value(by_stage[k], '--minutes')) for k in ('decoder', 'base', 'l', 's')] == pytest.approx([5.8, 5.8, 4.2, 4.2]) and '--compile' in by_stage['base'] and value(by_stage['s'], '--batch-size') == '64'
+
+def test_steps_instead_of_minutes(tmp_path, told):
+    recipe.main(['--work', str(tmp_path), '--steps', '4'])
+    for c in told[2:]: assert value(c, '--steps') == '4' and '--minutes' not in c
+
+def test_what_fails_is_named(tmp_path, told, monkeypatch, capsys):
+    def run(command, **kw):
+        if 'presto-s' in command: raise recipe.subprocess.CalledProcessError(3, command)
+    monkeypatch.setattr(recipe.subprocess, 'run', run)
+    assert recipe.main(['--work', str(tmp_path)]) == 1 and 's: exit status 3' in capsys.readouterr().err
 
 def test_an_unknown_stage(tmp_path, capsys):
     with pytest.raises(SystemExit): recipe.main(['--work', str(tmp_path), '--stage', 'base,x'])
