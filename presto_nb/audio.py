@@ -275,10 +275,10 @@ def _repr_html_(self:Audio) -> str:
     from matplotlib.figure import Figure
     fig, jpeg = Figure(figsize=(6, 1.5), dpi=60, layout='constrained'), io.BytesIO()
     self.plot(fig.subplots()); fig.savefig(jpeg, format='jpeg')     # a fifth of the size of a png
-    b64 = lambda b: base64.b64encode(b).decode()
+    b64, name = lambda b: base64.b64encode(b).decode(), html.escape(self.caption or 'a sound')
     return (f'<figure style="margin:0"><figcaption>{html.escape(self.caption)} <small>({self.seconds:.1f} s)</small></figcaption>'
-            f'<audio controls preload="none" src="data:audio/mpeg;base64,{b64(self.preview())}"></audio><br>'
-            f'<img alt="spectrogram" src="data:image/jpeg;base64,{b64(jpeg.getvalue())}"></figure>')
+            f'<audio controls preload="none" aria-label="{name}" src="data:audio/mpeg;base64,{b64(self.preview())}"></audio><br>'
+            f'<img alt="spectrogram of {name}" src="data:image/jpeg;base64,{b64(jpeg.getvalue())}"></figure>')
 
 # %% ../nbs/01_audio.ipynb #ac834559
 LEAD_IN = 2048/22050   # s of silence put in front of a sound, so that a first note counts as an onset
