@@ -6,21 +6,24 @@
 __all__ = ['NotYet', 'verdict', 'checker', 'there', 'same', 'draw', 'normal', 'stuck', 'accepts', 'rejects', 'check_median_shift',
            'check_silent_loss', 'check_c_out', 'check_rho', 'Guess', 'check_midpoint', 'check_third_order',
            'check_even_guidance', 'check_rope_base', 'check_masked_softmax', 'check_swiglu', 'check_ema_lag',
-           'check_row_order', 'check_tweedie', 'check_biased_mmd', 'check_modes', 'check_surrogate', 'check_cover',
+           'check_row_order', 'check_hann_blend', 'check_pingpong_std', 'check_constant_critic', 'check_balance',
+           'check_late_learning', 'check_tweedie', 'check_biased_mmd', 'check_modes', 'check_surrogate', 'check_cover',
            'check_best_answer', 'check_hears', 'check_hinge', 'check_cycle_cost', 'check_hearing',
            'check_branch_variance', 'check_branch_scale', 'check_spread', 'check_log_parts', 'check_choose_drops',
-           'check_evaluations', 'check_gap_table', 'check_single_errors', 'check_atomic_write', 'check_gain',
-           'check_coverage', 'check_swing', 'check_bpm_range', 'check_bits', 'check_octave_error', 'check_saw',
-           'check_base64_size', 'check_clipped_mean', 'check_same_moments']
+           'check_evaluations', 'check_gap_table', 'check_single_errors', 'check_ls_blocks', 'check_cycle_saving',
+           'check_atomic_write', 'check_gain', 'check_coverage', 'check_partial_advance', 'check_bitrate',
+           'check_mix_height', 'check_swing', 'check_bpm_range', 'check_bits', 'check_octave_error', 'check_saw',
+           'check_base64_size', 'check_clipped_mean', 'check_same_moments', 'check_disturbed', 'check_decoder',
+           'check_leaves_slope', 'check_slug', 'check_open_spans']
 
 # %% ../nbs/07_checks.ipynb #be60808d
-import base64, functools, html, itertools, math
+import base64, functools, html, itertools, math, re, statistics, unicodedata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import generator
+from .core import PrestoError, generator
 
 # %% ../nbs/07_checks.ipynb #ec28b153
 class NotYet(Exception):
@@ -260,6 +263,58 @@ def check_row_order(answer):
     if any(sorted(rows(s, part=0, parts=2) + rows(s, part=1, parts=2)) != sorted(rows(s)) for s in range(6)): raise NotYet("two processes together do not see the batch that one would see")
     return "a run can be taken up at any step and by any number of processes, since the order follows from seed and step"
 
+# %% ../nbs/07_checks.ipynb #14b1e4d1
+@checker
+def check_hann_blend(answer):
+    "14_pipeline: `answer(at, window, frames) -> w [windows, frames]`: what each window, beginning at a frame of the list `at`, says about each frame; proportional to sin^2(pi (i + 1/2)/window) at the window's frame i, and together 1"
+    for at, window, frames in (((0, 5, 11), 8, 19), ((0,), 6, 6), ((0, 2, 5, 7), 6, 13)):
+        i, place = torch.arange(window, dtype=torch.float64), lambda v: torch.stack([F.pad(v, (a, frames - window - a)) for a in at]); column = lambda v: place(v)/place(v).sum(0)
+        hann = lambda shift: torch.sin(math.pi*(i + shift)/window)**2; w, out = hann(.5), there(answer(list(at), window, frames)); ramp = torch.minimum(i + 1, window - i)
+        if _tensor(out).isnan().any(): raise NotYet("a frame is 0/0: a window that is 0 at its first frame says nothing about the first frame of the piece")
+        same(out, column(w), {"the weights of a frame should add up to 1": place(w), "every column adds up to 1, not every row": place(w/w.sum()), "divide by the sum at each frame, not by that of all frames": place(w)/place(w).sum(), "the sine is squared": column(w.sqrt()), "those are ramps": column(ramp), "those are the ramps of `blend`": column(ramp.clamp(max=window//4)),
+             "a row for each window, a column for each frame": column(w).T, "all windows count the same there": column(torch.ones(window))}, "the table of weights")
+    return "whatever the shape, a frame that one window alone covers has the weight 1: the shape matters in the overlap only"
+
+@checker
+def check_pingpong_std(answer):
+    "14_pipeline: `answer(sigmas) -> std` of the last x0_hat of ping-pong over these levels (decreasing, none 0), when the generator is the ideal denoiser of Gaussian data of standard deviation 0.5"
+    shrink = lambda s: .25/(.25 + s**2)
+    for sigmas in ((80., 17.5, 2.5, .17), (80.,), *(sorted(levels, reverse=True) for levels in draw("pingpong", (.05, 1), (.3, 2), (1, 5)))):
+        def last(fresh=1., power=2):
+            v = 0.
+            for s in sigmas: v = shrink(s)**power*(v + fresh*s**2)
+            return v
+        same(answer(list(sigmas)), last()**.5, {"that is a variance": last(), "what the guess before has left is noised and shrunk as well": shrink(sigmas[-1])*sigmas[-1], "that is the spread of a true sample; the ideal denoiser guesses the mean": .5, "variances shrink by the square of the factor": last(power=1)**.5,
+             "that is x at the last level, not the guess": last()**.5/shrink(sigmas[-1]), "that is the denoiser of one noised data point: sqrt(shrink)/2 belongs to x0 + sigma noise, and here no data went in": .5*shrink(sigmas[-1])**.5}, f"the spread after {len(sigmas)} steps")
+    return "0.18 instead of 0.5 after the usual four: what is missing of a mean is not brought back by noise"
+
+# %% ../nbs/07_checks.ipynb #15c0dec1
+@checker
+def check_constant_critic(answer):
+    "15_codec_training: `answer(c) -> (loss, right)` of a critic that says c to every sound: its hinge loss, and `critic_right` as `critic_loss` counts it"
+    for c in (.5, 0., -.25, 2., -3.5):
+        out = there(answer(c))
+        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: the loss and the share of right answers")
+        same(out[0], max(2., 1 + abs(c)), {"beyond the margin the loss is 0, and that of the other side goes on growing": 2., "that is the mean of both sides; the loss is their sum": max(2., 1 + abs(c))/2, "inside the margin both sides have a loss, and together it is 2": 1 + abs(c), "that is the loss of real sounds alone": max(0., 1 - c), "that is the loss of decoded sounds alone": max(0., 1 + c), "below the margin a side has the loss 0, not less": 1 - c}, f"the loss at c = {c}")
+        same(out[1], .5*(c != 0), {"0 is right about neither: it is not above 0, and not below": .5 if c == 0 else 0., "a sign is right about one kind of sound, which is half of all": 1., "both kinds count, half each": 0.}, f"critic_right at c = {c}")
+    return "a loss of 2 and half of the answers right is a critic that has learnt nothing, or was made to unlearn it"
+
+@checker
+def check_balance(answer):
+    "15_codec_training: `answer(norms [k], weights [k], total) -> [k]`: what each loss's gradient at the sound is multiplied by, so that each has its share of the weights of the norm `total`"
+    for seed, (total,) in enumerate(draw("balance", (.001, .1))):
+        norms, weights = 3*normal(4, seed=seed).exp(), normal(4, seed=seed + 5).exp(); share = weights/weights.sum()
+        same(answer(norms.clone(), weights.clone(), total), total*share/norms, {"weights are shares: divide by their sum": total*weights/norms, "those are norms; the factor is norm wanted over norm found": total*share, "the gradients are not yet of equal norm: divide by it": total*share*norms, "those are the shares before balancing": norms/norms.sum(), "`total` is missing": share/norms, "that gives each its share of the sum of the norms, not of `total`": share*norms.sum()/norms, "those are the plain weights of a sum of losses": weights})
+    return "a loss a thousand times as large changes nothing: which is why the size of an adversary's loss says nothing about its influence"
+
+@checker
+def check_late_learning(answer):
+    "15_codec_training: `answer(after) -> share` of the sum of all learning rates that is still to come when the part `after` of the budget is spent; cosine schedule, no warm-up"
+    for p, in [(.7,), *draw("late", (.05, .95))]:
+        right = 1 - p - math.sin(math.pi*p)/math.pi
+        same(answer(p), right, {"that is the share of the time; the rate falls meanwhile": 1 - p, "that is the rate at that moment; add up what comes after it": (1 + math.cos(math.pi*p))/2, "that is what lies behind": 1 - right, "divide by the sum over the whole run, 1/2": right/2, "the integral of cos(pi u) is sin(pi u)/pi": 1 - p - math.sin(math.pi*p), "the sine's sign is wrong: the rest is less than the share of the time": 1 - p + math.sin(math.pi*p)/math.pi if p > .5 else 2.})
+    return "with `after` at 0.7 it is 4 %: a late guest learns little, and can do little harm"
+
 # %% ../nbs/07_checks.ipynb #dd510ecb
 @checker
 def check_tweedie(answer):
@@ -454,6 +509,27 @@ def check_single_errors(answer):
         same(answer(run, depth), by(others), {"those networks have one block each; leave out one": by([[i] for i in range(depth)]), "divide by the norm of the full answer": by(others)*full.norm(), "those networks end before the block": by([range(i) for i in range(depth)]), "divide by the full answer's norm, not by that of the network without the block": by(others)*full.norm()/torch.stack([run(k).norm() for k in others])}, "the list of errors")
     return "which block is the dearest depends on the noise level: look before you drop"
 
+# %% ../nbs/07_checks.ipynb #40b10c51
+@checker
+def check_ls_blocks(answer):
+    "40_presto_ls: `answer(steps, rho, drops, depth) -> blocks` run for one piece by ping-pong at `few_sigmas(steps, rho=rho)`; drops as in `DropSchedule(drops)`, whose parts are equal in sigma^(1/7) whatever rho is"
+    for steps, rho, drops, depth in ((4, 7., (3, 2, 2, 0, 0), 8), (4, 2., (3, 2, 2, 0, 0), 8), (8, 30., (9, 7, 4, 2, 0), 28), (3, 1000., (6, 5, 3), 14), (7, 4., (5, 4, 2, 1), 12)):
+        bend = lambda s, r: (s**(1/r) - .002**(1/r))/(80**(1/r) - .002**(1/r)); at = lambda u: drops[min(int((1 - u)*len(drops)), len(drops) - 1)]
+        levels = lambda n: [(80**(1/rho) + i/n*(.002**(1/rho) - 80**(1/rho)))**rho for i in range(steps)]; run = lambda part, n=steps: sum(depth - part(s) for s in levels(n))
+        seven = lambda s: at(bend(s, 7)); right = run(seven)
+        same(answer(steps, rho, drops, depth), right, {"those are the blocks that are skipped": steps*depth - right, "the final 0 is no level at which anything runs": right + depth - drops[-1], "the first drop belongs to the noisiest part": run(lambda s: at(1 - bend(s, 7) + 1e-9)), "the schedule's parts stay where rho = 7 puts them: only the levels move": run(lambda s: at(bend(s, rho))), "those levels end at sigma_min; in `few_sigmas` its place is taken by 0": run(seven, max(steps - 1, 1)),
+             "the parts are equal in sigma^(1/7), not in ln sigma": run(lambda s: at(math.log(s/.002)/math.log(40000))), "nothing is skipped there": steps*depth}, f"the count for {steps} steps with rho = {rho:g} and drops {drops} of {depth}")
+    return "25 of 32 at rho 7, fewer the more of the levels are noisy"
+
+@checker
+def check_cycle_saving(answer):
+    "40_presto_ls: `answer(ratio, f, guided, run) -> share` of a cycle's forwards that is saved when the generator runs the share `run` of its blocks; ratio, f and guided as in the price of a cycle, `cycle_forwards`"
+    for ratio, f, g, run in draw("saving", (2, 9), (.3, .7), (0, 1), (.4, .95), n=4):
+        ratio, guided = int(ratio), g > .5; cycle = ratio*(4 + 6*f) + 2 + 2 + guided + 3*f; gone = 1 - run
+        same(answer(ratio, f, guided, run), (ratio + 2)*gone/cycle, {"that many forwards are saved; which share of the cycle is it?": (ratio + 2)*gone, "real and fake score run all their blocks": gone, "the way back through the generator is shorter too, and counts two": ratio*gone/cycle, "the generator plays in every fake turn": 3*gone/cycle, "its turn uses the samples of a fake turn: there is no further forward": (ratio + 3)*gone/cycle, "that is what is left of the generator's part": (ratio + 2)*run/cycle, "that is what is left of the cycle": 1 - (ratio + 2)*gone/cycle,
+             "guidance asks the real score twice": (ratio + 2)*gone/(cycle - 1 if guided else cycle + 1), "the discriminator's half of the fake score belongs to the cycle": (ratio + 2)*gone/(4*ratio + 4 + guided)})
+    return "some 4 % for the study models: fewer blocks are for who listens, not for who trains"
+
 # %% ../nbs/07_checks.ipynb #66bd15f8
 @checker
 def check_atomic_write(answer):
@@ -488,6 +564,33 @@ def check_coverage(answer):
         window = torch.hann_window(n, dtype=torch.float64) + .1*normal(n).abs(); folded = lambda w: F.pad(w, (0, -n % hop)).view(-1, hop).sum(0)
         same(answer(window.clone(), hop), folded(window**2), {"analysis and synthesis both multiply by the window: square it": folded(window), "that is a row for each window; the sum over all windows at a place is wanted": F.pad(window**2, (0, -n % hop)).view(-1, hop).sum(1), "one number for each place of a hop is wanted, not their sum": (window**2).sum(), "that is the first window alone": window[:hop]**2})
     return "a hop is too wide where this comes near zero; a constant sum is what Hann windows with a hop of a quarter have"
+
+# %% ../nbs/07_checks.ipynb #03c0dec1
+@checker
+def check_partial_advance(answer):
+    "03_codec: `answer(f, k, sample_rate, n_fft) -> radians`, above -pi and up to pi, by which a steady partial of f Hz advances in bin k from frame to frame, a quarter of the window later, beyond what the bin expects"
+    for i, (f, off) in enumerate(draw("partial", (200, 6000), (-3.5, 3.5), n=6)):
+        n_fft = (2048, 1024, 512)[i % 3]; place = f*n_fft/44100; k = round(place - off); full = math.pi/2*(place - k); wrap = lambda r: math.pi - (math.pi - r) % (2*math.pi)
+        same(answer(f, k, 44100, n_fft), wrap(full), {"a phase is known up to whole turns only: fold it to -pi ... pi": full, "the turn that the bin's centre expects, pi k/2, is still to be taken off": wrap(math.pi/2*place), "frames are a quarter of the window apart, not a whole one": wrap(4*full), "the sign is wrong: a partial above its bin's centre runs ahead": wrap(-full),
+             "that is the distance in bins; a bin is a quarter turn": place - k, "those are turns, not radians": wrap(full)/(2*math.pi)}, f"the advance of {f:.0f} Hz in bin {k} of {n_fft}")
+    return "two bins off its centre a partial is taken for one on the other side: that is why each bin follows the nearest peak"
+
+@checker
+def check_bitrate(answer):
+    "03_codec: `answer(nats, channels, sample_rate, hop) -> kbit/s` of latents whose KL is so many nats per channel and frame"
+    for nats, c, hop in draw("bitrate", (.3, 4), (8, 128), (400, 4000)):
+        c, hop = int(c), int(hop); right = nats/math.log(2)*c*44100/hop/1000
+        same(answer(nats, c, 44100, hop), right, {"a bit is ln 2 nats": right*math.log(2), "a nat is 1/ln 2 = 1.44 bits: divide": right*math.log(2)**2, "those are bits, not kilobits": 1000*right, "every channel counts": right/c, "those are bits of a frame; how many frames has a second?": nats/math.log(2)*c/1000, "the samples of a second are not its frames: divide by the hop": right*hop})
+    return "a KL is a number of bits: what a receiver who knows the normal distribution still has to be told"
+
+@checker
+def check_mix_height(answer):
+    "03_codec: `answer(p [bins], q [bins]) -> [bins]`: the log heights to expect of two sounds played together, from those of each, where their phases have nothing to do with each other"
+    for seed in range(3):
+        p, q = 2*normal(7, seed=seed) - 3, 2*normal(7, seed=seed + 5) - 3; power = torch.logaddexp(2*p, 2*q)
+        same(answer(p.clone(), q.clone()), power/2, {"that is what the mean of two latents gives, the geometric mean of the heights: silence in one sound silences the other": (p + q)/2, "heights add only where the phases agree; where they are unrelated, powers do": torch.logaddexp(p, q), "that is a log power; a height is its root": power,
+             "that is the mean of the two powers, half as loud as the mix": power/2 - math.log(2)/2, "that is the mean of the heights": torch.logaddexp(p, q) - math.log(2), "that is the louder of the two alone": torch.maximum(p, q), "log heights do not add: that is the product of the heights": p + q, "that is a height; its logarithm is wanted": (power/2).exp()}, "the list of log heights")
+    return "nearly the louder of the two: a mix of latents is not the latents of a mix"
 
 # %% ../nbs/07_checks.ipynb #6cdde3ba
 @checker
@@ -570,3 +673,60 @@ def check_same_moments(answer):
         if gap < .05: raise NotYet(f"they are alike: MMD^2 with a kernel of 0.3 standard deviations is {gap:.3f}, and 0.05 is wanted")
     if all(torch.equal(x, y) for x, y in zip(answer(200, 0), answer(200, 1))): raise NotYet("the seed changes nothing")
     return "Frechet distance sees mean and covariance, and is 0 here; a kernel sees the rest"
+
+# %% ../nbs/07_checks.ipynb #51a7e4c1
+@checker
+def check_disturbed(answer):
+    "51_latency: `answer(n) -> runs`: how many of n runs must be held up, for as long as you like, until the median can be as long as you like"
+    for n in (5, 6, 1, 12, 201):
+        held = next(k for k in range(1, n + 1) if statistics.median([1.]*(n - k) + [9.]*k) > 1)
+        same(answer(n), held, {"so many move the mean; the median does not look at how long the longest is": 1, "the median of an even number of runs is the mean of the middle two: half is enough": n//2 + 1, "of an odd number the middle run itself must be among them": n//2, "only the fastest run needs all of them": n}, f"the number of runs of {n}")
+    return "one for the mean, half for the median, all for the fastest: but the fastest says nothing about the usual case"
+
+@checker
+def check_decoder(answer):
+    "51_latency: `answer(base, ls, times) -> ms` the decoder may take so that a call of LS is so many times faster than one of base, when both get this decoder; base and ls are rows of a record, with text_ms, network_ms and decode_ms, and copying takes no time"
+    for text, b, n, d, share in draw("decoder", (1, 8), (900, 4000), (20, 60), (30, 200), (.2, .9)):
+        times = 1 + share*((text + b)/(text + n) - 1); base, ls = (dict(text_ms=text, network_ms=v, decode_ms=d) for v in (b, n)); right = (text + b - times*(text + n))/(times - 1)
+        same(answer(base, ls, times), right, {"base would get the faster decoder as well": (text + b + d)/times - text - n, "the text belongs to both calls": (b - times*n)/(times - 1), "base has no other decoder than LS: it stands on both sides of the equation": (text + b)/times - text - n, "that is how many times faster the call would be": (text + b + d)/(text + n + d), "solve for the decoder: divide by times - 1": text + b - times*(text + n)})
+    return "and with no decoder at all the call gets no faster than the network and the text allow: Amdahl's law"
+
+@checker
+def check_leaves_slope(answer):
+    "51_latency: `answer(flops, weight_bytes, matmul, copy) -> frames`, the smallest whole number for which products take at least as long as reading every weight once; flops of one frame; peaks a second"
+    for f, each, p, c in draw("slope", (2, 20), (1.5, 3.5), (2, 9), (1, 8), n=4):
+        f, w, p, c = f*1e6, each*f*1e6, p*1e11, c*1e10; exact = w/c/(f/p)
+        same(answer(f, w, p, c), math.ceil(exact), {"frames are whole: round up": exact, "one frame less does not suffice: round up": math.floor(exact), "round up, not to the nearest": round(exact), "that is the inverse": 1/exact, "the peaks are exchanged": math.ceil(w*c/(f*p)), "the peaks are exchanged, and frames are whole": w*c/(f*p), "that is the intensity of one frame": f/w, "that is the intensity at which the roof is flat; how much of it does a frame bring?": p/c})
+    return "a piece is past it; who makes one frame after the other, as a language model does its tokens, reads all weights for each"
+
+# %% ../nbs/07_checks.ipynb #53c11a51
+def _words(prompt): return re.findall("[a-z0-9]+", unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower())
+
+@checker
+def check_slug(answer):
+    "53_cli: `answer(prompt, limit) -> name`: its words in small letters a to z and digits, without accents, joined by '-'; as many whole words as fit into `limit` characters, of a first word that is longer its beginning, and 'music' where there are no words"
+    for prompt, limit in (("A brisk reel on the fiddle, at 120 bpm!", 48), ("Ein Walzer für Geige, très lent", 48), ("a slow air in D minor", 9), ("a slow air in D minor", 10), ("dr.  Who?", 20), ("Donaudampfschifffahrt", 8), ("?!", 48)):
+        words = _words(prompt); fits = ["-".join(words[:n]) for n in range(1, len(words) + 1) if len("-".join(words[:n])) <= limit]
+        right, got, plain = fits[-1] if fits else words[0][:limit] if words else "music", there(answer(prompt, limit)), "-".join(re.findall("[a-z0-9]+", prompt.lower()))
+        if got == right: continue
+        if not isinstance(got, str): raise NotYet(f"{prompt!r} gives {got!r}, which is no name")
+        if len(got) > limit: raise NotYet(f"{got!r} has {len(got)} characters, and {limit} are allowed")
+        why = {plain: "a letter with an accent is a letter, not a gap", plain[:limit]: "a letter with an accent is a letter, not a gap", "-".join(words)[:limit]: "a word is cut in two", "-".join(words)[:limit].strip("-"): "a word is cut in two", right.replace("-", "_"): "words are joined by '-'", "": "a file needs a name", "-".join(words[:len(fits) - 1]): "one more word fits", prompt: "that is the prompt itself"}
+        raise NotYet(f"{prompt!r} within {limit} gives {got!r}, and should give {right!r}" + (f": {why[got]}" if got in why else ""))
+    return "and two prompts may still have one name: that is what the seed behind it is for"
+
+@checker
+def check_open_spans(answer):
+    "53_cli: `answer(text, seconds) -> list of (start, end)`: as `spans_of`, but an end may be left out, ':2' is from the beginning and '4:' to the end of the piece; what is no part of a piece of so many seconds is a `PrestoError` of one line that repeats the text"
+    for text, seconds, right in (("0:2,5:6", 8., [0, 2, 5, 6]), (":2", 8., [0, 2]), ("4:", 8., [4, 8]), (":1.5,7.5:", 9., [0, 1.5, 7.5, 9]), (":", 6., [0, 6])):
+        got = there(answer(text, seconds))
+        if not isinstance(got, list) or any(not isinstance(s, tuple) or len(s) != 2 for s in got): raise NotYet(f"{text!r} gives {got!r}; a list of pairs is wanted")
+        if any(v is None for s in got for v in s): raise NotYet(f"{text!r} gives {got!r}: the end that is left out is the piece's own")
+        same([v for s in got for v in s], right, what=f"the list of starts and ends of {text!r}")
+    for text in ("a:3", "1", "0:2;4:5", "1:2:3", "2:1", "3:3", "-1:2", "0:9", "nan:3", ""):
+        try: got = answer(text, 8.)
+        except PrestoError as e: said = str(e)
+        except Exception as e: raise NotYet(f"{text!r} stops with a {type(e).__name__}, which `main` does not catch: whoever typed it would see a traceback") from None
+        else: raise NotYet(f"{text!r} of a piece of 8 s gives {got!r}; it should be a PrestoError")
+        if "\n" in said or text not in said: raise NotYet(f"the error for {text!r} should be one line that repeats what was typed")
+    return "nan is refused by asking whether it is right, 0 <= start < end <= seconds, and not whether it is wrong"

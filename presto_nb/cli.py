@@ -29,7 +29,7 @@ def one_line(text, # anything with a str
             ) -> str:
     "The text without line breaks, cut in the middle when it is very long"
     s = " ".join(str(text).split())
-    return s if len(s) <= limit else f"{s[:limit//2]} ... {s[-limit//2:]}"
+    return s if len(s) <= limit else f"{s[:(limit - 5)//2]} ... {s[-((limit - 5)//2):]}"
 
 # %% ../nbs/53_cli.ipynb #3e35bde9
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")

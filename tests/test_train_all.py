@@ -1,6 +1,5 @@
 "recipes/train_all.py: which commands it runs, in which order, with which minutes; every one of them is known to the command line"
-import importlib.util, sys
-from argparse import Namespace
+import importlib.util
 from pathlib import Path
 import pytest
 from presto_nb.cli import parser
