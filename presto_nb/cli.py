@@ -322,7 +322,7 @@ def distil(args, config, switches, stage, network:str, finish, callbacks=()): # 
     from presto_nb.metrics import claim
     from presto_nb.training import fit
     with new_folder(args.out, "state.json"):
-        claim(args.out, dict(base=str(args.base), **({"start": str(args.start)} if hasattr(args, "start") else {}), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
+        claim(args.out, dict(base=str(args.base), **({"start": str(args.start)} if getattr(args, "start", None) else {}), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
         trainer = fit(stage, config, args.out, callbacks=callbacks)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
@@ -343,8 +343,9 @@ def train_presto_s(args): # of the command line
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
-    base = MusicPipeline.from_pretrained(args.base, device="cpu")
-    return distil(args, config, switches, presto_s_stage(latents_for(args, base), base, switches, config.seed), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
+    base = MusicPipeline.from_pretrained(args.base, device="cpu"); start = args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
+    if start and any(start.config.drops): raise PrestoError(f"--start is {args.start}, which skips blocks; use train presto-ls for it")
+    return distil(args, config, switches, presto_s_stage(latents_for(args, base), base, switches, config.seed, start), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
 
 def train_presto_l(args): # of the command line
     "Teach a model to skip blocks"
@@ -591,6 +592,7 @@ def add_train_presto_s(p, name): # a parser; "presto-s" or "presto-ls"
     "What only step distillation needs to be told"
     p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
     p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
+    if name == "presto-s": p.add_argument("--start", help="what the generator begins as, such as an earlier generator; the teacher unless given")
     if name == "presto-ls": p.add_argument("--start", required=True, help="what the generator begins as: a model of train presto-l --variant ls, or another"); p.add_argument("--drops", help="blocks it skips in each fifth of the noise levels, if it does not say itself; 3,2,2,0,0 unless given")
     p.add_argument("--to-min", action="store_true", help="the generator's levels end at sigma_min")
 

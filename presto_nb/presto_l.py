@@ -48,6 +48,7 @@ LAYER_BASELINES = { # names of sets of switches
     "self-teacher": _ASE | dict(nu_st=1.),
     "train-fifths": dict(over="train"),
     "inf-noise": dict(noise="inf"),
+    "wide": dict(noise="wide"),              # for a model that was trained so
     "ls": dict(drops=DROPS["study"]["ls"]),     # the lighter schedule of Presto-LS's first stage
     "base": _ASE | dict(drops=(0,))}            # trained further, nothing skipped
 

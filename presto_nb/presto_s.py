@@ -79,6 +79,7 @@ BASELINES = { # names of sets of switches
     "presto-s": {},
     "dmd-gan": dict(p_gen="few-4", p_dmd="inf-1000", p_dsm="inf-1000", p_gan="inf-1000", gan="ns"), # DMD2's grid and game, for four steps
     "discrete": dict(p_gen="few-4"),
+    "wide": dict(p_gen="few-4", p_dmd="wide", p_dsm="wide", p_gan="wide"), # for a teacher that was trained so
     "no-gan": dict(gan="none"),
     "no-dmd": dict(dmd=False),
     "all-inf": dict(p_dmd="inf", p_dsm="inf", p_gan="inf"),
@@ -380,10 +381,11 @@ PRESTO_S_RUN = TrainConfig(steps=6000, batch_size=8, ema_decay=.99, warmup_steps
 def presto_s_stage(latents_dir, # as written by `encode_folder`
                    pipe,        # the teacher: a `MusicPipeline`
                    config,      # `PrestoSConfig`
-                   seed=0):     # of the head
+                   seed=0,      # of the head
+                   start=None): # the model its generator begins as, if not the teacher
     "The stage that distils a model, on windows of the length it was trained at"
     data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
-    return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed)
+    return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed, start=start and start.denoiser)
 
 def few_step_pipeline(pipe,        # the teacher's
                       network,     # the generator's network
