@@ -131,7 +131,7 @@ DAMAGE = {'weights truncated': (lambda m: os.truncate(m/'model.safetensors', 200
     'config of a placement that is none': (edit(to_min='yes'), "to_min is 'yes'; it must be true or false"),
     'config whose dit is none': (edit(dit=None), "dit is None"),
     'config of a huge network': (edit(dit=lambda d: d | dict(heads=0)), 'heads'),
-    'another codec': (lambda m: tensors_of(m/'codec', lambda k, v: v*1.1 if k == 'head.1.weight' else v), 'trained with the codec'),
+    'another codec': (lambda m: tensors_of(m/'codec', lambda k, v: v*1.1 if k == 'enc_line.weight' else v), 'trained with the codec'),
     'another text encoder': (lambda m: tensors_of(m/'text', lambda k, v: v*1.1 if k == 'summary' else v), 'trained with the text'),
     'codec truncated': (lambda m: os.truncate(m/'codec'/'model.safetensors', 999), 'not a readable safetensors file'),
     'codec config': (replaced('codec/config.json', b'{"channels": -4}'), 'channels is -4'),
