@@ -137,9 +137,9 @@ def one_model(name, prompt, asked:dict): # a model; its prompt; what is asked of
 
 def comparison_table(rows) -> str: # of `one_model`
     "The rows, and how many times faster than the first"
-    lines = [f"{'model':10} {'evaluations':>11} {'blocks run':>10} {'text':>8} {'network':>9} {'decode':>8} {'together':>9} {'real time':>10} {'faster':>7}"]
+    lines = [f"{'model':12} {'evaluations':>11} {'blocks run':>10} {'text':>8} {'network':>9} {'decode':>8} {'together':>9} {'real time':>10} {'faster':>7}"]
     ms = lambda v: f"{v:.0f} ms"
-    for r in rows: lines.append(f"{r['model'][:10]:10} {r['evaluations']:11} {r['blocks']:10,} {ms(r['text_ms']):>8} {ms(r['network_ms']):>9} {ms(r['decode_ms']):>8} {ms(r['total_ms']):>9} {r['times_real_time']:8.1f} x {rows[0]['total_ms']/r['total_ms']:5.1f} x")
+    for r in rows: lines.append(f"{r['model'][:12]:12} {r['evaluations']:11} {r['blocks']:10,} {ms(r['text_ms']):>8} {ms(r['network_ms']):>9} {ms(r['decode_ms']):>8} {ms(r['total_ms']):>9} {r['times_real_time']:8.1f} x {rows[0]['total_ms']/r['total_ms']:5.1f} x")
     return "\n".join(lines)
 
 def comparison_picture(audios, rows): # sounds and rows, in the same order

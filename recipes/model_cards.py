@@ -16,7 +16,7 @@ LIMITS = ('{size}. It has heard dance tunes of the 18th and 19th centuries, play
 
 def judged(name): # (record, file name) of the largest evaluation
     "The stored evaluation of a model"
-    found = [(load_json(p), p.name) for p in sorted(LOGS.glob('evaluate_*.json'))]
+    found = [(r, p.name) for p in sorted(LOGS.glob('evaluate_*.json')) if 'sets' in (r := load_json(p))]
     return max(((r, n) for r, n in found if name in [s['name'] for s in r['sets']] and r['sets'][0]['split'] == 'test'), key=lambda x: x[0]['sets'][0]['clips'])
 
 def scores(name):
