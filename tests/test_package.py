@@ -2,6 +2,7 @@
 import configparser, importlib.util, json, re, subprocess, sys, tomllib
 from pathlib import Path
 import pytest
+from presto_nb.pipeline import RELEASED
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,7 +98,12 @@ def test_measured_numbers_in_the_readme_are_those_of_the_records():
     later = (', '.join(' and '.join('{:.0f} % [{:.0f}, {:.0f}]'.format(*(100*x for x in best[i]['scores'][k])) for k in ('agreement', 'key')) for i in (0, -1)), f"base {ten['base']/1000:.2f} s, presto-ls {ten['presto-ls']/1000:.3f} s: {ten['base']/ten['presto-ls']:.1f} times", ', '.join(f"{fast['saved'][m]['presto-ls']['result']['ratio']:.2f} ({m})" for m in ('eager', 'openvino')),
              '; '.join('{:+.2f} [{:+.2f}, {:+.2f}]'.format(*orders[k]['less presto-ls']['KAD']) for k in ('step-then-layer', 'layered-scores', 'ase', 'jointly')), f"{half['all_ms']/1000:.2f} s (first sound of a stream after {half['first_sound_ms']/1000:.2f} s)",
              span(long['blended']['flux_at_joins'], '{:.2f}'.format), '; '.join(f"{tuned[k]['before'][0]:.3f} to {tuned[k]['after'][0]:.3f}" for k in ('chorales held out', 'Folk-GM, valid')))
-    for words in (*layers, *later, f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
+    laptop, judged_codec = {r['name']: r['scores'] for r in log('evaluate_laptop')['sets']}, log('evaluate_codec')['scores']; big = {(r['model'], r['mode']): r['median_ms'] for r in log('bench_paper_gpu')['rows']}
+    times_of = json.loads((ROOT/'data_samples/comparison/comparison.json').read_text())['rows']
+    released = [*(f"{k} {span(laptop[k]['agreement'], hundred, ' %')}, {span(laptop[k]['KAD'], tenth)}, {span(laptop[k]['recall'], '{:.2f}'.format)}" for k in RELEASED), *(span(laptop['laptop-base'][k], hundred, ' %') for k in ('lead', 'accompaniment', 'drums', 'key')),
+                f"{span(judged_codec['before']['KAD'], tenth)}, {span(judged_codec['shipped']['KAD'], tenth)}", f"{big['base', 'eager']/1000:.2f} s, {big['ls', 'eager']/1000:.3f} s: {big['base', 'eager']/big['ls', 'eager']:.0f} times",
+                *(f"{r['model']} {r['total_ms']/1000:.2f} s" for r in times_of), *(f"{k} {log(k.replace('-', '_'))['minutes']:.1f}" for k in RELEASED)]
+    for words in (*released, *layers, *later, f"{log('folk_gm')['clips']:,}, {log('folk_gm')['hours']:.1f} h", f"{parts['rendering_times_real_time']} times", f"{bench['decode_times_real_time']:.0f} times",
                   f"{bench['median_ms']/1000:.1f} s (text", f"{parts['import_seconds_beyond_torch']} s |", f"{codec['minutes']:.1f} minutes", f"{base['minutes']:.1f} minutes",
                   f"{times['notebooks_seconds'] + times['pytest_seconds']} s (notebooks {times['notebooks_seconds']} s, pytest {times['pytest_seconds']} s)",
                   f"| {median(teacher['shipped']['mmd'])/teacher['floor']:.1f} | toy_teacher", f'| {min(floors):.0f} to {max(floors):.0f} floors', f'| {min(cycles):.2f} to {max(cycles):.2f} | bench_cycle',
