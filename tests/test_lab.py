@@ -43,7 +43,7 @@ OWN = 'lab', 'listen', '--data', str(HERE.parent/'data_samples'/'clips')
 
 def test_refusals(capsys, tmp_path):
     out = '--out', str(tmp_path/'test')
-    for words, sentence in (([*OWN, *out, '--prompts', '3'], 'there are 3 prompts; 6 to 10000'), ([*OWN, *out, '--prompts', '99'], '99 prompts were asked for'), ([*OWN, *out, '--models', 'presto-x'], "no model 'presto-x'"),
+    for words, sentence in (([*OWN, *out, '--prompts', '3', '--models', 'presto-ls'], 'there are 3 prompts; 6 to 10000'), ([*OWN, *out, '--prompts', '99'], '99 prompts were asked for'), ([*OWN, *out, '--models', 'presto-x'], "no model 'presto-x'"),
                             ([*OWN, *out, '--prompts', '6', '--models', 'presto-ls', 'presto-ls'], "two systems presto-ls"), ([*OWN, *out, '--prompts', '6', '--seed', '-1', '--models', 'presto-ls'], 'seed is -1'),
                             (['lab', 'variances'], "no lab 'variances'; there are variance, noise, steps, listen"), (['lab', '--port', '0'], 'the port is 0'), (['lab', 'noise', '--prompts', '3'], '--prompts goes with lab listen'), (['lab', '--port', 'x'], 'invalid int')):
         assert main(words) == 2 and sentence in capsys.readouterr().err
