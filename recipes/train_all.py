@@ -4,9 +4,11 @@ Renders and encodes what is not there; then the codec's decoder and the base mod
 """
 import argparse, os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 import torch
 from presto_nb.dit import DROPS
+from presto_nb.edm import WIDE
 
 PHASES = (.58, ('decoder', 'base')), (.42, ('l', 's', 'ls'))   # share of --minutes, and stages that need nothing of each other
 STAGES = sum((stages for _, stages in PHASES), ())
@@ -43,7 +45,7 @@ def stage_commands(args, stage, minutes, cuda): # of the command line; one of ST
 def run(command, log=None, **env): # words; file for what it says
     "Run a command, or raise `CalledProcessError`"
     words = [str(x) for x in command]; print(*(w for w in words if w not in PRESTO_NB), flush=True)
-    with open(log, 'a') if log else open(os.devnull) as f: subprocess.run(words, check=True, env=os.environ | env, **(dict(stdout=f, stderr=f) if log else {}))
+    with open(log, 'a') if log else nullcontext() as f: subprocess.run(words, check=True, env=os.environ | env, stdout=f, stderr=f)
 
 def lane(args, stage, minutes, cuda): # as `stage_commands`
     "Run a stage; returns what went wrong"
@@ -55,7 +57,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--work', type=Path, required=True); p.add_argument('--minutes', type=float, default=120., help='for training, rendering and encoding not counted'); p.add_argument('--stage', default=','.join(STAGES), help='some of ' + ', '.join(STAGES))
     p.add_argument('--preset', default='laptop'); p.add_argument('--tier', default='varied'); p.add_argument('--init-from', type=Path); p.add_argument('--variant', default='discrete', help='switches of the two step distillations')
-    p.add_argument('--lr', type=float, default=2e-3, help='of the base model'); p.add_argument('--P-mean', type=float, default=.2, help='of the base model\'s noise levels: wide, for a model of few evaluations begins at sigma 80'); p.add_argument('--P-std', type=float, default=1.6)
+    p.add_argument('--lr', type=float, default=2e-3, help='of the base model'); p.add_argument('--P-mean', type=float, default=WIDE[0], help='of the base model\'s noise levels: wide, for a model of few evaluations begins at sigma 80'); p.add_argument('--P-std', type=float, default=WIDE[1])
     p.add_argument('--seed', type=int, default=0); p.add_argument('--steps', type=int, help='of every stage, instead of minutes (for trying the chain)')
     args = p.parse_args(argv); asked, cuda = args.stage.split(','), torch.cuda.is_available()
     if unknown := [k for k in asked if k not in STAGES]: p.error(f"--stage has {unknown[0]!r}; allowed are {', '.join(STAGES)}")
