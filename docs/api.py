@@ -64,7 +64,7 @@ def entry(module, name, o, cell, assigned):
     args = [str(p.replace(default=inspect._empty)) + (f'={short(p.default, 30)}' if p.default is not inspect._empty else '') for p in args]
     options = ':classmethod:\n' if inspect.ismethod(o) else ''
     doc = (inspect.getdoc(f) or '') if call or prop else fence('{code-block} python', assigned if len(assigned) < 800 else f'{name.split()[0]} = ...  # a {type(o).__name__} of {len(o)}')
-    if call and not doc and '.' not in name: raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
+    if not doc: raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
     sig, names = f'{name}({", ".join(args)})' if call else name.split()[-1], name.split()[:-1]
     before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in names)
     return before + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell})\n````````\n'

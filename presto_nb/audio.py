@@ -45,7 +45,9 @@ class Audio:
         self.samples, self.sample_rate, self.caption = _checked(x, int(sample_rate)), int(sample_rate), caption
 
     @property
-    def seconds(self) -> float: return self.samples.shape[-1] / self.sample_rate
+    def seconds(self) -> float:
+        "Length in seconds"
+        return self.samples.shape[-1] / self.sample_rate
 
     def __repr__(self): return f'Audio({self.seconds:.2f} s, {self.sample_rate} Hz, {len(self.samples)} ch, {self.caption!r})'
 

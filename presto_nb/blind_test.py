@@ -222,16 +222,21 @@ class BlindTest:
         self.clips = {clip_name(self.plan, i, s) for i in range(len(self.plan.prompts)) for s in self.plan.systems}
 
     def clip(self, name:str) -> Path: # of `clip_name`
+        "The file of a clip; raises `Refusal` for an unknown name"
         if name not in self.clips: raise Refusal(404, "there is no such clip")
         return self.folder/"clips"/name
 
-    def file(self, listener:str) -> Path: return self.folder/f"ratings-{listener}.csv"
+    def file(self, listener:str) -> Path:
+        "Where a listener's ratings are kept"
+        return self.folder/f"ratings-{listener}.csv"
 
     def ratings(self) -> list: # of dict
         "What all listeners said"
         return read_ratings(sorted(self.folder.glob("ratings-*.csv")))
 
-    def of(self, listener:str) -> list: return read_ratings([f] if (f := self.file(listener)).is_file() else [])
+    def of(self, listener:str) -> list:
+        "A listener's ratings so far, rows as `read_ratings` gives them"
+        return read_ratings([f] if (f := self.file(listener)).is_file() else [])
 
     def left(self, listener:str) -> list: # of `screens`
         "The screens a listener has not answered"
@@ -434,6 +439,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_): "Say nothing"
 
     def answer(self) -> tuple: # (status, headers, bytes)
+        "What this request gets, also where it is refused"
         s, post = self.server, self.command == "POST"
         try:
             n = check_request(self.headers, s.server_port, post)
@@ -443,6 +449,7 @@ class Handler(BaseHTTPRequestHandler):
         except (PrestoError, OSError) as e: return 500, {"Content-Type": "text/plain; charset=utf-8"}, f"{e}\n".encode()
 
     def run(self):
+        "Answer a request"
         status, headers, body = self.answer()
         try:
             self.send_response(status)

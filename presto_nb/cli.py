@@ -22,7 +22,9 @@ from .core import PrestoError, atomic_path, need
 # %% ../nbs/53_cli.ipynb #f98a44cc
 class OneLineParser(argparse.ArgumentParser):
     "An argument parser whose errors are one line with exit status 2"
-    def error(self, message): self.exit(2, f"{self.prog}: {one_line(message)}\n")
+    def error(self, message):
+        "One line, and exit status 2"
+        self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
 def one_line(text, # anything with a str
              limit:int=500, # characters

@@ -35,8 +35,10 @@ class Codec(Protocol):
     channels: int     # numbers per latent frame
     frame_rate: float # latent frames per second
     scale: tuple      # (mean, std) of the unnormalised latents, each [channels]
-    def encode(self, audio:Tensor) -> Tensor: ...   # [b, 1, n] -> [b, frames, channels]
-    def decode(self, latents:Tensor) -> Tensor: ... # [b, frames, channels] -> [b, 1, frames*hop]
+    def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
+        "Latents of a sound"
+    def decode(self, latents:Tensor) -> Tensor: # [b, frames, channels] -> [b, 1, frames*hop]
+        "The sound of latents"
 
 # %% ../nbs/03_codec.ipynb #cace5e71
 class Normalised(nn.Module):
@@ -47,13 +49,23 @@ class Normalised(nn.Module):
         self.register_buffer("mean", torch.zeros(channels)); self.register_buffer("std", torch.full((channels,), LATENT_STD))
 
     @property
-    def channels(self): return len(self.mean)
+    def channels(self):
+        "Numbers in a latent frame"
+        return len(self.mean)
     @property
-    def frame_rate(self): return self.sample_rate/self.hop
+    def frame_rate(self):
+        "Latent frames a second"
+        return self.sample_rate/self.hop
     @property
-    def scale(self): return self.mean, self.std
-    def normalise(self, raw:Tensor): return (raw - self.mean)*(LATENT_STD/self.std)         # [..., channels]
-    def denormalise(self, latents:Tensor): return latents*(self.std/LATENT_STD) + self.mean # [..., channels]
+    def scale(self):
+        "Mean and standard deviation of raw latents, each [channels]"
+        return self.mean, self.std
+    def normalise(self, raw:Tensor): # [..., channels]
+        "Raw latents to mean 0 and standard deviation LATENT_STD"
+        return (raw - self.mean)*(LATENT_STD/self.std)
+    def denormalise(self, latents:Tensor): # [..., channels]
+        "The inverse of `normalise`"
+        return latents*(self.std/LATENT_STD) + self.mean
 
     def _set_scale(self, mean:Tensor, std:Tensor): # each [channels]
         self.mean.copy_(mean); self.std.copy_(std.clamp(min=1e-4))
@@ -157,6 +169,7 @@ class ConvNeXt(nn.Module):
         self.weight = nn.Parameter(torch.full((width,), .1))
 
     def forward(self, x:Tensor) -> Tensor: # [b, frames, width]
+        "Mixes neighbouring frames, then each frame's channels, beside a bypass"
         h = self.norm(self.mix(x.mT).mT)
         return x + self.weight*self.down(F.gelu(self.up(h)))
 
@@ -183,9 +196,13 @@ class SpectralVAEConfig(Config):
         if low: raise PrestoError(f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed")
 
     @property
-    def bins(self): return self.n_fft//2 + 1
+    def bins(self):
+        "Frequencies of a spectrum"
+        return self.n_fft//2 + 1
     @property
-    def hop(self): return self.n_fft//4*self.stride # samples per latent frame
+    def hop(self): # samples per latent frame
+        "Samples of a latent frame"
+        return self.n_fft//4*self.stride
 
 CODEC_TINY = SpectralVAEConfig(n_fft=256, stride=2, channels=8, enc_width=32, enc_blocks=1, mid_width=32, mid_blocks=1,
                                dec_width=48, dec_blocks=1, out_width=32, out_blocks=1)

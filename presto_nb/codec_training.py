@@ -64,7 +64,9 @@ class Adversary:
                                         adv.get_fake_criterion("hinge"), adv.FeatureMatchingLoss())
         self.balancer = audiocraft("losses.balancer").Balancer(self.weights, ema_decay=.99)
 
-    def to(self, device): self.loss.to(device); self.mel.to(device); return self
+    def to(self, device):
+        "Move its parts"
+        self.loss.to(device); self.mel.to(device); return self
 
     def critic_loss(self, fake:Tensor, real:Tensor): # each [b, 1, n] -> loss, and how often it is right
         "The discriminator's own hinge loss, by audiocraft's criteria"
@@ -88,8 +90,12 @@ class RunningMeans:
             self.total[k] = self.total.get(k, 0.)*self.decay + float(v)*weight
             self.weight[k] = self.weight.get(k, 0.)*self.decay + weight
         return {k: self.total[k]/self.weight[k] for k in values}
-    def state_dict(self): return dict(total=dict(self.total), weight=dict(self.weight))
-    def load_state_dict(self, s): self.total, self.weight = dict(s["total"]), dict(s["weight"])
+    def state_dict(self):
+        "What a checkpoint keeps"
+        return dict(total=dict(self.total), weight=dict(self.weight))
+    def load_state_dict(self, s):
+        "Go on from a checkpoint"
+        self.total, self.weight = dict(s["total"]), dict(s["weight"])
 
 # %% ../nbs/15_codec_training.ipynb #c3efa6a3
 class CodecStage:
@@ -115,9 +121,13 @@ class CodecStage:
             self.models["discriminator"], self.optimizers["discriminator"] = adversary.net, adversary.optimizer
 
     def to(self, device):
+        "Move what `fit` does not"
         if self.adversary: self.adversary.to(device)
-    def state_dict(self): return dict(balance=self.adversary.balancer.averager.state_dict()) if self.adversary else {}
+    def state_dict(self):
+        "What a checkpoint keeps beside weights"
+        return dict(balance=self.adversary.balancer.averager.state_dict()) if self.adversary else {}
     def load_state_dict(self, s):
+        "Go on from a checkpoint"
         if self.adversary and s: self.adversary.balancer.averager.load_state_dict(s["balance"])
 
     def spent(self, trainer) -> float: # 0 to 1

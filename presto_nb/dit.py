@@ -126,6 +126,7 @@ class Attention(nn.Module):
         rotary:tuple,     # cos and sin, [frames + text, 1, 1, dim]
         mask:Tensor=None, # which keys count, bool [batch, 1, 1, frames + text]; None = all
     )->Tensor:            # [batch, frames, width]
+        "Frames attend to frames and words"
         q, k, v = self.project(x, text, rotary)
         if x.is_cpu and x.dtype == torch.float32:                                                    # its backward pass is 3 times slower in bf16 there
             with torch.autocast('cpu', enabled=False): a = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
@@ -136,6 +137,7 @@ class Attention(nn.Module):
 class GELU(nn.Module):
     "GELU in its tanh form; without gradients on a CPU in place and through a sigmoid, which is the same function and faster"
     def forward(self, x): # any shape
+        "GELU by its tanh formula; in place where nothing is differentiated"
         if torch.is_grad_enabled() or not x.is_cpu or x.dtype != torch.float32: return F.gelu(x, approximate='tanh')
         c = 2*math.sqrt(2/math.pi)
         return (x*x).mul_(.044715*c).add_(c).mul_(x).sigmoid_().mul_(x)
@@ -146,7 +148,9 @@ class Offset(nn.Module):
     def __init__(self, size:int): # length of the vector
         super().__init__()
         self.offset = nn.Parameter(torch.zeros(size))
-    def forward(self, x): return x + self.offset
+    def forward(self, x):
+        "x plus the learned offset"
+        return x + self.offset
 
 def modulate(
     x:Tensor,     # [batch, frames, width]
@@ -172,6 +176,7 @@ class Block(nn.Module):
         rotary:tuple,     # cos and sin of `rotary_table`
         mask:Tensor=None, # which keys count, bool [batch, 1, 1, frames + text]
     )->Tensor:            # [batch, frames, width]
+        "Attention and an MLP beside a bypass, both modulated by the condition"
         b1, s1, g1, b2, s2, g2 = self.adaln(c).unflatten(-1, (6, 1, -1)).unbind(1)                   # each [b, 1, width]
         x = torch.addcmul(x, g1, self.attention(modulate(x, b1, s1), text, rotary, mask).to(x.dtype))
         return torch.addcmul(x, g2, self.mlp(modulate(x, b2, s2)).to(x.dtype))
@@ -298,6 +303,7 @@ class DiT(nn.Module):
         taps=(),        # blocks whose outputs are wanted too
         budget=None,    # how many blocks are skipped, as the network is told: a number, or one for each row [batch]; None = not told
     ):                  # [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
+        "The network F of EDM's equation 7"
         rows, seen = kept_rows(keep, self.config.depth, len(x)), {}
         kept_rows(list(taps), self.config.depth, len(x))                                             # names a wrong tap
         h, run, finish = self.parts(x, c_noise, cond, budget)
@@ -363,7 +369,9 @@ class DropSchedule(Config):
         return levels.quantile(torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64))
 
     @functools.cached_property
-    def inner(self): return self.edges()[1:-1].float()*(1 + 1e-6)                                    # float32 rounds an edge either way
+    def inner(self):
+        "Edges between the bins, the outer two left out"
+        return self.edges()[1:-1].float()*(1 + 1e-6) # float32 rounds an edge either way
 
     def __call__(self,
         sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part

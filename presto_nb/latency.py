@@ -32,11 +32,17 @@ class Timing:
     "Milliseconds of one call, measured several times"
     runs:tuple # of float, in order
     @property
-    def median(self): return statistics.median(self.runs)
+    def median(self):
+        "Median of the runs, seconds"
+        return statistics.median(self.runs)
     @property
-    def fastest(self): return min(self.runs)
+    def fastest(self):
+        "Fastest run, seconds"
+        return min(self.runs)
     @property
-    def quartiles(self): return tuple(np.quantile(self.runs, (.25, .75)).tolist())
+    def quartiles(self):
+        "First and third quartile, seconds"
+        return tuple(np.quantile(self.runs, (.25, .75)).tolist())
     def __repr__(self): return "{:.4g} ms (quartiles {:.4g} and {:.4g}, fastest {:.4g}; runs: {})".format(self.median, *self.quartiles, self.fastest, len(self.runs))
     def record(self): # name -> number, for JSON
         "The numbers that are stored"
@@ -103,7 +109,9 @@ class Work:
     flops:int # floating-point operations of its products and convolutions
     bytes:int # read and written, operation by operation
     @property
-    def intensity(self): return self.flops/self.bytes # operations per byte
+    def intensity(self): # operations per byte
+        "Operations per byte"
+        return self.flops/self.bytes
 
 def count(f, # a function without arguments
          ) -> Work:
@@ -221,7 +229,9 @@ def real_time_factor(batch, seconds, ms): # pieces; of each piece; of the call
 class Flat(nn.Module):
     "A network of plain tensors, with its choice of blocks fixed"
     def __init__(self, network, keep=None, budget=None): super().__init__(); self.network, self.how = network, dict(keep=keep, budget=budget)
-    def forward(self, x, c_noise, tokens, mask, bpm): return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
+    def forward(self, x, c_noise, tokens, mask, bpm):
+        "The network, asked with tensors only"
+        return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
 
 def once(flat,    # a module of plain tensors
          prepare, # a function (module, example inputs) -> function of such inputs, see `MODES`
@@ -239,6 +249,7 @@ class Prepared(nn.Module):
     def __init__(self, network, prepare): # a `DiT`; a function (Flat, example inputs) -> function of such inputs
         super().__init__(); self.network, self.prepare, self.ready = network, prepare, {}
     def forward(self, x, c_noise, cond, keep=None, budget=None): # as `DiT.forward`
+        "The network prepared for these blocks; arguments of `DiT.forward`"
         key = keep and tuple(keep), budget
         if key not in self.ready: self.ready[key] = once(Flat(self.network, keep, budget), self.prepare)
         return self.ready[key](x, c_noise, cond.tokens, cond.mask, cond.bpm)
@@ -304,7 +315,9 @@ MODES = dict(eager=eager, compile=compiled, graph=graph, bf16=bf16, int8=int8, o
 class Part(nn.Module):
     "One step of a part of the pipeline, as a module of plain tensors"
     def __init__(self, part, step): super().__init__(); self.part, self.step = part, step # a module; function (module, tensors) -> tensors
-    def forward(self, *args): return self.step(self.part, *args)
+    def forward(self, *args):
+        "The part's step"
+        return self.step(self.part, *args)
 
 def padded(encoder,  # a `SmallTextEncoder`
            prompts,  # b strings
@@ -334,6 +347,7 @@ class Whole(nn.Module):
         self.how = [h if h["budget"] is None else h | dict(budget=torch.tensor(float(h["budget"]), device=pipe.device)) for h in self.how]
 
     def forward(self, ids, mask, bpm, noise): # piece ids [b, n-1], mask [b, n], tempi [b], standard normal [steps, b, frames, channels]
+        "From word pieces [b, n-1], mask [b, n], tempi [b] and standard normal noise [steps, b, frames, channels] to sound [b, 1, samples]"
         cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm)
         x0_hat = torch.zeros_like(noise[0])
         for sigma, how, fresh in zip(self.sigmas, self.how, noise):                                  # ping-pong: noise again, generate

@@ -134,6 +134,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x:Tensor # [n, frames, bands]
                ) -> Tensor: # [n, frames, filters]
+        "Convolution, ReLU, norm, and the largest over the bands"
         return self.norm(F.relu(self.conv(F.pad(x[:,None], self.pad)))).amax(3).mT
 
 # %% ../nbs/05_listen.ipynb #e8681510
@@ -171,6 +172,7 @@ class MusiCNN(nn.Module):
 
     def forward(self, patches:Tensor # [n, PATCH, BANDS]
                ) -> tuple: # (tags [n, 50] probabilities, embedding [n, 200])
+        "Tags and embedding of patches; raises `PrestoError` for another shape"
         if patches.ndim != 3 or patches.shape[1:] != (PATCH, BANDS): raise PrestoError(f'musicnn was given patches of shape {list(patches.shape)}; [n, {PATCH}, {BANDS}] is allowed')
         return self.head(self.pool(patches))
 
@@ -331,6 +333,7 @@ class Probes(nn.Module):
 
     def forward(self, pooled:Tensor # [b, 1506], the mean over a clip's patches
                ) -> dict: # question -> probabilities [b, answers]
+        "How likely each answer to each question is"
         return {k: h(pooled).softmax(-1) for k, h in self.heads.items()}
 
 # %% ../nbs/05_listen.ipynb #8c65f907

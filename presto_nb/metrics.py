@@ -350,9 +350,13 @@ class Prompt:
     start:int               # tick where the excerpt begins
     seconds:float           # its length
     @property
-    def caption(self) -> str: return self.arrangement.captions[0]
+    def caption(self) -> str:
+        "The text"
+        return self.arrangement.captions[0]
     @property
-    def facts(self) -> dict: return self.arrangement.attributes
+    def facts(self) -> dict:
+        "Instruments, key, tempo: what the text is about"
+        return self.arrangement.attributes
     def render(self, bank:str=''): # another sound bank's file
         "The real clip"
         return render(self.arrangement, self.start, self.seconds, bank)
@@ -442,11 +446,17 @@ class Hearing:
     embeddings:dict  # embedder -> [n, dim]
     def __len__(self): return len(self.rows)
     @cached_property
-    def found(self) -> dict: return agreements(self.rows, self.facts)
+    def found(self) -> dict:
+        "How well each clip agrees with its facts, as `agreements`"
+        return agreements(self.rows, self.facts)
     @cached_property
-    def onsets(self) -> Tensor: return torch.tensor([r['onset_rate'] for r in self.rows], dtype=torch.float64) # [n], per second
+    def onsets(self) -> Tensor: # [n], per second
+        "Onsets a second of each clip, [n]"
+        return torch.tensor([r['onset_rate'] for r in self.rows], dtype=torch.float64)
     @cached_property
-    def widths(self) -> dict: return {k: median_bandwidth(z) for k, z in self.embeddings.items()}             # for `kad`, when this is the reference
+    def widths(self) -> dict: # for `kad`, when this is the reference
+        "Bandwidths for `kad` where this is the reference, {embedder: number}"
+        return {k: median_bandwidth(z) for k, z in self.embeddings.items()}
 
 def chance(h:Hearing) -> dict: # fact -> rate
     "How often clips have the facts of another clip's prompt"
@@ -520,16 +530,25 @@ class Evaluator:
         claim(self.out, dict(seed=seed, seconds=seconds, tunes=sha256(assets()/'tunes.json.gz'), sound_bank=sha256(assets()/'sound_bank.sf3')), 'evaluation.json')
 
     @cached_property
-    def listener(self): return Listener.from_pretrained()
+    def listener(self):
+        "The judge of instruments, key and tempo"
+        return Listener.from_pretrained()
     @cached_property
-    def prompts(self) -> list: return held_out_prompts(self.n, seconds=self.seconds)
+    def prompts(self) -> list:
+        "The held-out prompts"
+        return held_out_prompts(self.n, seconds=self.seconds)
     @cached_property
-    def real(self) -> Hearing: return self.add('real', of_real(), dict(kind='real clips of the prompts'))
+    def real(self) -> Hearing:
+        "Real clips of the prompts: the ceiling"
+        return self.add('real', of_real(), dict(kind='real clips of the prompts'))
     @cached_property
     def reference(self) -> Hearing:
+        "Real clips of other arrangements: what KAD compares with"
         return self.add('reference', of_real(), dict(kind='real clips of other arrangements'), held_out_prompts(self.n, 'reference', self.seconds))
     @property
-    def ears(self) -> str: return ' '.join([sha256(assets()/'listen'/'probes.safetensors')[:16], *(e.name for e in self.embedders)]) # another listener hears anew
+    def ears(self) -> str: # another listener hears anew
+        "What the hearing depends on; with another listener or embedder all is heard again"
+        return ' '.join([sha256(assets()/'listen'/'probes.safetensors')[:16], *(e.name for e in self.embedders)])
 
     def clip(self, name:str, i:int) -> Path: # of a set; number
         "Where a clip lies"

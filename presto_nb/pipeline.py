@@ -150,13 +150,21 @@ class MusicPipeline:
         for m in self.modules: m.eval().requires_grad_(False)
 
     @property
-    def modules(self): return [m for m in (self.denoiser, self.codec, self.encoder) if isinstance(m, torch.nn.Module)]
+    def modules(self):
+        "Its parts that have weights"
+        return [m for m in (self.denoiser, self.codec, self.encoder) if isinstance(m, torch.nn.Module)]
     @property
-    def device(self): return next((p.device for m in self.modules for p in m.parameters()), torch.device("cpu"))
+    def device(self):
+        "Where the weights are"
+        return next((p.device for m in self.modules for p in m.parameters()), torch.device("cpu"))
     @property
-    def sample_rate(self): return self.codec.sample_rate
+    def sample_rate(self):
+        "Samples a second"
+        return self.codec.sample_rate
     @property
-    def window(self): return max(MIN_FRAMES, round(self.config.max_seconds*self.codec.frame_rate)) # latent frames
+    def window(self): # latent frames
+        "Latent frames of the longest music made in one go"
+        return max(MIN_FRAMES, round(self.config.max_seconds*self.codec.frame_rate))
     def to(self, device):
         "All parts on a device"
         for m in self.modules: m.to(device)
@@ -340,6 +348,7 @@ class Given:
 
     @property
     def gain(self): # what brings it to the loudness of the training clips
+        "Factor that brings the sound to the loudness of the training clips"
         top = float(self.audio.samples.abs().max())
         return float(self.audio.normalise().samples.abs().max())/top if top else 1.
 

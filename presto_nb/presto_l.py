@@ -34,7 +34,9 @@ class PrestoLConfig(Config):
         if not 0 <= self.nu_st < math.inf: raise PrestoError(f"nu_st is {self.nu_st}; it must be 0 or a positive number")
         if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
     @property
-    def schedule(self): return DropSchedule(self.drops, over=self.over)
+    def schedule(self):
+        "How many blocks are skipped at each noise level"
+        return DropSchedule(self.drops, over=self.over)
     def keep(self, depth, drop): # blocks of the network; blocks to skip
         "Which blocks run, see `shifted_keep`"
         return shifted_keep(depth, drop, self.shift)
@@ -111,6 +113,7 @@ class PrestoLStage(BaseStage):
         self.config = config
 
     def loss(self, x0, cond, sigma, noise):
+        "`presto_l_loss` of a batch"
         return presto_l_loss(self.denoiser, self.config, x0, cond, sigma, noise)
 
 PRESTO_L_RUN = TrainConfig(steps=1000, batch_size=16, ema_decay=.99, warmup_steps=50, schedule="cooldown", cooldown=.5)

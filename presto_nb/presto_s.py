@@ -73,7 +73,9 @@ class PrestoSConfig(Config):
         if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
         if not self.dmd and self.gan == "none" and not self.nu_reg: raise PrestoError("dmd is off, gan is 'none' and nu_reg is 0; the generator would learn from nothing")
     @property
-    def game(self): return GAMES[self.gan]
+    def game(self):
+        "`lsgan`, `nsgan` or None"
+        return GAMES[self.gan]
 
 BASELINES = { # names of sets of switches
     "presto-s": {},
@@ -233,8 +235,12 @@ def likeness_by_level(generator, x0, cond, # a few-step generator; real latents 
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
     def __init__(self, trainer): self.trainer = trainer
-    def sigma(self, name, rows): return self.trainer.rows(lambda n, g: noise_at(name).sample(n, generator=g))
-    def noise(self, x): return self.trainer.randn(*x.shape)
+    def sigma(self, name, rows):
+        "Noise levels [rows]"
+        return self.trainer.rows(lambda n, g: noise_at(name).sample(n, generator=g))
+    def noise(self, x):
+        "Standard normal noise of x's shape"
+        return self.trainer.randn(*x.shape)
 
 class PrestoSStage(BaseStage):
     "Distils a teacher's many steps into a generator: a stage of `fit`"
@@ -257,6 +263,7 @@ class PrestoSStage(BaseStage):
         self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99), fused=True) for k, ps in groups.items()}
 
     def to(self, device):
+        "Move what `fit` does not"
         self.players.real_score.to(device)
         if self.pairs: self.pairs = self.pairs._replace(noise=self.pairs.noise.to(device), x0=self.pairs.x0.to(device), cond=self.pairs.cond and self.pairs.cond.to(device))
 
@@ -424,7 +431,9 @@ class StepExplorer(Explorer):
         sigma, audio = self.heard[step - 1]
         return f"Step {step} of {len(self.heard)}, from sigma = {sigma:.3g}: {onset_rate(audio):.1f} onsets a second."
 
-    def play(self, step): return self.heard[step - 1][1]
+    def play(self, step):
+        "The sound after a step"
+        return self.heard[step - 1][1]
 
     def static(self):
         "A `FrameSlider` with sounds"

@@ -53,15 +53,25 @@ class Tune:
     family: str = '' # id of the tune family's first member
     split: str = ''  # train, valid or test
     @property
-    def bar(self) -> int: a, b = map(int, self.metre.split('/')); return 4*TICKS*a//b
+    def bar(self) -> int:
+        "Ticks of a bar"
+        a, b = map(int, self.metre.split('/')); return 4*TICKS*a//b
     @property
-    def beat(self) -> int: return 3*TICKS//2 if self.compound else TICKS
+    def beat(self) -> int:
+        "Ticks of a beat"
+        return 3*TICKS//2 if self.compound else TICKS
     @property
-    def compound(self) -> bool: return self.metre in ('6/8', '9/8', '12/8', '3/8')
+    def compound(self) -> bool:
+        "Are beats divided in three?"
+        return self.metre in ('6/8', '9/8', '12/8', '3/8')
     @property
-    def end(self) -> int: return self.notes[-1][0] + self.notes[-1][1]
+    def end(self) -> int:
+        "Tick at which the last note ends"
+        return self.notes[-1][0] + self.notes[-1][1]
     @property
-    def collection(self) -> str: return self.id.split('/')[0]
+    def collection(self) -> str:
+        "The book it is from"
+        return self.id.split('/')[0]
 
 # %% ../nbs/02_scores.ipynb #3fad8c57
 def corpus() -> Path: # music21's corpus folder
@@ -203,8 +213,12 @@ class Dice:
     def roll(self, lo:int, hi:int) -> int:
         "A whole number from `lo` to `hi`, both included"
         self.n += 1; return lo + stable_hash(*self.name, self.n) % (hi - lo + 1)
-    def pick(self, options): return options[self.roll(0, len(options)-1)]
-    def shuffled(self, options) -> list: return sorted(options, key=lambda o: self.roll(0, 2**40))
+    def pick(self, options):
+        "One of the options"
+        return options[self.roll(0, len(options)-1)]
+    def shuffled(self, options) -> list:
+        "The options in another order"
+        return sorted(options, key=lambda o: self.roll(0, 2**40))
 
 # %% ../nbs/02_scores.ipynb #5d096975
 def normal_title(title:str # as printed
@@ -463,13 +477,21 @@ class Arrangement:
     bar: int           # ticks
     beat: int          # ticks
     @property
-    def tick(self) -> float: return 60 / self.bpm / self.beat            # seconds
+    def tick(self) -> float: # seconds
+        "Seconds of a tick"
+        return 60 / self.bpm / self.beat
     @property
-    def start(self) -> int: return self.notes[0][0]
+    def start(self) -> int:
+        "Tick of the first note"
+        return self.notes[0][0]
     @property
-    def end(self) -> int: return max(n[0] + n[1] for n in self.notes)
+    def end(self) -> int:
+        "Tick at which the last note ends"
+        return max(n[0] + n[1] for n in self.notes)
     @property
-    def seconds(self) -> float: return (self.end - self.start)*self.tick
+    def seconds(self) -> float:
+        "Length from first note to last"
+        return (self.end - self.start)*self.tick
 
 # %% ../nbs/02_scores.ipynb #4a84f0b5
 def fit_register(pitches:list, # MIDI

@@ -85,7 +85,9 @@ class Condition:
         rows = rows.to(self.mask.device)
         return Condition(self.tokens.masked_fill(rows[:, None, None], 0), self.mask & ~rows[:, None], self.bpm.masked_fill(rows, math.nan))
 
-    def null(self): return self.without(torch.ones(len(self), dtype=torch.bool))
+    def null(self):
+        "The same rows with nothing told"
+        return self.without(torch.ones(len(self), dtype=torch.bool))
     def drop(self, p:float, generator=None): # probability of null per row; a torch.Generator
         "Rows become null at random, text and tempo together"
         return self.without(_chance(len(self), p, generator))
@@ -142,7 +144,9 @@ class WordPiece:
         return tuple(out)
 
     def __call__(self, text:str) -> list[int]: return [i for w in basic_words(text) for i in self.cut(w)]
-    def names(self, text:str) -> list[str]: return [self.pieces[i] for i in self(text)]
+    def names(self, text:str) -> list[str]:
+        "The pieces of a text, spelt out"
+        return [self.pieces[i] for i in self(text)]
 
 # %% ../nbs/04_text.ipynb #a796d180
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ class TextBlock(nn.Module):
         return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None]).transpose(1, 2).reshape(b, n, w))
 
     def forward(self, x:Tensor, mask:Tensor) -> Tensor: # [b, n, width], [b, n] bool -> [b, n, width]
+        "Mixes neighbouring words, all words, then each word's numbers, beside a bypass"
         x = x + self.near((x*mask[..., None]).transpose(1, 2)).transpose(1, 2)
         x = x + self.attend(self.norm1(x), mask)
         return x + self.ff(self.norm2(x))
@@ -227,6 +232,7 @@ class SmallTextEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, prompts) -> tuple: # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
+        "Tokens and mask of prompts"
         ids, mask = self.pad(prompts)
         return self.encode(ids, mask).float(), mask
 
@@ -308,6 +314,7 @@ class TransformersEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, prompts) -> tuple: # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
+        "Tokens and mask of prompts; the first token is the mean of the others"
         batch = self.tokenizer(list(prompts), padding=True, truncation=True, max_length=self.max_tokens - 1, return_tensors="pt").to(self.model.device)
         real = batch["attention_mask"].bool()
         x = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state.float()*real[..., None]

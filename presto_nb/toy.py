@@ -33,7 +33,9 @@ class GaussianMixture:
         for k, v in dict(means=means, std=one(self.std, "std"), weights=weights/weights.sum()).items(): object.__setattr__(self, k, v)
 
     @property
-    def dim(self): return self.means.shape[1]
+    def dim(self):
+        "Numbers of a point"
+        return self.means.shape[1]
 
     @property
     def rms(self) -> float:
@@ -134,9 +136,15 @@ class Labels:
 
     def __len__(self): return len(self.labels)
     def __getitem__(self, rows): return Labels(self.labels[[rows] if isinstance(rows, int) else rows]) # int, slice, list, or tensor of indices or bools
-    def to(self, device): return Labels(self.labels.to(device))
-    def cat(self, other): return Labels(torch.cat([self.labels, other.labels]))
-    def null(self): return Labels(torch.full_like(self.labels, -1))
+    def to(self, device):
+        "The same on a device"
+        return Labels(self.labels.to(device))
+    def cat(self, other):
+        "Rows of both"
+        return Labels(torch.cat([self.labels, other.labels]))
+    def null(self):
+        "The same rows with nothing told"
+        return Labels(torch.full_like(self.labels, -1))
     def drop(self, p:float, generator=None): # probability of null per row; torch.Generator
         "Rows become null at random"
         return Labels(self.labels.masked_fill(torch.rand(len(self), generator=generator) < p, -1))
@@ -240,6 +248,7 @@ class ToyBlock(nn.Module):
         self.cond = BatchedLinear(seeds, width, 2*width, generator)
 
     def forward(self, h, c): # stream, condition: [b*seeds, width]
+        "An MLP beside a bypass, modulated by the condition"
         shift, scale = self.cond(c).chunk(2, -1)
         return h + self.outer(F.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 

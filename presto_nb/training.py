@@ -99,8 +99,11 @@ class EMA:
         for k, p in self.live.items():
             t = p.clone(); p.copy_(self.average[k]); self.average[k].copy_(t)
 
-    def state_dict(self): return dict(count=self.count, average=self.average)
+    def state_dict(self):
+        "What a checkpoint keeps"
+        return dict(count=self.count, average=self.average)
     def load_state_dict(self, state):
+        "Go on from a checkpoint"
         self.count = state["count"]
         for k, v in self.average.items(): v.copy_(state["average"][k])
 
@@ -205,8 +208,12 @@ class Meter:
         self.sums, self.counts, self.bins = {}, {}, {}
         return row
 
-    def state_dict(self): return dict(sums=self.sums, counts=self.counts, bins=self.bins)
-    def load_state_dict(self, s): self.sums, self.counts, self.bins = (dict(s[k]) for k in ("sums", "counts", "bins"))
+    def state_dict(self):
+        "What a checkpoint keeps"
+        return dict(sums=self.sums, counts=self.counts, bins=self.bins)
+    def load_state_dict(self, s):
+        "Go on from a checkpoint"
+        self.sums, self.counts, self.bins = (dict(s[k]) for k in ("sums", "counts", "bins"))
 
 # %% ../nbs/13_training.ipynb #62814689
 def read_log(path) -> dict: # column -> list of numbers, NaN where a row has none
@@ -246,7 +253,9 @@ class StopSignal:
             for s in (signal.SIGTERM, signal.SIGINT): self.old[s] = signal.signal(s, self._seen)
         return self
 
-    def ask(self, name): self.name = name
+    def ask(self, name):
+        "Ask the loop to end after this step"
+        self.name = name
     def _seen(self, number, frame):
         if self.name and number == signal.SIGINT: raise KeyboardInterrupt
         self.ask(signal.Signals(number).name)
@@ -311,10 +320,12 @@ class Trainer:
     # --- time, rows and chance
     @property
     def minutes(self): # over all sittings, until the loop ends
+        "Minutes of training over all sittings"
         return self.spent + ((time.perf_counter() - self.started)/60 if self.started else 0.)
 
     @property
     def local_rows(self): # rows of the global batch that this process works on now
+        "Rows of the global batch that this process works on now"
         n = self.config.batch_size//(self.world*self.parts)
         first = (self.part*self.world + self.rank)*n
         return range(first, first + n)
@@ -477,11 +488,13 @@ class _Writers:
                 self.board = SummaryWriter(trainer.out/"tensorboard", purge_step=trainer.step+1)
 
     def add(self, row):
+        "A row, to the log and to TensorBoard"
         if self.csv: self.csv.add(row)
         if self.board:
             for k, v in row.items(): self.board.add_scalar(k.replace("@", "/sigma ").replace("<", "below ").replace(">", "above "), v, row["step"])
 
     def close(self):
+        "Flush what is open"
         if self.board: self.board.close()
 
 def _agree(trainer, stop):
@@ -649,7 +662,9 @@ class LatentWindows:
     channels = property(lambda self: self.latents.shape[1])
     def __len__(self): return len(self.rows)
     def __repr__(self): return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
-    def ids(self, indices): return [self.rows[i]["id"] for i in indices]
+    def ids(self, indices):
+        "Names of the tunes of some windows"
+        return [self.rows[i]["id"] for i in indices]
 
     def window(self, i:int, g:torch.Generator): # [frames, channels], caption
         "A random window of clip i, and one of its captions"
@@ -701,7 +716,9 @@ class BaseStage:
         groups = [dict(params=ps, weight_decay=wd) for ps, wd in zip(_by_rank(network), (weight_decay, 0.)) if ps]
         self.models, self.optimizers = dict(network=network), dict(network=torch.optim.AdamW(groups, lr, betas))
 
-    def to(self, device): self.denoiser.to(device)
+    def to(self, device):
+        "Move the network"
+        self.denoiser.to(device)
 
     def condition(self, trainer, captions, bpm): # list of b strings, [b]
         "The rows' conditions, some of them forgotten"
@@ -712,6 +729,7 @@ class BaseStage:
         return cond.without(lost < self.p_drop)
 
     def step(self, trainer, batch):
+        "A step at random noise levels"
         x0 = batch["x0"]
         cond = self.condition(trainer, batch["captions"], batch["bpm"])
         sigma = trainer.rows(lambda n, g: self.noise.sample(n, generator=g))

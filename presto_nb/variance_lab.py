@@ -138,6 +138,7 @@ class VarianceLab(Explorer):
         else: self.sound.value, self.words2.value, self.bar.value = b"", NOTHING, 0
 
     def key(self):
+        "What the picture depends on: model, level, clip, blocks skipped"
         v = self.values()
         return v["model"], v["level"], v["clip"], *self.skipped(**v)[1]
 
@@ -163,6 +164,7 @@ class VarianceLab(Explorer):
         return made
 
     def spectrograms(self, sounds, d): # two of `Audio`; blocks skipped
+        "The sound with all blocks, and with some skipped"
         from matplotlib.figure import Figure
         fig = Figure((12, 2.8), dpi=72, layout="constrained"); axs = fig.subplots(1, 2, sharey=True)
         for ax, sound, title in zip(axs, sounds, ("all blocks", f"{d} skipped")): sound.plot(ax).set_title(title, fontsize=13)
