@@ -37,8 +37,10 @@ class Codec(Protocol):
     scale: tuple      # (mean, std) of the unnormalised latents, each [channels]
     def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
         "Latents of a sound"
+        ...
     def decode(self, latents:Tensor) -> Tensor: # [b, frames, channels] -> [b, 1, frames*hop]
         "The sound of latents"
+        ...
 
 # %% ../nbs/03_codec.ipynb #cace5e71
 class Normalised(nn.Module):

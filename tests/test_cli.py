@@ -39,7 +39,7 @@ def test_generate_writes_sound_and_picture_and_says_what_came_out(model, tmp_pat
     x, sr = sf.read(tmp_path/'new'/'song.wav')
     assert sr == 44100 and x.shape == (66150,) and np.isfinite(x).all() and .01 < np.abs(x).max() <= .9901
     assert (tmp_path/'new'/'song.png').read_bytes()[1:4] == b'PNG'
-    for words in ('text ', 'network ', 'decode ', 'times real time', 'LUFS', 'onsets a second', 'key '): assert words in r.stdout
+    for words in ('text ', 'network ', 'decode ', 'times real time', 'LUFS', 'onsets a second', 'heard: key '): assert words in r.stdout
     assert 'Traceback' not in r.stderr
 
 @pytest.mark.parametrize('suffix', ['wav', 'flac', 'mp3', 'ogg'])
