@@ -223,6 +223,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.cli.split_of': ('cli.html#split_of', 'presto_nb/cli.py'),
                                'presto_nb.cli.stopped': ('cli.html#stopped', 'presto_nb/cli.py'),
                                'presto_nb.cli.switches_of': ('cli.html#switches_of', 'presto_nb/cli.py'),
+                               'presto_nb.cli.teacher_of': ('cli.html#teacher_of', 'presto_nb/cli.py'),
                                'presto_nb.cli.times': ('cli.html#times', 'presto_nb/cli.py'),
                                'presto_nb.cli.train_base': ('cli.html#train_base', 'presto_nb/cli.py'),
                                'presto_nb.cli.train_codec': ('cli.html#train_codec', 'presto_nb/cli.py'),

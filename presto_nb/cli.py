@@ -7,8 +7,8 @@ __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files
            'heard', 'wait_awake', 'spans_of', 'begun', 'generate', 'one_model', 'comparison_table',
            'comparison_picture', 'comparison_page', 'compare', 'data_build', 'load_codec', 'data_encode',
            'train_config', 'stopped', 'split_of', 'train_codec', 'same_codec', 'own_latents', 'latents_of',
-           'with_noise', 'from_nothing', 'from_model', 'held_out', 'recorded', 'train_base', 'distil', 'latents_for',
-           'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores',
+           'with_noise', 'from_nothing', 'from_model', 'held_out', 'recorded', 'train_base', 'distil', 'teacher_of',
+           'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores',
            'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model', 'bench',
            'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data', 'add_train',
            'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab',
@@ -336,6 +336,13 @@ def distil(args, config, switches, stage, network:str, finish, callbacks=()): # 
     with trainer.emas[network].swapped(): recorded(finish(stage.models[network].cpu()), args, trainer).save_pretrained(Path(args.out)/"model")
     print(Path(args.out)/"model")
 
+def teacher_of(name): # what `--base` says
+    "The model that is distilled; one that already was is a `PrestoError`"
+    from presto_nb.pipeline import MusicPipeline
+    pipe = MusicPipeline.from_pretrained(name, device="cpu")
+    if pipe.config.step == "pingpong" or any(pipe.config.drops): raise PrestoError(f"--base is {name}, a distilled model; distil the one it was made from, such as base")
+    return pipe
+
 def latents_for(args, base): # of the command line; the model that is distilled
     "The latents a distillation trains on, in windows of the length its model was trained at"
     return latents_of(args, base.codec, f"of {args.base}", round(base.config.max_seconds*base.codec.frame_rate))
@@ -350,17 +357,16 @@ def train_presto_s(args): # of the command line
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
-    base = MusicPipeline.from_pretrained(args.base, device="cpu"); start = args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
+    base, start = teacher_of(args.base), args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
     if start and any(start.config.drops): raise PrestoError(f"--start is {args.start}, which skips blocks; use train presto-ls for it")
     return distil(args, config, switches, presto_s_stage(latents_for(args, base), base, switches, config.seed, start), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
 
 def train_presto_l(args): # of the command line
     "Teach a model to skip blocks"
     from presto_nb.layer_drop import drops_of
-    from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
     config, switches = train_config(args, PRESTO_L_RUN), switches_of(args, PrestoLConfig, {}, LAYER_BASELINES)
-    base = MusicPipeline.from_pretrained(args.base, device="cpu")
+    base = teacher_of(args.base)
     if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
     return distil(args, config, switches, presto_l_stage(latents_for(args, base), base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches, args.variant))
 
@@ -372,7 +378,7 @@ def train_presto_ls(args): # of the command line
     from presto_nb.presto_ls import presto_ls_stage, skipping
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
-    base, start = (MusicPipeline.from_pretrained(m, device="cpu") for m in (args.base, args.start))
+    base, start = teacher_of(args.base), MusicPipeline.from_pretrained(args.start, device="cpu")
     if args.drops and any(start.config.drops): raise PrestoError(f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out")
     start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"])
     return distil(args, config, switches, presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])

@@ -47,6 +47,7 @@ def dmd_gradient(x0_hat,         # the generator's samples [b, ...]
 def dmd_loss(x0_hat,    # the generator's samples, with a graph [b, ...]
              gradient): # of `dmd_gradient`, same shape
     "A loss of each row whose gradient by x0_hat is `gradient`/elements of a row, [b]; mean over elements"
+    if gradient.shape != x0_hat.shape: raise PrestoError(f"the gradient has shape {list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}")
     target = (x0_hat - gradient).detach()
     return .5*((x0_hat - target)**2).flatten(1).mean(1)
 

@@ -59,17 +59,20 @@ class Denoiser(nn.Module):
         c_skip, c_out, c_in, c_noise = scalings(_like(sigma, x), self.sigma_data)
         out = self.network(c_in*x, c_noise.flatten(), cond, **kw)
         F_x, more = (out[0], out[1:]) if isinstance(out, tuple) else (out, ())
+        if F_x.shape != x.shape: raise PrestoError(f"the network answered with shape {list(F_x.shape)}; it must be that of its input, {list(x.shape)}")
         x0_hat = c_skip*x + c_out*F_x
         return (x0_hat, *more) if more else x0_hat
 
 def _like(sigma, x):
     "sigma [b] with x's number of dimensions, so that it multiplies row by row"
+    if not torch.is_tensor(sigma) or sigma.shape != x.shape[:1]: raise PrestoError(f"sigma is {list(sigma.shape) if torch.is_tensor(sigma) else sigma!r}; a tensor with one noise level for each of the {len(x)} rows is needed")
     return sigma.view(-1, *[1]*(x.ndim-1))
 
 def noised(x0,     # clean latents [b, ...]
            sigma,  # noise level of each row [b]
            noise): # standard normal, shape of x0
     "x0 + sigma noise, row by row"
+    if noise.shape != x0.shape: raise PrestoError(f"the noise has shape {list(noise.shape)}; it must be that of the latents, {list(x0.shape)}")
     return x0 + _like(sigma, x0)*noise
 
 # %% ../nbs/10_edm.ipynb #69a1fb8b

@@ -103,7 +103,8 @@ def find_model(name:str, # a shipped model, a folder, or a hub id
     "The folder of a model; an unknown name is a `PrestoError` that lists the known ones"
     name = str(name)
     if name in model_names(): return assets()/name
-    if is_file(Path(name)/"config.json"): return Path(name)
+    for folder in (Path(name)/"model", Path(name)):                                              # a run's folder has its model inside
+        if is_file(folder/"config.json"): return folder
     if HUB_ID.fullmatch(name) and len(name) < 100: return from_hub(name)
     known = ", ".join(model_names()) or "none is installed"
     raise PrestoError(f"there is no model {name[:100]!r}; known are {known}, a folder with config.json and model.safetensors, or a hub id like owner/name")
@@ -572,6 +573,7 @@ def save_pretrained(self:MusicPipeline,
                     parts:bool=True, # write codec and text encoder too; False: they are the shipped ones
                    ) -> PipelineConfig: # as written, with hashes and fingerprint
     "Write a model folder"
+    if not isinstance(self.denoiser.network, DiT): raise PrestoError(f"a model folder holds a DiT, but the network is a {type(self.denoiser.network).__name__}; keep its weights with save_tensors(path, network.state_dict()) and build it yourself")
     with new_model_folder(folder) as d:
         if parts: self.codec.save(d/"codec"); self.encoder.save(d/"text")
         save_tensors(d/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.denoiser.network.state_dict().items()})

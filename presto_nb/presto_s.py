@@ -20,7 +20,6 @@ from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, noise_named, noised
 from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .audio import onset_rate
 from .frames import Explorer
-from .dit import memory_estimate
 from .pipeline import MusicPipeline
 from .training import EMA, BaseStage, LatentWindows, TrainConfig, lr_factor, read_log
 from .toy import by_seed, mean_over_rows
@@ -173,10 +172,9 @@ def check_players(teacher, config, # a `Denoiser`; `PrestoSConfig`
                   has_null:bool,   # was it trained without conditions as well?
                   pairs=None):     # `TeacherPairs`
     "One sentence for what cannot work"
-    if config.w != 1 and not has_null: raise PrestoError(f"the guidance scale w is {config.w:g}, but this teacher has no null condition; allowed is w = 1")
+    if config.w != 1 and not has_null: raise PrestoError(f"the guidance scale w is {config.w:g}, but this teacher has no null condition (`null_text` of its network); allowed is w = 1")
     if config.nu_reg and pairs is None: raise PrestoError(f"nu_reg is {config.nu_reg:g}, but there are no teacher pairs; make them with teacher_pairs")
-    n = len(teacher.network.blocks)
-    if config.game and n < 2: raise PrestoError(f"the teacher has {n} block; a discriminator on its middle block needs 2 or more")
+    if config.game and (n := len(getattr(teacher.network, "blocks", ()))) < 2: raise PrestoError(f"the teacher's network has {n} `blocks`; a discriminator on the middle one needs 2 or more")
 
 # %% ../nbs/23_presto_s.ipynb #a86a95f4
 class TeacherPairs(NamedTuple):
@@ -255,8 +253,8 @@ class PrestoSStage(BaseStage):
         check_players(teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs)
         generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
         super().__init__(generator, data, encoder, lr=config.lr, p_drop=0.)
-        width, self.config, self.pairs = teacher.network.config.width, config, pairs
-        head = config.game and config.game.head(width, halvings(data.frames, frame_rate), named_generator("head", seed))
+        self.config, self.pairs = config, pairs
+        head = config.game and config.game.head(teacher.network.config.width, halvings(data.frames, frame_rate), named_generator("head", seed))
         self.players = Players(played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
         self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})
         groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
@@ -269,7 +267,7 @@ class PrestoSStage(BaseStage):
 
     def memory(self, rows, precision):
         "Bytes of activations: the generator's graph is alive while the fake score has its own"
-        return 2*memory_estimate(self.models["generator"].config, rows, self.data.frames, precision=precision)["activations"]
+        return 2*super().memory(rows, precision)
 
     def step(self, trainer, batch):
         "Every turn a fake turn; with the last of every `ratio` also a generator turn"

@@ -438,7 +438,9 @@ def resume(self:Trainer) -> bool: # whether there was something to resume
     for k in ("seed", "batch_size"):
         if tree["config"][k] != getattr(self.config, k):
             raise PrestoError(f"{k} is {getattr(self.config, k)}, but the run in {self.out} has {tree['config'][k]}; use that, or another folder")
-    s = self.stage
+    s, peak = self.stage, lambda groups: [g["initial_lr"] for g in groups]
+    for k, o in s.optimizers.items():
+        if (was := peak(tree["optimizers"][k]["param_groups"])) != (now := peak(o.param_groups)): raise PrestoError(f"the learning rate of '{k}' is {now[0]:g}, but the run in {self.out} has {was[0]:g}; use that, or another folder")
     for k, m in s.models.items(): load_state(m, tree["models"].get(k, {}), f"the checkpoint in {self.out}")
     for k, e in self.emas.items(): e.load_state_dict(tree["emas"][k])
     for k, o in s.optimizers.items(): o.load_state_dict(tree["optimizers"][k])
@@ -743,7 +745,7 @@ class BaseStage:
 
     def memory(self, rows, precision):
         "Bytes of activations, where the network is a `DiT`"
-        c = getattr(self.models["network"], "config", None)
+        c = getattr(self.denoiser.network, "config", None)
         try: return memory_estimate(c, rows, getattr(self.data, "frames", None), precision=precision)["activations"]
         except AttributeError: return 0
 
