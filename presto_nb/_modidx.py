@@ -1295,5 +1295,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'presto_nb/variance_lab.py')},
             'presto_nb.widgets': { 'presto_nb.widgets.free_port': ('widgets.html#free_port', 'presto_nb/widgets.py'),
                                    'presto_nb.widgets.lab_notebook': ('widgets.html#lab_notebook', 'presto_nb/widgets.py'),
+                                   'presto_nb.widgets.labs_page': ('widgets.html#labs_page', 'presto_nb/widgets.py'),
                                    'presto_nb.widgets.serve': ('widgets.html#serve', 'presto_nb/widgets.py'),
-                                   'presto_nb.widgets.write_labs': ('widgets.html#write_labs', 'presto_nb/widgets.py')}}}
+                                   'presto_nb.widgets.write_labs': ('widgets.html#write_labs', 'presto_nb/widgets.py'),
+                                   'presto_nb.widgets.write_template': ('widgets.html#write_template', 'presto_nb/widgets.py')}}}

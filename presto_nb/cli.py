@@ -400,7 +400,7 @@ def set_of(name:str, # what the user calls it
     r, c = pipe.request("a reel", args.seconds, **how), pipe.config
     made = dict(kind="model", weights=sha256(folder/"model.safetensors"), codec=codec_sha256(pipe.codec), steps=r.steps, guidance=c.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
     if c.step == "pingpong": made |= dict(step=c.step, to_min=c.to_min)
-    return slug(str(name)), of_model(pipe, args.seed, **how), made
+    return slug(" ".join([str(name), *(f"{k} {v:g}" for k, v in how.items())])), of_model(pipe, args.seed, **how), made
 
 def show_scores(out, record): # folder of the evaluation, record with sets, differences and chance
     "Print the tables; write them, the picture and the record into the evaluation's folder"
@@ -644,7 +644,7 @@ def lab(args): # of the command line
 def add_lab(sub): # subparsers
     "The arguments of `presto-nb lab`"
     p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
-    p.add_argument("name", nargs="?", help="variance, noise or steps; listen for a blind test of models; a list of the first three unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
+    p.add_argument("name", nargs="?", help="variance, noise, plane or steps; listen for a blind test of models; a list of the first four unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
     p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
     p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; laptop-base, laptop-s and laptop-ls unless given")
     p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given"); p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")

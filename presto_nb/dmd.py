@@ -84,42 +84,45 @@ def record_plane(real_score, moments, # a denoiser; (step, points [n, 2], fake s
 def particles(mixture,      # of the data
               n=192, steps=240, every=24, # particles; steps, and of how many one is written down
               width=.05, step_size=.05,   # blur of each particle, for the fake score; of a step
-              seed=0):
+              fake=True, seed=0): # False: the real score alone
     "DMD with free particles and exact scores: (step, points, fake score) from time to time"
     g = generator(seed, "particles"); x, p_dmd = .15*torch.randn(n, 2, generator=g), LogNormal()
     for step in range(steps + 1):
-        fake = GaussianMixture(x, width)
-        if step % every == 0: yield step, x, fake.denoiser
-        for _ in range(4): x = x - step_size*dmd_gradient(x, p_dmd.sample(n, g), torch.randn(n, 2, generator=g), mixture.denoiser, fake.denoiser, normalise=False)
+        mu_fake = GaussianMixture(x, width).denoiser
+        if step % every == 0: yield step, x, mu_fake
+        if not fake: mu_fake = lambda *_: x                                                # a pull towards the real score's answer, and nothing else
+        for _ in range(4): x = x - step_size*dmd_gradient(x, p_dmd.sample(n, g), torch.randn(n, 2, generator=g), mixture.denoiser, mu_fake, normalise=False)
 
 class PlaneExplorer(Explorer):
     "Particles, and the arrows of real score, fake score or their difference, at any moment of a `PlaneRecord`"
-    def __init__(self, record, mixture): # what to show, over which data
+    def __init__(self, record, mixture, # what to show, over which data
+                 alone=None):          # the same run without the fake score, for a second choice
         import ipywidgets as w
-        self.record, self.mixture = record, mixture
-        super().__init__(moment=w.SelectionSlider(options=[(f"step {s}", i) for i, s in enumerate(record.steps)], description="time"),
+        self.records, self.mixture = {"real and fake score": record} | ({"the real score alone": alone} if alone else {}), mixture
+        super().__init__(run=w.Dropdown(options=list(self.records), description="moved by"), moment=w.SelectionSlider(options=[(f"step {s}", i) for i, s in enumerate(record.steps)], description="time"),
                          level=w.SelectionSlider(options=[(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)], value=1, description="noise"),
                          arrows=w.ToggleButtons(options=("real and fake", "their difference"), description="arrows"))
 
-    def draw(self, moment, level, arrows): # of the controls
+    def draw(self, run, moment, level, arrows): # of the controls
         "One figure"
         from matplotlib.figure import Figure
-        r = self.record; fig = Figure((4.6, 4.6), dpi=64, layout="constrained"); ax = fig.subplots()
+        r = self.records[run]; fig = Figure((5.2, 5.2), dpi=72, layout="constrained"); ax = fig.subplots()
         plot_plane(ax, None, self.mixture, title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}")
         ax.scatter(*r.points[moment].T, s=8, c="k", lw=0, zorder=4, label="samples")
         real, fake = r.real[level], r.fake[moment, level]
         shown = [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")] if arrows == "real and fake" else [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
+        if run == "the real score alone": shown = [(real, "#0072B2", "real score")]
         for v, color, name in shown: ax.quiver(*r.grid.T, *v.T, color=color, label=name, angles="xy", scale_units="xy", scale=6, width=.005, zorder=3)
         ax.legend(fontsize=9, loc="upper right")
         return fig
 
-    def say(self, moment, level, arrows): # of the controls
+    def say(self, run, moment, level, arrows): # of the controls
         "Which modes are reached, how far the particles are, and how strong the pull"
-        r, m = self.record, self.mixture; gap = torch.cdist(r.points[moment].double(), m.means)
+        r, m = self.records[run], self.mixture; gap = torch.cdist(r.points[moment].double(), m.means)
         pull = (r.real[level] - r.fake[moment, level]).norm(dim=1).mean()
         return f"Step {r.steps[moment]}: {(gap < 3*m.std).any(0).sum()} of {len(m.means)} modes are reached; the particles are {gap.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
 
     def static(self):
         "A `FrameSlider` over time"
-        moments = {f"step {s}": dict(moment=i) for i, s in enumerate(self.record.steps)}
-        return self.frames("Distribution matching in the plane", moments | {f"step {self.record.steps[i]}, the difference": dict(moment=i, arrows="their difference") for i in (0, len(moments) - 1)})
+        moments = {f"step {s}": dict(moment=i) for i, s in enumerate(self.records["real and fake score"].steps)}
+        return self.frames("Distribution matching in the plane", moments | {f"{list(moments)[i]}, the difference": dict(moment=i, arrows="their difference") for i in (0, len(moments) - 1)})

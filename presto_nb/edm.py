@@ -285,14 +285,14 @@ class NoiseExplorer(Explorer):
     def draw(self, P_mean, P_std, rho, N, **chosen): # the controls' values
         "Four rows, one axis of SNR"
         from matplotlib.figure import Figure
-        fig = Figure((8, 4.2), dpi=90, layout="constrained"); axs = fig.subplots(4, 1, sharex=True)
+        fig = Figure((8, 3.4), dpi=90, layout="constrained"); axs = fig.subplots(4, 1, sharex=True)
         top = 1.3*max(noise_named(n, P_mean, P_std, rho).density_db(DB_AXIS).max() for n in ("train", "inf"))   # one scale for all densities
         for ax, (place, (name, dist)) in zip(axs, self.noises(P_mean, P_std, rho, N, **chosen).items()):
             plot_noise(ax, dist, name, top)
             ax.plot(snr_db(karras_sigmas(N, rho=rho)[:-1]), [0]*N, "^", c="k", ms=6, clip_on=False, zorder=3, label="levels")
             ax.set_ylabel(f"{place} = {name}\n{NOISES[place]}", rotation=0, ha="right", va="center", fontsize=9)
             ax.set_yticks([]); ax.tick_params(labelsize=9); ax.spines[["top", "right"]].set_visible(False)
-        axs[0].set_xlim(-52, 56); axs[-1].set_xlabel(f"SNR = 10 log10(sigma_data² / sigma²), dB    (noise left, music right; ▲ {N}-step sampler)", fontsize=9)
+        axs[0].set_xlim(-52, 56); axs[-1].set_xlabel(f"SNR = 10 log10(sigma_data² / sigma²), dB    (noise left, music right; ▲ the levels of a {N}-step sampler)", fontsize=9)
         sigmas = axs[0].secondary_xaxis("top", functions=(lambda db: -db, lambda db: -db))
         sigmas.set_xticks(-snr_db([80, 10, 1, .1, .01, .002]).numpy(), ["sigma 80", "10", "1", ".1", ".01", ".002"], fontsize=9)
         return fig

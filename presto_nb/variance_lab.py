@@ -79,7 +79,8 @@ class VarianceLab(Explorer):
                          drop=w.SelectionSlider(options=[("schedule", -1), *((str(d), d) for d in range(depth - 1))], value=-1, description="blocks skipped", style=dict(description_width="initial"), layout=wide),
                          gap=w.Dropdown(options=list(GAPS.items()), value=1, description="which blocks", style=dict(description_width="initial"), layout=w.Layout(width="32em")),
                          clip=w.Dropdown(options=[(c, i) for i, c in enumerate(self.clips[1])], description="clip", layout=w.Layout(width="36em")))
-        self.box.children = (*self.box.children, w.HBox([self.button, self.bar]), self.words2, self.sound)
+        controls, words, picture = self.box.children
+        self.box.children = controls, words, w.HBox([self.button, self.bar]), self.words2, picture, self.sound   # players in view on a small screen
 
     def skipped(self, model, level, drop, gap, **_): # values of the controls
         "How many blocks are skipped, and which run"

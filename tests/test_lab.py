@@ -37,7 +37,7 @@ def test_page_answers_on_loopback():
     pytest.importorskip('voila'); port = free_port()
     with served(*LAB, str(port), say='the lab variance') as line:
         assert f'http://127.0.0.1:{port}/' in line
-        page = fetch(f'http://127.0.0.1:{port}/'); assert 'The variance lab' in page and 'application/vnd.jupyter.widget-view+json' in page
+        page = fetch(f'http://127.0.0.1:{port}/'); assert 'cdn.' not in page and 'The variance lab' in page and 'application/vnd.jupyter.widget-view+json' in page
 
 OWN = 'lab', 'listen', '--data', str(HERE.parent/'data_samples'/'clips')
 
@@ -45,7 +45,7 @@ def test_refusals(capsys, tmp_path):
     out = '--out', str(tmp_path/'test')
     for words, sentence in (([*OWN, *out, '--prompts', '3', '--models', 'presto-ls'], 'there are 3 prompts; 6 to 10000'), ([*OWN, *out, '--prompts', '99'], '99 prompts were asked for'), ([*OWN, *out, '--models', 'presto-x'], "no model 'presto-x'"),
                             ([*OWN, *out, '--prompts', '6', '--models', 'presto-ls', 'presto-ls'], "two systems presto-ls"), ([*OWN, *out, '--prompts', '6', '--seed', '-1', '--models', 'presto-ls'], 'seed is -1'),
-                            (['lab', 'variances'], "no lab 'variances'; there are variance, noise, steps, listen"), (['lab', '--port', '0'], 'the port is 0'), (['lab', 'noise', '--prompts', '3'], '--prompts goes with lab listen'), (['lab', '--port', 'x'], 'invalid int')):
+                            (['lab', 'variances'], "no lab 'variances'; there are variance, noise, plane, steps, listen"), (['lab', '--port', '0'], 'the port is 0'), (['lab', 'noise', '--prompts', '3'], '--prompts goes with lab listen'), (['lab', '--port', 'x'], 'invalid int')):
         assert main(words) == 2 and sentence in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
