@@ -61,7 +61,8 @@ def same(got,      # the learner's value: a tensor, a number, or a list of numbe
          faults={}, # sentence -> the value that this mistake gives
          what="the answer"): # its name in a sentence
     "Nothing if `got` is `want`; else `NotYet`, with the mistake's own sentence if it is a known one"
-    got, want = _tensor(there(got, what)), _tensor(want)
+    if torch.is_complex(torch.as_tensor(there(got, what))): raise NotYet(f"{what} is a complex number: the root of something negative was taken")
+    got, want = _tensor(got), _tensor(want)
     if _close(got, want): return
     for sentence, wrong in faults.items():
         if _close(got, _tensor(wrong)): raise NotYet(sentence)
@@ -73,7 +74,7 @@ def _difference(got, want):
     if not got.isfinite().all(): return "is not finite everywhere"
     at = (got - want).abs().argmax(); g, w = got.flatten()[at].item(), want.flatten()[at].item()
     ratio = g/w if w else 0.
-    if ratio > 0 and _close(got, ratio*want): return f"is {ratio:.3g} times what it should be"
+    if ratio > 0 and abs(ratio - 1) > .01 and _close(got, ratio*want): return f"is {ratio:.3g} times what it should be"
     return f"is {g:.4g} where {w:.4g} is right" + (" (the worst of its elements)" if want.numel() > 1 else "")
 
 # %% ../nbs/07_checks.ipynb #9cdae38b
@@ -131,9 +132,9 @@ def check_silent_loss(answer):
 @checker
 def check_c_out(answer):
     "10_edm: `answer(c_skip, sigma) -> c_out` at which the network's target has variance 1"
-    for k, sigma in draw("c_out", (-.5, 1.5), (.1, 3), n=5):
+    for k, sigma in draw("c_out", (.05, .95), (.1, 3), n=5):
         right = ((1 - k)**2*.25 + k**2*sigma**2)**.5
-        same(answer(k, sigma), right, {"that is the variance; c_out is its square root": right**2, "EDM's c_out belongs to EDM's c_skip": sigma*.5/(sigma**2 + .25)**.5,
+        same(answer(k, sigma), right, {"that is the variance; c_out is its square root": right**2, "a factor counts squared in a variance, c_skip too": ((1 - k)*.25 + k*sigma**2)**.5, "EDM's c_out belongs to EDM's c_skip": sigma*.5/(sigma**2 + .25)**.5,
              "c_skip x holds data too, so only 1 - c_skip of the data is left in the target": (.25 + k**2*sigma**2)**.5})
     return "EDM's c_skip is the one that makes it smallest, and with it the network's errors"
 
@@ -347,7 +348,8 @@ def check_modes(answer):
         if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: the shares and the widths")
         same(out[0], shares, {"those are numbers of points; divide by all": 40*shares, "points and modes are mixed up: take the nearest mode of each point": torch.bincount(torch.cdist(points, means).argmin(0), minlength=3)}, "the list of shares")
         same(out[1], by(lambda g: g.square().mean().sqrt()), {"that is the rms distance; in one coordinate it is less by the root of d": by(lambda g: g.square().sum(1).mean().sqrt()), "that is a variance": by(lambda g: g.square().mean()),
-             "that is the spread around the points' own centre: a mode in the wrong place goes unnoticed": by(lambda g: g.std(0).square().mean().sqrt()), "that is the mean distance, not its rms": by(lambda g: g.norm(dim=1).mean())}, "the list of widths")
+             "that is the spread around the points' own centre: a mode in the wrong place goes unnoticed": by(lambda g: g.std(0).square().mean().sqrt()),
+             "that is the spread around the points' own mean, not around the mode's: a mode in the wrong place goes unnoticed": by(lambda g: g.var(0, correction=0).mean().sqrt()), "that is the mean distance, not its rms": by(lambda g: g.norm(dim=1).mean())}, "the list of widths")
     return "weights and widths are different faults, and one number for both would hide which"
 
 # %% ../nbs/07_checks.ipynb #cadd9ccb

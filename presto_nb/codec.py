@@ -295,7 +295,7 @@ def linear_start(vae,        # an untrained `SpectralVAE`
                  seed:int=0):
     "Begin as principal component analysis of log heights"
     c, X = vae.config, vae.spectrum(audio)[0].unflatten(1, (-1, vae.config.stride)).flatten(2).flatten(0, 1)
-    if len(X) <= c.channels: raise PrestoError(f"linear_start was given {len(X)} latent frames; more than {c.channels} are needed")
+    if len(X) <= c.channels: raise PrestoError(f"linear_start was given {len(X)} latent frames; more than {c.channels} are needed, so give more or longer sounds")
     mean = X.mean(0)
     with torch.random.fork_rng(): torch.manual_seed(seed); _, S, V = torch.svd_lowrank(X - mean, c.channels, niter=4)
     std = (S/math.sqrt(len(X))).clamp(min=1e-3)
