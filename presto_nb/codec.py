@@ -216,6 +216,7 @@ def checked_audio(audio:Tensor,  # [b, 1, n]
                   hop:int,       # samples per latent frame
                  ) -> Tensor:    # [b, 1, frames*hop], zeros added at the end
     "Refuse what a codec cannot encode, and fill the last frame"
+    if not torch.is_tensor(audio): raise PrestoError(f"the codec was given {type(audio).__name__}; a tensor [batch, 1, samples] is needed, such as audio.mono().samples[None]")
     if audio.ndim != 3 or audio.shape[1] != 1: raise PrestoError(f"the codec was given audio of shape {list(audio.shape)}; [batch, 1, samples] is allowed (mix to mono first)")
     n = audio.shape[-1]
     if n < hop: raise PrestoError(f"the codec was given {n} samples; {hop} or more are allowed")

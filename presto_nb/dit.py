@@ -377,6 +377,7 @@ class DropSchedule(Config):
         sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part
     )->Tensor:        # int64 [batch]
         "Blocks to skip at each noise level"
+        sigma = torch.as_tensor(sigma)
         if sigma.isnan().any(): raise PrestoError('a noise level is not a number; a schedule needs numbers.')
         part = (sigma.float()[..., None] <= self.inner.to(sigma.device)).sum(-1)
         return torch.tensor(self.drops, device=sigma.device)[part]

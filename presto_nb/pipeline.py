@@ -208,6 +208,7 @@ def request(self:MusicPipeline,
            ) -> Request:
     "Check a request and fill in what was left to the model"
     c = self.config
+    if not isinstance(prompts, (str, list, tuple)): raise PrestoError(f"the prompts are {type(prompts).__name__} {str(prompts)[:40]!r}; a string or a list of strings is needed")
     prompts = tuple(check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts))
     if not prompts: raise PrestoError("there are no prompts; give one or more")
     seconds = check_range("seconds", min(6., c.max_seconds) if seconds is None else seconds, .1, max(LONGEST, c.max_seconds))

@@ -128,6 +128,7 @@ def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, 
            known=None,     # latents to keep where `known_mask` is True, broadcastable to [b, ...]
            known_mask=None): # bool, broadcastable to [b, ...]
     "Follow the ODE through `sigmas`; the latents at the last level, [b, ...]"
+    if not callable(step): raise PrestoError(f"step is {step!r}; it must be a function: euler, heun, dpmpp_2s, dpmpp_2m or your own")
     sigmas, state, last = check_sigmas(sigmas), None, None
     if guidance is not None: denoiser = guidance(denoiser)
     if known is not None: denoiser = keep_known(denoiser, known, known_mask)
@@ -227,7 +228,7 @@ def few_sigmas(n:int,               # generator calls
                to_min=False,        # True: the last level is sigma_min; False: the place of sigma_min is taken by 0
                sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO): # the Karras schedule
     "Levels for n ping-pong steps, and a final 0: [n+1]"
-    if n < 1: raise PrestoError(f"the number of steps is {n}; it must be at least 1")
+    if not (isinstance(n, int) and n >= 1): raise PrestoError(f"the number of steps is {n!r}; it must be a whole number, 1 or more")
     if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)
     return torch.cat([karras_sigmas(n+1, sigma_min, sigma_max, rho)[:n], torch.zeros(1)])
 
@@ -245,6 +246,7 @@ def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of t
     sigmas = check_sigmas(sigmas)
     if sigmas[-1] != 0: raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
     if generator is None and len(sigmas) > 2: raise PrestoError("generator is missing; more than one step needs a seed or generator per row")
+    if isinstance(generator, int): raise PrestoError(f"generator is {generator}; a seed for each of the {len(noise)} rows, in a list, or a torch.Generator is needed")
     if known is not None: generator_net = keep_known(generator_net, known, known_mask)
     if isinstance(generator, (list, tuple)): generator = row_generators(generator, "renoise")
     x = start_from(noise, sigmas[0], init, known, known_mask)

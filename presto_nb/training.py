@@ -47,13 +47,14 @@ class TrainConfig(Config):
 
     def __post_init__(self):
         for k in ("batch_size", "accumulate", "save_every", "log_every"):
-            if not getattr(self, k) >= 1: raise PrestoError(f"{k} is {getattr(self, k)}; it must be 1 or more")
+            if not (isinstance(getattr(self, k), int) and getattr(self, k) >= 1): raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be a whole number, 1 or more")
+        if not 0 <= self.ema_decay < 1: raise PrestoError(f"ema_decay is {self.ema_decay}; it must be from 0 to less than 1")
         for k, allowed in dict(precision=("no", "bf16"), schedule=("constant", "cosine", "cooldown"), device=(None, "cpu")).items():
             if getattr(self, k) not in allowed: raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be one of {', '.join(map(str, allowed))}")
         if self.steps is None and self.minutes is None: raise PrestoError("steps and minutes are both None; at least one must end the run")
         for k in ("steps", "minutes"):
             v = getattr(self, k)
-            if v is not None and not (v > 0 and math.isfinite(v)): raise PrestoError(f"{k} is {v}; it must be a positive number")
+            if v is not None and not (isinstance(v, (int, float)) and v > 0 and math.isfinite(v)): raise PrestoError(f"{k} is {v}; it must be a positive number")
 
 # %% ../nbs/13_training.ipynb #507fa944
 def lr_factor(config, # a `TrainConfig`
@@ -401,6 +402,7 @@ def update(self:Trainer, name:str, # which optimiser
            backward=None,          # called instead of loss.backward(): leaves its gradients in .grad
            retain_graph=False):
     "Backward, and with the last part of a batch: average, clip, optimiser step, EMA"
+    if name not in self.params: raise PrestoError(f"there is no optimiser {name!r}; this stage has {', '.join(self.params)}")
     params, opt = self.params[name], self.stage.optimizers[name]
     _watch(self, f"the loss of '{name}'", loss, sigma)
     with torch.autocast(self.device.type, enabled=False):
@@ -651,6 +653,7 @@ class LatentWindows:
     def __init__(self, latents_dir,     # as written by `encode_folder`
                  frames:int,            # length of a window
                  split="train"):        # "train", "valid", "test", or None for all
+        if not (isinstance(frames, int) and frames >= 1): raise PrestoError(f"frames is {frames!r}; a window has a whole number of latent frames, 1 or more")
         rows, latents = read_latents(latents_dir, split)
         self.rows = [r for r in rows if len(latents[r["id"]]) >= frames]
         self.frames, self.split, self.dropped, self.folder = frames, split, len(rows) - len(self.rows), Path(latents_dir)
@@ -712,6 +715,7 @@ class BaseStage:
                  betas=(.9, .99), weight_decay:float=1e-2,
                  p_drop:float=.1,      # rows that lose text and tempo
                  p_drop_bpm:float=.2): # rows that lose the tempo alone
+        if not 0 < lr < 1: raise PrestoError(f"the learning rate is {lr}; it must be between 0 and 1")
         self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = denoiser, data, noise, p_drop, p_drop_bpm
         self.cache = CaptionCache(encoder, [c for cs in data.captions for c in cs])
         network = getattr(denoiser, "network", denoiser)
