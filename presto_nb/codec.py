@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor
 from .core import (Config, PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_state, load_tensors, need,
                             progress, save_tensors, sha256)
@@ -369,16 +370,19 @@ def fit_scale(codec,     # a `Normalised` codec
     return codec
 
 # %% ../nbs/03_codec.ipynb #c17cd8fd
-def _save_codec(self:SpectralVAE, folder): # written there: config.json and model.safetensors
+@patch
+def save(self:SpectralVAE, folder): # written there: config.json and model.safetensors
     "Write config and weights (float16)"
     folder = Path(folder); half = lambda k, v: v if k in ("mean", "std") else v.half()
     state = {k: half(k, v) for k, v in self.state_dict().items()}
     if any(not v.isfinite().all() for v in state.values()): raise PrestoError(f"{folder}: the codec's weights are not finite in float16 and were not written")
     save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE")); self.config.save(folder/"config.json")
     return folder
-SpectralVAE.save = _save_codec
 
-def _load_codec(cls, folder=None): # None: the codec that comes with the library
+@patch(cls_method=True)
+def from_pretrained(cls:SpectralVAE,
+                    folder=None, # None: the codec that comes with the library
+                   ) -> SpectralVAE:
     "Read a codec's folder"
     folder = Path(folder) if folder else assets()/"codec"
     codec = cls(SpectralVAEConfig.load(folder/"config.json"))
@@ -386,7 +390,6 @@ def _load_codec(cls, folder=None): # None: the codec that comes with the library
     bad = [k for k, v in codec.state_dict().items() if not v.isfinite().all()]
     if bad: raise PrestoError(f"{folder/'model.safetensors'}: {bad[0]} holds NaN or infinite values; finite weights are needed")
     return codec.eval().requires_grad_(False)
-SpectralVAE.from_pretrained = classmethod(_load_codec)
 
 # %% ../nbs/03_codec.ipynb #fbb7f557
 def encode_blocks(codec,             # any codec whose encoder sees at most `context` frames around

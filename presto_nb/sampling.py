@@ -128,7 +128,7 @@ def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, 
            known=None,     # latents to keep where `known_mask` is True, broadcastable to [b, ...]
            known_mask=None): # bool, broadcastable to [b, ...]
     "Follow the ODE through `sigmas`; the latents at the last level, [b, ...]"
-    if not callable(step): raise PrestoError(f"step is {step!r}; it must be a function: euler, heun, dpmpp_2s, dpmpp_2m or your own")
+    if isinstance(step, str): raise PrestoError(f"step is {step!r}; it must be a function: euler, heun, dpmpp_2s, dpmpp_2m or your own")
     sigmas, state, last = check_sigmas(sigmas), None, None
     if guidance is not None: denoiser = guidance(denoiser)
     if known is not None: denoiser = keep_known(denoiser, known, known_mask)

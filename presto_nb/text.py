@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words',
-           'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'save_encoder', 'load_encoder',
-           'word_vectors', 'strange_words', 'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder',
-           'minilm_folder']
+           'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words',
+           'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
 
 # %% ../nbs/04_text.ipynb #240377ec
 import functools, importlib.util, math, re, unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor
 from .core import Config, PrestoError, assets, atomic_path, import_torchaudio, load_state, load_tensors, need, save_tensors, sha256
 
@@ -242,23 +242,24 @@ class SmallTextEncoder(nn.Module):
         return F.normalize(self.head(self.encode(*self.pad(prompts))[:, 0]).float(), dim=-1)
 
 # %% ../nbs/04_text.ipynb #ec520e28
-def save_encoder(encoder:SmallTextEncoder, folder): # where to
+@patch
+def save(self:SmallTextEncoder, folder): # where to
     "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
     folder = Path(folder)
-    encoder.config.save(folder/"config.json")
-    with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(encoder.wordpiece.pieces) + "\n")
-    save_tensors(folder/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in encoder.state_dict().items()})
+    self.config.save(folder/"config.json")
+    with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(self.wordpiece.pieces) + "\n")
+    save_tensors(folder/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()})
 
-def load_encoder(folder=None, # a folder made by `save_encoder`; None = the one that comes with the package
-                ) -> SmallTextEncoder:
+@patch(cls_method=True)
+def from_pretrained(cls:SmallTextEncoder,
+                    folder=None, # a folder made by `save`; None = the one that comes with the package
+                   ) -> SmallTextEncoder:
     "Read an encoder; what is missing or damaged is named in a `PrestoError`"
     folder = Path(folder or assets()/"text")
     config, vocab = TextConfig.load(folder/"config.json"), folder/"vocab.txt"
     if not vocab.is_file(): raise PrestoError(f"there is no file {vocab}")
-    encoder = SmallTextEncoder(config, vocab.read_text().split())
+    encoder = cls(config, vocab.read_text().split())
     return load_state(encoder, load_tensors(folder/"model.safetensors"), folder/"model.safetensors").eval().requires_grad_(False)
-
-SmallTextEncoder.save, SmallTextEncoder.from_pretrained = save_encoder, staticmethod(load_encoder)
 
 # %% ../nbs/04_text.ipynb #36c4d945
 _SMALL_WORDS = set("""a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
