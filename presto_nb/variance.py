@@ -154,14 +154,15 @@ def variance_profile(denoiser,      # `denoiser(x, sigma [b], cond, **kw)` aroun
                      cond=None,     # condition of the rows, or None
                      seed:int=0,    # row i is noised from seed + i, alike at every level
                      batch:int=32,  # rows at once; the result does not depend on it
+                     blocks=None,   # those of a `Probe`; None: `find_blocks` of the network
                      **kw,          # for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
                     ) -> Profile:
-    "What the blocks do to the stream, at each noise level"
+    "What the blocks do to the stream, at each noise level, in the mode (`eval` or `train`) the network is in"
     sigmas = check_levels(sigmas); noise = noise_like(x0.shape, range(seed, seed + len(x0)), x0.device)
     cut = lambda v, at: v[at] if isinstance(v, Tensor) and v.ndim and len(v) == len(x0) else v
     rows = []
     for sigma in sigmas.to(x0.device):
-        with Probe(getattr(denoiser, "network", denoiser)) as probe:
+        with Probe(getattr(denoiser, "network", denoiser), blocks) as probe:
             for at in torch.arange(len(x0), device=x0.device).split(batch):
                 s = sigma.expand(len(at))
                 denoiser(noised(x0[at], s, noise[at]), s, None if cond is None else cond[at], **{k: cut(v, at) for k, v in kw.items()})

@@ -55,6 +55,10 @@ NUMBERS = [('--seconds', v, 'seconds is', '0.1 to 120') for v in ('0', '-1', 'na
 @pytest.mark.parametrize('option,value,says,more', [(*n, '')[:4] for n in NUMBERS], ids=[f'{n[0]} {n[1]}' for n in NUMBERS])
 def test_number(refused, saved, option, value, says, more): refused(['generate', 'a reel', '--model', saved, option, value, '--out', 'x.wav'], says, more)
 
+@pytest.mark.parametrize('stage', ['presto-s', 'presto-l', 'presto-ls'])
+def test_a_distilled_teacher(refused, few, stage):
+    refused(['train', stage, '--data', 'latents', '--base', few, '--out', 'run', *(['--start', few] if stage == 'presto-ls' else [])], 'a distilled model; distil the one it was made from', few.name)
+
 def test_a_sound_to_begin_from(refused, saved, tmp_path):
     "A file that is none, parts that are none, and parts of nothing"
     sf.write(tmp_path/'mine.wav', .1*np.sin(np.arange(2*44100)*.05), 44100); sf.write(tmp_path/'short.wav', np.zeros(2000), 44100); (tmp_path/'text.wav').write_text('la la')

@@ -72,6 +72,13 @@ def test_form(book):
     used = {m for s in src if exported(s) for m in re.findall(r'(?:from|import) presto_nb\.(\w+)', s)}
     assert not [m for m in used if m in number and number[m] >= int(book.stem[:2])], 'a notebook imports only from lower numbers'
 
+@pytest.mark.parametrize('book', BOOKS, ids=IDS)
+def test_a_learner_can_run_it(book):
+    "In JupyterLab, without nbdev and without a GPU: run all cells, and nothing stops for want of either"
+    for s in sources(book):
+        assert not re.search(r'^(import|from) nbdev', s, re.M)
+        if re.match(r'#\| gpu', s): assert all(l.startswith(('#|', 'import ', 'from ', 'if torch.cuda.is_available():', '    ')) or not l.strip() for l in s.splitlines()), s[:200]
+
 def test_the_hundred_lines():
     "presto_in_100_lines: about a hundred lines of method, beside pictures and checks, and nothing of the library"
     cells = sources(ROOT/'nbs/presto_in_100_lines.ipynb')

@@ -17,6 +17,13 @@ def test_settings_ini_follows_pyproject():
     assert dict(c['DEFAULT']) == tool('make_settings').fields()
     assert (ROOT/'settings.ini').read_text() == tool('make_settings').text(), 'run python docs/make_settings.py'
 
+def test_the_instructor_quotes_the_comparison():
+    "The times in INSTRUCTOR.md are those of the stored comparison"
+    ms = {r['model']: r for r in json.loads((ROOT/'data_samples/comparison/comparison.json').read_text())['rows']}; words = (ROOT/'INSTRUCTOR.md').read_text()
+    b, s, l = (ms[f'laptop-{k}'] for k in ('base', 's', 'ls'))
+    for sentence in (f"the network goes from {b['network_ms']:.0f} to {s['network_ms']:.0f} ms, the whole from {b['total_ms']:.0f} to {s['total_ms']:.0f} ms",
+                     f"the network takes {l['network_ms']:.0f} instead of {s['network_ms']:.0f} ms, the whole {l['total_ms']:.0f} instead of {s['total_ms']:.0f} ms"): assert sentence in words, sentence
+
 def test_stubs_are_in_step():
     "A type checker sees patched methods in the stubs"
     stubs = tool('make_stubs').stubs()
