@@ -38,7 +38,7 @@ STYLE = """<style>
   .jupyter-widgets, .jupyter-widgets .widget-label, .jupyter-widgets select, .jupyter-button { font-size: 18px !important; line-height: 1.5 }
   .jupyter-widgets { --jp-widgets-font-size: 18px; --jp-widgets-inline-height: 36px; --jp-widgets-inline-label-width: 6em }
   .noUi-handle:focus, .jupyter-widgets select:focus, .jupyter-button:focus, .jupyter-widgets input:focus { outline: 3px solid #d55e00 !important; outline-offset: 2px }
-  .jupyter-widgets.widget-hslider { margin-right: 1em }
+  .widget-inline-hbox { margin-right: 1em !important }
   img.widget-image { max-height: 64vh; width: auto; align-self: flex-start }
   #rendered_cells > div { padding: 1ex 2ex !important }
   #rendered_cells h1 { font-size: 22px; margin: 0 }
