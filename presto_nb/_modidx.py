@@ -188,6 +188,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.cli.data_build': ('cli.html#data_build', 'presto_nb/cli.py'),
                                'presto_nb.cli.data_encode': ('cli.html#data_encode', 'presto_nb/cli.py'),
                                'presto_nb.cli.distil': ('cli.html#distil', 'presto_nb/cli.py'),
+                               'presto_nb.cli.distilled': ('cli.html#distilled', 'presto_nb/cli.py'),
                                'presto_nb.cli.evaluate': ('cli.html#evaluate', 'presto_nb/cli.py'),
                                'presto_nb.cli.extra_requirements': ('cli.html#extra_requirements', 'presto_nb/cli.py'),
                                'presto_nb.cli.fail': ('cli.html#fail', 'presto_nb/cli.py'),

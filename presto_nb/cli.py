@@ -7,12 +7,12 @@ __all__ = ['SUFFIXES', 'SETUPS', 'OneLineParser', 'one_line', 'slug', 'out_files
            'heard', 'wait_awake', 'spans_of', 'begun', 'generate', 'one_model', 'comparison_table',
            'comparison_picture', 'comparison_page', 'compare', 'data_build', 'load_codec', 'data_encode',
            'train_config', 'stopped', 'split_of', 'train_codec', 'same_codec', 'own_latents', 'latents_of',
-           'with_noise', 'from_nothing', 'from_model', 'held_out', 'recorded', 'train_base', 'distil', 'teacher_of',
-           'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores',
-           'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model', 'bench',
-           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data', 'add_train',
-           'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab',
-           'parser', 'fail', 'no_memory', 'main']
+           'with_noise', 'from_nothing', 'distilled', 'from_model', 'held_out', 'recorded', 'train_base', 'distil',
+           'teacher_of', 'latents_for', 'switches_of', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of',
+           'show_scores', 'find_memorised', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model',
+           'bench', 'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data',
+           'add_train', 'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'listening_test',
+           'lab', 'add_lab', 'parser', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, functools, os, re, shlex, shutil, sys, time, warnings
@@ -282,6 +282,10 @@ def from_nothing(args): # of the command line
     stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed, **({} if args.lr is None else dict(lr=args.lr)))
     return config, with_noise(stage, args), lambda net: new_pipeline(net, codec, encoder, stage.data.frames)
 
+def distilled(config): # a `PipelineConfig`
+    "Was the model made with fewer steps or blocks from another?"
+    return config.step == "pingpong" or any(config.drops)
+
 def from_model(args): # of the command line
     "(config, stage, network -> pipeline) that go on with a trained model"
     from presto_nb.pipeline import MusicPipeline, check_range, new_pipeline
@@ -290,7 +294,7 @@ def from_model(args): # of the command line
     for k in ("preset", "codec"):
         if getattr(args, k): raise PrestoError(f"--{k} {getattr(args, k)} was given together with --init {args.init}, which has its own; leave one of them out")
     pipe = MusicPipeline.from_pretrained(args.init, device="cpu"); c, rate = pipe.config, pipe.codec.frame_rate
-    if c.step == "pingpong" or any(c.drops): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
+    if distilled(c): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
     frames = round((c.max_seconds if args.seconds is None else check_range("--seconds", args.seconds, .1, c.dit["max_frames"]/rate))*rate)
     stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames, **({} if args.lr is None else dict(lr=args.lr)))
     kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check")}
@@ -340,7 +344,7 @@ def teacher_of(name): # what `--base` says
     "The model that is distilled; one that already was is a `PrestoError`"
     from presto_nb.pipeline import MusicPipeline
     pipe = MusicPipeline.from_pretrained(name, device="cpu")
-    if pipe.config.step == "pingpong" or any(pipe.config.drops): raise PrestoError(f"--base is {name}, a distilled model; distil the one it was made from, such as base")
+    if distilled(pipe.config): raise PrestoError(f"--base is {name}, a distilled model; distil the one it was made from, such as base")
     return pipe
 
 def latents_for(args, base): # of the command line; the model that is distilled
