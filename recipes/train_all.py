@@ -32,7 +32,7 @@ def stage_commands(args, stage, minutes, cuda): # of the command line; one of ST
     rows, bf16 = ['--batch-size', 64]*cuda, ['--precision', 'bf16']*cuda
     layers = lambda kind, share=1.: ['--variant', kind, '--drops', ','.join(map(str, DROPS[args.preset]['ls' if kind == 'ls' else 'l'])), *rows, *bf16, *size(share)]
     if stage == 'decoder':
-        yield [sys.executable, HERE/'train_decoder.py', '--data', w/'data', '--out', w/stage, *size(), *(['--rows', 16, '--batch-size', 16, '--filters', 16, '--clips', 1500] if cuda else [])]
+        yield [sys.executable, HERE/'train_codec.py', '--part', 'decoder', '--after', .02, '--lr', 5e-4, '--data', w/'data', '--out', w/stage, *size(), *(['--rows', 16, '--batch-size', 16, '--filters', 16, '--clips', 1500] if cuda else [])]
     if stage == 'base':
         wide = ['--P-mean', args.P_mean, '--P-std', args.P_std, '--lr', args.lr]
         yield [*PRESTO_NB, 'train', 'base', *latents, '--out', w/stage, *(['--init', begun] if begun else ['--preset', args.preset]), *wide, '--batch-size', 128 if cuda else 32, '--precision', 'bf16', *['--compile']*cuda, *size()]

@@ -27,7 +27,7 @@ def finished(folder, stage):
 def test_the_whole_chain(tmp_path, told):
     recipe.main(['--work', str(tmp_path), '--minutes', '100', '--seed', '3']); commands = [words(c) for c in told]
     assert [' '.join(c[:2]) for c in commands[:2] + commands[3:]] == ['data build', 'data encode', 'train base', 'train presto-l', 'train presto-s', 'train presto-l', 'train presto-ls']
-    assert Path(commands[2][0]).name == 'train_decoder.py'
+    assert Path(commands[2][0]).name == 'train_codec.py'
     minutes = [float(value(c, '--minutes')) for c in commands[2:]]
     assert minutes == pytest.approx([29, 29, 14, 14, 4.2, 9.8], rel=1e-3) and sum(minutes) == pytest.approx(100, rel=1e-3) and all(value(c, '--seed') == '3' for c in commands[2:])
     assert value(commands[4], '--drops') == '7,6,4,2,0' and value(commands[6], '--drops') == '6,4,4,0,0' and value(commands[6], '--variant') == 'ls' and value(commands[7], '--start') == str(tmp_path/'ls-layers'/'model')

@@ -1,0 +1,60 @@
+"""Train the shipped codec further, against an adversary from `--after` on.
+
+    python recipes/train_codec.py --data data/varied --out runs/codec
+    python recipes/train_codec.py --data data/varied --out runs/decoder --part decoder --steps 3000 --after .02
+
+`--part decoder` leaves the encoder as it is, so latents made before, and models trained on them,
+stay right. Interrupted, the same command goes on, equal to the bit.
+"""
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+
+import torch
+
+from presto_nb.codec_training import CODEC_RUN, train_codec
+from presto_nb.core import assets
+from presto_nb.scores import load_folder
+
+
+def spread(clips, n):
+    "n clips, evenly over the whole list"
+    return [clips[i*len(clips)//n] for i in range(min(n, len(clips)))]
+
+
+def arguments(argv=None):
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--data', type=Path, required=True)
+    p.add_argument('--out', type=Path, required=True)
+    p.add_argument('--part', choices=['both', 'decoder'], default='both')
+    p.add_argument('--steps', type=int, help='52,500 unless minutes are given')
+    p.add_argument('--minutes', type=float)
+    p.add_argument('--after', type=float, default=.857, help='share of the run before the adversary')
+    p.add_argument('--lr', type=float, default=1e-3)
+    p.add_argument('--kl', type=float, default=2e-3, help='weight of the divergence')
+    p.add_argument('--batch-size', type=int, default=8)
+    p.add_argument('--rows', type=int, default=2, help='of a batch, that the adversary hears')
+    p.add_argument('--filters', type=int, default=8, help='of the adversary')
+    p.add_argument('--clips', type=int, default=2000, help='spread over the training split')
+    p.add_argument('--threads', type=int, default=1)
+    p.add_argument('--seed', type=int, default=0)
+    return p.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
+    torch.set_num_threads(args.threads)
+    clips = [c for c in load_folder(args.data) if c.split == 'train']
+    steps = args.steps if args.steps or args.minutes else 52500
+    config = CODEC_RUN.replace(steps=steps, minutes=args.minutes, batch_size=args.batch_size,
+                               seed=args.seed, precision='no', schedule='cooldown', cooldown=.1)
+    train_codec(spread(clips, args.clips), args.out, args.out/'model', config,
+                filters=args.filters, after=args.after, decoder=args.part == 'decoder',
+                lr=args.lr, rows=args.rows, weights=dict(kl=args.kl),
+                init_from=assets()/'codec'/'model.safetensors')
+
+
+if __name__ == '__main__':
+    main()
