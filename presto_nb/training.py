@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack',
            'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal',
-           'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'run_weights', 'warm_start',
-           'every', 'fit', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache',
-           'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
+           'faster_precision', 'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite',
+           'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents',
+           'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer', 'BaseStage', 'plot_log', 'base_stage',
+           'fine_stage', 'held_out_loss']
 
 # %% ../nbs/13_training.ipynb #a7a7c678
 import contextlib, copy, csv, functools, json, math, os, signal, threading, time
@@ -26,7 +27,7 @@ class TrainConfig(Config):
     "How long, how fast and how carefully to train"
     steps: int|None = 1000         # optimiser steps, or None when only `minutes` ends the run
     batch_size: int = 32           # rows of one step, over all processes and accumulated parts
-    precision: str = "no"          # "no" (float32) or "bf16" (autocast; weights stay float32)
+    precision: str = "no"          # "no" (float32), "bf16" (autocast; weights stay float32), or "auto": what this machine is faster in
     accumulate: int = 1            # parts a batch is cut into, to save memory
     grad_clip: float = 1.0         # greatest gradient norm; 0 does not clip
     ema_decay: float = 0.999       # of the averaged weights
@@ -49,7 +50,7 @@ class TrainConfig(Config):
         for k in ("batch_size", "accumulate", "save_every", "log_every"):
             if not (isinstance(getattr(self, k), int) and getattr(self, k) >= 1): raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be a whole number, 1 or more")
         if not 0 <= self.ema_decay < 1: raise PrestoError(f"ema_decay is {self.ema_decay}; it must be from 0 to less than 1")
-        for k, allowed in dict(precision=("no", "bf16"), schedule=("constant", "cosine", "cooldown"), device=(None, "cpu")).items():
+        for k, allowed in dict(precision=("no", "bf16", "auto"), schedule=("constant", "cosine", "cooldown"), device=(None, "cpu")).items():
             if getattr(self, k) not in allowed: raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be one of {', '.join(map(str, allowed))}")
         if self.steps is None and self.minutes is None: raise PrestoError("steps and minutes are both None; at least one must end the run")
         for k in ("steps", "minutes"):
@@ -265,13 +266,22 @@ class StopSignal:
         for s, handler in self.old.items(): signal.signal(s, handler)
 
 # %% ../nbs/13_training.ipynb #fb0788ca
+def faster_precision(device, # a torch.device or its name
+                    ) -> str: # "bf16" or "no"
+    "bf16 where the machine multiplies it faster: GPUs that have it, processors with tile units (AMX)"
+    if torch.device(device).type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
+
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
     alone = not torch.distributed.is_initialized()
     AcceleratorState._reset_state(reset_partial_state=alone)  # a notebook trains more than once, with more than one precision
-    return Accelerator(mixed_precision=config.precision, cpu=config.device == "cpu")
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    precision = faster_precision("cpu" if on_cpu else "cuda") if config.precision == "auto" else config.precision
+    return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
 
 def size_text(n:float) -> str:
     "Bytes for a person"
@@ -665,6 +675,11 @@ class LatentWindows:
         self.bpm = torch.tensor([math.nan if r["bpm"] is None else r["bpm"] for r in self.rows], dtype=torch.float32)
 
     channels = property(lambda self: self.latents.shape[1])
+    @property
+    def frame_rate(self) -> float: # latent frames a second
+        "As the folder's record says"
+        record = self.folder/"record.json"
+        return load_json(record).get("frame_rate", DiTConfig.frame_rate) if record.is_file() else DiTConfig.frame_rate
     def __len__(self): return len(self.rows)
     def __repr__(self): return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
     def ids(self, indices):
@@ -704,6 +719,55 @@ class CaptionCache:
         mask = torch.arange(n)[None] < torch.tensor([len(r) for r in rows])[:, None]
         return torch.stack([F.pad(r, (0, 0, 0, n - len(r))) for r in rows]), mask
 
+# %% ../nbs/13_training.ipynb #b8113933
+class OptimizerPair:
+    "Two optimisers of different parameters, stepped and stored as one"
+    def __init__(self, first, second): # torch optimisers
+        self.both = first, second
+
+    @property
+    def param_groups(self):
+        "The groups of both"
+        return [g for o in self.both for g in o.param_groups]
+
+    def step(self):
+        "A step of both"
+        for o in self.both:
+            o.step()
+
+    def zero_grad(self, set_to_none:bool=True):
+        "Forget the gradients of both"
+        for o in self.both:
+            o.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict:
+        "What a checkpoint keeps"
+        return dict(param_groups=self.param_groups, both=[o.state_dict() for o in self.both])
+
+    def load_state_dict(self, state:dict):
+        "Go on from a checkpoint"
+        for o, s in zip(self.both, state["both"]):
+            o.load_state_dict(s)
+
+def base_optimizer(network,            # the denoiser's network
+                   lr:float,           # peak learning rate
+                   betas:tuple,        # of AdamW
+                   weight_decay:float, # of matrices
+                   muon:bool=False,    # Muon for the matrices inside the blocks
+                  ):                   # an optimiser
+    "AdamW; or Muon for the attention and feed-forward matrices of the blocks, and AdamW for the rest"
+    inside = lambda name: name.startswith("blocks.") and name.endswith(".weight") and "adaln" not in name
+    named = [(k, p) for k, p in network.named_parameters() if p.requires_grad]
+    hidden = [p for k, p in named if muon and p.ndim == 2 and inside(k)]
+    own = {id(p) for p in hidden}
+    rest = [p for _, p in named if id(p) not in own]
+    groups = [dict(params=[p for p in rest if p.ndim >= 2], weight_decay=weight_decay),
+              dict(params=[p for p in rest if p.ndim < 2], weight_decay=0.)]
+    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr, betas)
+    if not hidden: return adam
+    turned = torch.optim.Muon(hidden, lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return OptimizerPair(turned, adam)
+
 # %% ../nbs/13_training.ipynb #fd694c56
 class BaseStage:
     "Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"
@@ -714,13 +778,14 @@ class BaseStage:
                  lr:float=2e-3,        # peak learning rate of AdamW; 1e-4 for networks of paper size
                  betas=(.9, .99), weight_decay:float=1e-2,
                  p_drop:float=.1,      # rows that lose text and tempo
-                 p_drop_bpm:float=.2): # rows that lose the tempo alone
+                 p_drop_bpm:float=.2,  # rows that lose the tempo alone
+                 muon:bool=False):     # Muon for the blocks' matrices, see `base_optimizer`
         if not 0 < lr < 1: raise PrestoError(f"the learning rate is {lr}; it must be between 0 and 1")
         self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = denoiser, data, noise, p_drop, p_drop_bpm
         self.cache = CaptionCache(encoder, [c for cs in data.captions for c in cs])
         network = getattr(denoiser, "network", denoiser)
-        groups = [dict(params=ps, weight_decay=wd) for ps, wd in zip(_by_rank(network), (weight_decay, 0.)) if ps]
-        self.models, self.optimizers = dict(network=network), dict(network=torch.optim.AdamW(groups, lr, betas))
+        self.models = dict(network=network)
+        self.optimizers = dict(network=base_optimizer(network, lr, betas, weight_decay, muon))
 
     def to(self, device):
         "Move the network"
@@ -752,11 +817,6 @@ class BaseStage:
         c = getattr(self.denoiser.network, "config", None)
         try: return memory_estimate(c, rows, getattr(self.data, "frames", None), precision=precision)["activations"]
         except AttributeError: return 0
-
-def _by_rank(module):
-    "Trainable parameters that are matrices, and those that are not (biases, gains), which do not decay"
-    ps = [p for p in module.parameters() if p.requires_grad]
-    return [p for p in ps if p.ndim >= 2], [p for p in ps if p.ndim < 2]
 
 # %% ../nbs/13_training.ipynb #a12d641c
 def plot_log(log,        # a log file, or what `read_log` returns
@@ -792,7 +852,8 @@ def base_stage(latents_dir,       # as written by `encode_folder`
     if frames is None: frames = min(dit.max_frames, max(len(x) for x in read_latents(latents_dir, "train")[1].values()))
     if not 1 <= frames <= dit.max_frames: raise PrestoError(f"frames is {frames}; the preset takes 1 to {dit.max_frames}")
     data = LatentWindows(latents_dir, frames)
-    network = DiT(dit.replace(channels=data.channels, text_dim=encoder.dim), generator=generator("weights", seed))
+    dit = dit.replace(channels=data.channels, text_dim=encoder.dim, frame_rate=data.frame_rate)
+    network = DiT(dit, generator=generator("weights", seed))
     return BaseStage(Denoiser(network), data, encoder, **kw)
 
 # %% ../nbs/13_training.ipynb #09b79aa5
