@@ -21,8 +21,9 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (Config, PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_state, load_tensors, need,
-                            progress, save_tensors, sha256)
+from .core import (Config, PrestoError, assets, atomic_path, build_module, check_hashes,
+                            generator, import_torchaudio, load_json, load_tensors, need, progress,
+                            save_tensors, sha256, write_hashes)
 from .audio import Audio, estimate_key, log_mel, onset_rate
 
 # %% ../nbs/03_codec.ipynb #7a5f81bc
@@ -197,6 +198,9 @@ class SpectralVAEConfig(Config):
         if self.n_fft < 8 or self.n_fft % 4: raise PrestoError(f"n_fft is {self.n_fft}; a multiple of 4, 8 or more, is allowed")
         low = [k for k, v in self.to_dict().items() if not isinstance(v, int) or v < (0 if k.endswith("blocks") else 1)]
         if low: raise PrestoError(f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed")
+        most = lambda k: 1000 if k.endswith("blocks") else 1_000_000   # a file may say anything
+        high = [k for k, v in self.to_dict().items() if v > most(k)]
+        if high: raise PrestoError(f"{high[0]} is {getattr(self, high[0])}; at most {most(high[0]):,} is allowed")
 
     @property
     def bins(self):
@@ -377,6 +381,7 @@ def save(self:SpectralVAE, folder): # written there: config.json and model.safet
     state = {k: half(k, v) for k, v in self.state_dict().items()}
     if any(not v.isfinite().all() for v in state.values()): raise PrestoError(f"{folder}: the codec's weights are not finite in float16 and were not written")
     save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE")); self.config.save(folder/"config.json")
+    write_hashes(folder, ["config.json", "model.safetensors"])
     return folder
 
 @patch(cls_method=True)
@@ -385,10 +390,11 @@ def from_pretrained(cls:SpectralVAE,
                    ) -> SpectralVAE:
     "Read a codec's folder"
     folder = Path(folder) if folder else assets()/"codec"
-    codec = cls(SpectralVAEConfig.load(folder/"config.json"))
-    load_state(codec, load_tensors(folder/"model.safetensors"), str(folder/"model.safetensors"))
+    config, weights = SpectralVAEConfig.load(folder/"config.json"), folder/"model.safetensors"
+    codec = build_module(lambda: cls(config), load_tensors(weights), str(weights))
     bad = [k for k, v in codec.state_dict().items() if not v.isfinite().all()]
     if bad: raise PrestoError(f"{folder/'model.safetensors'}: {bad[0]} holds NaN or infinite values; finite weights are needed")
+    check_hashes(folder)
     return codec.eval().requires_grad_(False)
 
 # %% ../nbs/03_codec.ipynb #fbb7f557

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import Config, PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_state, load_tensors, need, progress, save_tensors, sha256
+from .core import Config, PrestoError, assets, atomic_path, build_module, check_hashes, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, write_hashes
 from .audio import Audio, estimate_key, log_mel, onset_rate
 LATENT_STD = 0.5
 

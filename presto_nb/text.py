@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words',
            'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words',
-           'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
+           'unknown_words', 'unread_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
 
 # %% ../nbs/04_text.ipynb #240377ec
-import functools, importlib.util, math, re, unicodedata
+import functools, importlib.util, itertools, math, re, unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import Config, PrestoError, assets, atomic_path, import_torchaudio, load_state, load_tensors, need, save_tensors, sha256
+from .core import (Config, PrestoError, assets, atomic_path, build_module, check_hashes,
+                            import_torchaudio, load_tensors, need, save_tensors, sha256, write_hashes)
 
 # %% ../nbs/04_text.ipynb #026c8081
 MAX_PROMPT = 1000  # characters
@@ -24,6 +25,8 @@ def check_prompt(prompt:str # what the user typed
     "The prompt, or a `PrestoError` when it is not text, empty or too long"
     if not isinstance(prompt, str): raise PrestoError(f"the prompt is {type(prompt).__name__} {str(prompt)[:40]!r}; it must be a string")
     text = prompt.strip()
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise PrestoError(f"the prompt {text[:20]!a} holds bytes that are not UTF-8; write it in a terminal or file that is")
     if not text: raise PrestoError(f"the prompt is {prompt[:20]!r}, which holds no words; write what to play, such as 'a brisk fiddle reel'")
     if len(text) > MAX_PROMPT:
         raise PrestoError(f"the prompt {text[:20]!r}... has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed")
@@ -143,6 +146,7 @@ class WordPiece:
             out.append(self.ids[mark + word[start:end]]); start = end
         return tuple(out)
 
+    def __reduce__(self): return WordPiece, (self.pieces,)  # what was cut before need not travel to another process
     def __call__(self, text:str) -> list[int]: return [i for w in basic_words(text) for i in self.cut(w)]
     def names(self, text:str) -> list[str]:
         "The pieces of a text, spelt out"
@@ -164,6 +168,17 @@ class TextConfig(Config):
     knows:dict=field(default_factory=dict)  # what the captions speak of: "leads" -> names, "dances" -> names, ...
     familiar:tuple=()    # words that the captions and the training prompts use
     strange:tuple=()     # words that people may ask for and no caption holds
+
+    def __post_init__(self):
+        for k in ("pieces", "table_dim", "width", "layers", "heads", "conv", "max_tokens", "teacher_dim"):
+            most = 1000 if k == "layers" else 1_000_000
+            if not 1 <= getattr(self, k) <= most: raise PrestoError(f"{k} is {getattr(self, k)}; a text encoder needs 1 to {most:,}")
+        if self.width % self.heads: raise PrestoError(f"heads is {self.heads}; it must divide the width, {self.width}")
+        if self.conv % 2 == 0: raise PrestoError(f"conv is {self.conv}; it must be odd, so that a word is in the middle of those it sees")
+        lists = dict(familiar=self.familiar, strange=self.strange) | self.knows
+        for k, words in lists.items():
+            if not (isinstance(words, (list, tuple)) and all(isinstance(w, str) and w.isprintable() for w in (k, *words))):
+                raise PrestoError(f"{k!a} of the text encoder is {words!a:.40}; it must be a list of words")
 
 # %% ../nbs/04_text.ipynb #01e095a9
 class TextBlock(nn.Module):
@@ -236,6 +251,12 @@ class SmallTextEncoder(nn.Module):
         ids, mask = self.pad(prompts)
         return self.encode(ids, mask).float(), mask
 
+    def unread(self, prompt:str) -> list[str]:
+        "The words for which a prompt has no place left"
+        words = basic_words(prompt)
+        end = itertools.accumulate(len(self.wordpiece.cut(w)) for w in words)
+        return [w for w, n in zip(words, end) if n > self.max_tokens - 1]
+
     @torch.no_grad()
     def embed(self, prompts) -> Tensor: # list of strings -> [b, teacher_dim], length 1
         "One vector per prompt in the teacher's space; cosines between them say how alike two prompts are"
@@ -247,8 +268,9 @@ def save(self:SmallTextEncoder, folder): # where to
     "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
     folder = Path(folder)
     self.config.save(folder/"config.json")
-    with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(self.wordpiece.pieces) + "\n")
+    with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(self.wordpiece.pieces) + "\n", encoding="utf-8")
     save_tensors(folder/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()})
+    write_hashes(folder, ["config.json", "vocab.txt", "model.safetensors"])
 
 @patch(cls_method=True)
 def from_pretrained(cls:SmallTextEncoder,
@@ -258,8 +280,12 @@ def from_pretrained(cls:SmallTextEncoder,
     folder = Path(folder or assets()/"text")
     config, vocab = TextConfig.load(folder/"config.json"), folder/"vocab.txt"
     if not vocab.is_file(): raise PrestoError(f"there is no file {vocab}")
-    encoder = cls(config, vocab.read_text().split())
-    return load_state(encoder, load_tensors(folder/"model.safetensors"), folder/"model.safetensors").eval().requires_grad_(False)
+    try: pieces = vocab.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError: raise PrestoError(f"{vocab} is not UTF-8 text; a word piece a line is needed") from None
+    weights = folder/"model.safetensors"
+    encoder = build_module(lambda: cls(config, pieces), load_tensors(weights), weights)
+    check_hashes(folder)
+    return encoder.eval().requires_grad_(False)
 
 # %% ../nbs/04_text.ipynb #36c4d945
 _SMALL_WORDS = set("""a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
@@ -303,6 +329,16 @@ def unknown_words(prompt:str, # as typed
     knows = "; ".join(f"{k}: {', '.join(v)}" for k, v in config.knows.items())
     return f"no place for {', '.join(repr(w) for w in strange[:8])}{' ...' if len(strange) > 8 else ''} in what the model knows ({knows})"
 
+# %% ../nbs/04_text.ipynb #a4e8c497
+def unread_words(prompt:str, # as typed
+                 encoder,    # any text encoder; one that has no `unread` reads all
+                ) -> str|None: # one line for the user
+    "A line that says which words of a long prompt are not read; None when all are"
+    unread = getattr(encoder, "unread", lambda prompt: [])(prompt)
+    if not unread: return None
+    shown = " ".join(unread[:6]) + (" ..." if len(unread) > 6 else "")
+    return f"the prompt is too long: its last {len(unread)} words are not read ({shown!r})"
+
 # %% ../nbs/04_text.ipynb #f907d5f7
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -312,6 +348,12 @@ class TransformersEncoder(nn.Module):
         super().__init__()
         self.model, self.tokenizer, self.max_tokens = model.eval().requires_grad_(False), tokenizer, max_tokens
         self.dim = model.config.hidden_size
+
+    def unread(self, prompt:str) -> list[str]:
+        "The words for which a prompt has no place left"
+        room = self.max_tokens - 1 - self.tokenizer.num_special_tokens_to_add()
+        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return self.tokenizer.decode(ids[room:]).split()
 
     @torch.no_grad()
     def forward(self, prompts) -> tuple: # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool

@@ -1,13 +1,13 @@
 # Made from text.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """A prompt becomes a few dozen vectors: a small encoder of our own, distilled from a large one, so that nothing heavy is needed to read what you wish to hear"""
-__all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words', 'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words', 'unknown_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
-import functools, importlib.util, math, re, unicodedata
+__all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words', 'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words', 'unknown_words', 'unread_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
+import functools, importlib.util, itertools, math, re, unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import Config, PrestoError, assets, atomic_path, import_torchaudio, load_state, load_tensors, need, save_tensors, sha256
+from .core import Config, PrestoError, assets, atomic_path, build_module, check_hashes, import_torchaudio, load_tensors, need, save_tensors, sha256, write_hashes
 MAX_PROMPT = 1000
 
 def check_prompt(prompt: str) -> str:
@@ -97,6 +97,9 @@ class WordPiece:
     def _cut(self, word: str) -> tuple:
         ...
 
+    def __reduce__(self):
+        ...
+
     def __call__(self, text: str) -> list[int]:
         ...
 
@@ -119,6 +122,9 @@ class TextConfig(Config):
     knows: dict = field(default_factory=dict)
     familiar: tuple = ()
     strange: tuple = ()
+
+    def __post_init__(self):
+        ...
 
 class TextBlock(nn.Module):
     """Short convolution, attention, feed-forward; each adds to what is there"""
@@ -164,6 +170,10 @@ class SmallTextEncoder(nn.Module):
         """Tokens and mask of prompts"""
         ...
 
+    def unread(self, prompt: str) -> list[str]:
+        """The words for which a prompt has no place left"""
+        ...
+
     def embed(self, prompts) -> Tensor:
         """One vector per prompt in the teacher's space; cosines between them say how alike two prompts are"""
         ...
@@ -193,12 +203,20 @@ def strange_words(prompt: str, encoder) -> list[str]:
 def unknown_words(prompt: str, encoder) -> str | None:
     """A line that names the words far from everything the model knows, and what it knows; None when all is placed"""
     ...
+
+def unread_words(prompt: str, encoder) -> str | None:
+    """A line that says which words of a long prompt are not read; None when all are"""
+    ...
 MINILM_SHA256 = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db'
 
 class TransformersEncoder(nn.Module):
     """A frozen encoder from transformers; the first token is the mean of the others"""
 
     def __init__(self, model, tokenizer, max_tokens: int=128):
+        ...
+
+    def unread(self, prompt: str) -> list[str]:
+        """The words for which a prompt has no place left"""
         ...
 
     def forward(self, prompts) -> tuple:
