@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Guess', 'move', 'euler', 'heun', 'dpmpp_2s', 'dpmpp_2m', 'check_sigmas', 'paste', 'keep_known', 'start_from',
            'sample', 'calls_of', 'euler_start', 'plan', 'cat_cond', 'both_guesses', 'guided', 'guided_plus_plus',
-           'row_generators', 'noise_like', 'few_sigmas', 'pingpong']
+           'row_generators', 'noise_like', 'few_sigmas', 'renoisers', 'pingpong']
 
 # %% ../nbs/11_sampling.ipynb #5c231b7e
 import math
@@ -218,9 +218,10 @@ def noise_like(shape,      # [b, ...]
                seeds,      # b ints or torch.Generators; or a single torch.Generator for the whole array
                device=None, dtype=torch.float32): # where the result goes, and as what
     "Standard normal noise [b, ...] whose row i depends on seeds[i] alone"
-    if isinstance(seeds, torch.Generator): return torch.randn(shape, generator=seeds, device=seeds.device).to(device or seeds.device, dtype)
+    draw = lambda shape, g: torch.randn(shape, generator=g, device=g.device, dtype=torch.float32)   # whatever torch's default is
+    if isinstance(seeds, torch.Generator): return draw(shape, seeds).to(device or seeds.device, dtype)
     if len(seeds) != shape[0]: raise PrestoError(f"there are {len(seeds)} seeds for {shape[0]} rows; one for each is needed")
-    rows = [torch.randn(shape[1:], generator=g, device=g.device) for g in row_generators(seeds)]
+    rows = [draw(shape[1:], g) for g in row_generators(seeds)]
     return torch.stack(rows).to(device or "cpu", dtype)
 
 # %% ../nbs/11_sampling.ipynb #e5b17eb8
@@ -230,9 +231,19 @@ def few_sigmas(n:int,               # generator calls
     "Levels for n ping-pong steps, and a final 0: [n+1]"
     if not (isinstance(n, int) and n >= 1): raise PrestoError(f"the number of steps is {n!r}; it must be a whole number, 1 or more")
     if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)
-    return torch.cat([karras_sigmas(n+1, sigma_min, sigma_max, rho)[:n], torch.zeros(1)])
+    sigmas = karras_sigmas(n+1, sigma_min, sigma_max, rho)[:n]
+    return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 # %% ../nbs/11_sampling.ipynb #ede8ec4d
+def renoisers(generator, # seeds in a list, a range, a tensor or an array; or one torch.Generator
+              rows:int,  # of the batch
+             ):          # what `noise_like` takes, which goes on from step to step
+    "Where the fresh noise of all steps comes from"
+    if isinstance(generator, torch.Generator): return generator
+    try: seeds = list(generator)
+    except TypeError: raise PrestoError(f"generator is {generator!r}; a seed for each of the {rows} rows, in a list, or a torch.Generator is needed") from None
+    return row_generators(seeds, "renoise")
+
 @torch.no_grad()
 def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of the clean latents [b, ...]`
              noise,            # standard normal [b, ...]
@@ -246,9 +257,8 @@ def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of t
     sigmas = check_sigmas(sigmas)
     if sigmas[-1] != 0: raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
     if generator is None and len(sigmas) > 2: raise PrestoError("generator is missing; more than one step needs a seed or generator per row")
-    if isinstance(generator, int): raise PrestoError(f"generator is {generator}; a seed for each of the {len(noise)} rows, in a list, or a torch.Generator is needed")
     if known is not None: generator_net = keep_known(generator_net, known, known_mask)
-    if isinstance(generator, (list, tuple)): generator = row_generators(generator, "renoise")
+    if generator is not None: generator = renoisers(generator, len(noise))
     x = start_from(noise, sigmas[0], init, known, known_mask)
     for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         x0_hat = generator_net(x, x.new_full((len(x),), sigma), cond)
