@@ -1,6 +1,6 @@
 # Made from listen.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """What a machine can hear in a clip: instruments, key, tempo, how busy it is; and how far each answer can be trusted"""
-__all__ = ['MAGIC', 'RATE', 'N_FFT', 'HOP', 'BANDS', 'PATCH', 'TAGS', 'BPMS', 'TEMPO_PRIOR', 'STEPS', 'EIGHTH', 'STRETCHES', 'HEADS', 'musicnn_folder', 'read_checkpoint', 'area_mel_bank', 'musicnn_mel', 'musicnn_patches', 'ConvBlock', 'MusiCNN', 'load_tensorflow', 'tempogram', 'estimate_tempo', 'scale_of', 'key_class', 'tune_chroma', 'eighth_chroma', 'whitened', 'Match', 'TuneFinder', 'Probes', 'fit_probes', 'Heard', 'Listener']
+__all__ = ['MAGIC', 'RATE', 'N_FFT', 'HOP', 'BANDS', 'PATCH', 'TAGS', 'BPMS', 'TEMPO_PRIOR', 'PULSE_ERROR', 'STEPS', 'EIGHTH', 'STRETCHES', 'HEADS', 'musicnn_folder', 'read_checkpoint', 'area_mel_bank', 'musicnn_mel', 'musicnn_patches', 'ConvBlock', 'MusiCNN', 'load_tensorflow', 'tempogram', 'likely_tempo', 'estimate_tempo', 'pulse_at', 'pulse', 'scale_of', 'key_class', 'tune_chroma', 'eighth_chroma', 'whitened', 'Match', 'TuneFinder', 'Probes', 'fit_probes', 'Heard', 'Listener']
 import importlib.util, math, re, struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from fastcore.basics import patch
 from .core import PrestoError, assets, load_state, load_tensors
 from .audio import Audio, estimate_key, onset_rate, onset_strength, stft
 from .scores import ACCOMPANIMENTS, LEADS, PITCH_CLASSES, TICKS, Tune, harmonise
+from .text import check_bpm
 
 def musicnn_folder() -> Path:
     """The folder of the installed musicnn wheel; the package itself is never imported, since it would ask for TensorFlow"""
@@ -104,8 +105,21 @@ def tempogram(audio: Audio, window: float=math.inf, step: float=0.5) -> Tensor:
     ...
 TEMPO_PRIOR = torch.exp(-0.5 * ((BPMS / 120).log2() / 0.9) ** 2)
 
-def estimate_tempo(audio: Audio) -> float:
+def likely_tempo(repeats: Tensor) -> float:
     """The tempo whose lag repeats best, as listeners would have it"""
+    ...
+
+def estimate_tempo(audio: Audio) -> float:
+    """The likely tempo of a sound, taken as a whole"""
+    ...
+PULSE_ERROR = 0.04
+
+def pulse_at(repeats: Tensor, bpm: float | None) -> float:
+    """How much better the asked beat repeats than a time taken at random"""
+    ...
+
+def pulse(audio: Audio, bpm: float | None) -> float:
+    """How firmly a sound keeps the beat that it was asked to keep"""
     ...
 STEPS = dict(ionian=0, major=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, aeolian=9, minor=9, locrian=11)
 
@@ -182,6 +196,7 @@ class Heard:
     tags: Tensor
     embedding: Tensor
     answers: dict
+    tempogram: Tensor
 
     def __repr__(self):
         ...

@@ -1,6 +1,6 @@
 # Made from metrics.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """How far is one set of clips from another, does a clip say what its prompt says, and how sure are we of either number"""
-__all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'DISTORTIONS', 'HEARD', 'COUNTED', 'RATES', 'BLOCK_CLIPS', 'BLOCK_HEARD', 'check_set', 'check_pair', 'sqrt_psd', 'check_gaussian', 'gaussian_frechet', 'frechet_distance', 'line_fit', 'frechet_sizes', 'frechet_curve', 'frechet_inf', 'distance_blocks', 'median_bandwidth', 'kernel_mean', 'kad', 'unit', 'cmmd', 'kth_radius2', 'prdc', 'clap_score', 'same_tempo', 'agreement', 'half_samples', 'interval', 'paired_interval', 'no_worse', 'Embedder', 'mono_at', 'LogMelEmbedder', 'MusicnnEmbedder', 'load_clap', 'ClapEmbedder', 'Prompt', 'held_out_prompts', 'with_noise', 'low_pass', 'shuffled', 'white_noise', 'through_codec', 'of_real', 'of_model', 'agreements', 'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'claim', 'Evaluator', 'embed_all', 'text_of', 'score_table', 'plot_scores', 'memorised']
+__all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'DISTORTIONS', 'HEARD', 'STACKED', 'COUNTED', 'RATES', 'BLOCK_CLIPS', 'BLOCK_HEARD', 'check_set', 'check_pair', 'sqrt_psd', 'check_gaussian', 'gaussian_frechet', 'frechet_distance', 'line_fit', 'frechet_sizes', 'frechet_curve', 'frechet_inf', 'distance_blocks', 'median_bandwidth', 'kernel_mean', 'kad', 'unit', 'cmmd', 'kth_radius2', 'prdc', 'clap_score', 'same_tempo', 'agreement', 'half_samples', 'interval', 'paired_interval', 'no_worse', 'Embedder', 'check_sounds', 'mono_at', 'LogMelEmbedder', 'MusicnnEmbedder', 'load_clap', 'ClapEmbedder', 'Prompt', 'held_out_prompts', 'with_noise', 'low_pass', 'shuffled', 'white_noise', 'through_codec', 'of_real', 'of_model', 'agreements', 'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'claim', 'Evaluator', 'embed_all', 'text_of', 'chance_of', 'score_table', 'plot_scores', 'rhythm_facts', 'rhythm_scores', 'memorised']
 import json, math, time
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,9 +11,9 @@ from typing import Protocol
 import torch, torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from .audio import Audio, log_mel
+from .audio import Audio, estimate_key, log_mel
 from .core import PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, stable_hash
-from .listen import EIGHTH, Listener, MusiCNN, musicnn_patches, scale_of
+from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches, pulse_at, scale_of, tempogram
 from .pipeline import check_range
 from .scores import Arrangement, arrange, excerpt_start, read_tunes, render
 
@@ -128,6 +128,10 @@ class Embedder(Protocol):
     def __call__(self, audios: list) -> Tensor:
         ...
 
+def check_sounds(audios) -> list:
+    """The sounds as a list, or a `PrestoError` for anything else"""
+    ...
+
 def mono_at(audios, sample_rate: int) -> list:
     """The sounds as an embedder wants them"""
     ...
@@ -232,10 +236,11 @@ def of_model(pipe, seed: int=0, **how):
     """What a model makes of the captions"""
     ...
 HEARD = ('key', 'bpm', 'onset_rate', 'lead', 'accompaniment', 'drums')
+STACKED = dict(musicnn='embedding', tempogram='tempogram')
 COUNTED = ('lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant')
 
-def agreements(rows, facts) -> dict:
-    """Which facts of its prompt each clip has"""
+def agreements(rows, facts, tempograms) -> dict:
+    """How well each clip does what its prompt says"""
     ...
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +250,7 @@ class Hearing:
     facts: tuple
     rows: tuple
     embeddings: dict
+    tempograms: Tensor
 
     def __len__(self):
         ...
@@ -265,7 +271,7 @@ class Hearing:
         ...
 
 def chance(h: Hearing) -> dict:
-    """How often clips have the facts of another clip's prompt"""
+    """How well clips do what the next clip's prompt says"""
     ...
 RATES = ('agreement', 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant')
 
@@ -318,7 +324,7 @@ class Evaluator:
 
     @property
     def ears(self) -> str:
-        """What the hearing depends on; with another listener or embedder all is heard again"""
+        """What the hearing depends on and what is kept of it; when either differs, all is heard again"""
         ...
 
     def clip(self, name: str, i: int) -> Path:
@@ -353,12 +359,27 @@ def text_of(k: str, v) -> str:
     """A score and its interval, rates in percent"""
     ...
 
+def chance_of(k: str, v) -> str:
+    """A chance, rates in percent"""
+    ...
+
 def score_table(records, chances=None) -> str:
     """One row a score, one column a set"""
     ...
 
 def plot_scores(records, fig=None):
     """Each score on an axis of its own, a dot and an interval for every set; arrows say which way is better"""
+    ...
+
+def rhythm_facts(audios: list, facts: list) -> dict:
+    """Beat and key of each clip, set beside what was asked"""
+    ...
+
+def _asked(facts: dict) -> dict:
+    ...
+
+def rhythm_scores(audios: list, facts: list, repeats: int=100) -> dict:
+    """How firmly a few clips keep the tempo they were asked for, and how often tempo and key are right"""
     ...
 
 def memorised(rows, held_out) -> dict:
