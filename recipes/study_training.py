@@ -73,7 +73,8 @@ def train(args, variant):
     spent = time.process_time() - begun
     if not trainer.stopped:
         with atomic_path(out/'spent.json') as tmp:
-            tmp.write_text(json.dumps(dict(steps=trainer.step, cpu_seconds=spent)), encoding='utf-8')
+            text = json.dumps(dict(steps=trainer.step, cpu_seconds=spent))
+            tmp.write_text(text, encoding='utf-8')
 
 
 def trained(args, variant):
@@ -127,7 +128,8 @@ def difference(a, b):
     "Paired difference by level: mean, half of the 95 % interval"
     d = (a - b).double()
     half = 1.96*d.std(1)/d.shape[1]**.5
-    return {f'{s:g}': [round(m.item(), 4), round(h.item(), 4)] for s, m, h in zip(LEVELS, d.mean(1), half)}
+    pairs = zip(LEVELS, d.mean(1).tolist(), half.tolist())
+    return {f'{s:g}': [round(m, 4), round(h, 4)] for s, m, h in pairs}
 
 
 def main(argv=None):
@@ -154,9 +156,11 @@ def main(argv=None):
         print(variant, {k: [round(x, 3) for x in v] for k, v in rows[variant]['scores'].items()})
     first = args.variants[0]
     for variant in args.variants[1:]:
-        rows[variant][f'loss minus {first}'] = difference(values[variant], values[first])
-    record = dict(command=f'python recipes/study_training.py --data LATENTS --work FOLDER '
-                          f'--steps {args.steps} --seed {args.seed} judge {" ".join(args.variants)}',
+        less = difference(values[variant], values[first])
+        rows[variant][f'loss minus {first}'] = less
+    command = (f'python recipes/study_training.py --data LATENTS --work FOLDER --steps {args.steps} '
+               f'--seed {args.seed} judge {" ".join(args.variants)}')
+    record = dict(command=command,
                   steps=args.steps, seed=args.seed, clips=CLIPS, windows=WINDOWS,
                   date=datetime.date.today().isoformat(), real=real, variants=rows)
     with atomic_path(RECORD) as tmp:

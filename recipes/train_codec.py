@@ -1,7 +1,8 @@
 """Train the shipped codec further, against an adversary from `--after` on.
 
     python recipes/train_codec.py --data data/varied --out runs/codec
-    python recipes/train_codec.py --data data/varied --out runs/decoder --part decoder --steps 3000 --after .02
+    python recipes/train_codec.py --data data/varied --out runs/decoder --part decoder \
+        --steps 3000 --after .02
 
 `--part decoder` leaves the encoder as it is, so latents made before, and models trained on them,
 stay right. Interrupted, the same command goes on, equal to the bit.
@@ -29,9 +30,9 @@ def arguments(argv=None):
     p.add_argument('--data', type=Path, required=True)
     p.add_argument('--out', type=Path, required=True)
     p.add_argument('--part', choices=['both', 'decoder'], default='both')
-    p.add_argument('--steps', type=int, help='52,500 unless minutes are given')
+    p.add_argument('--steps', type=int, help='24,000 unless minutes are given')
     p.add_argument('--minutes', type=float)
-    p.add_argument('--after', type=float, default=.857, help='share of the run before the adversary')
+    p.add_argument('--after', type=float, default=.8, help='share of the run before the adversary')
     p.add_argument('--lr', type=float, default=1e-3)
     p.add_argument('--kl', type=float, default=2e-3, help='weight of the divergence')
     p.add_argument('--batch-size', type=int, default=8)
@@ -47,7 +48,7 @@ def main(argv=None):
     args = arguments(argv)
     torch.set_num_threads(args.threads)
     clips = [c for c in load_folder(args.data) if c.split == 'train']
-    steps = args.steps if args.steps or args.minutes else 52500
+    steps = args.steps if args.steps or args.minutes else 24000
     config = CODEC_RUN.replace(steps=steps, minutes=args.minutes, batch_size=args.batch_size,
                                seed=args.seed, precision='no', schedule='cooldown', cooldown=.1)
     train_codec(spread(clips, args.clips), args.out, args.out/'model', config,

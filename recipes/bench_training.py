@@ -1,0 +1,112 @@
+"""Counted operations of a training step for each second of a processor.
+
+    python recipes/bench_training.py [--presets study laptop] [--steps 4]
+
+One step is a batch of 32 random windows of the preset's length with 16 text tokens: forward,
+backward, clipping, AdamW. Counted are the matrix products of `presto_nb.dit.flops`, three times
+(forward, and twice as much backward). Each way runs in a process of its own on one thread; the
+least of `--steps` steps counts. Seconds are the processor's, so other work on the machine disturbs
+them little; for a record, let nothing else run. The last line is JSON.
+"""
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+
+import torch
+
+from presto_nb.core import atomic_path
+from presto_nb.dit import PRESETS, DiT, flops
+from presto_nb.edm import Denoiser, LogNormal, edm_loss
+from presto_nb.text import Condition
+from presto_nb.training import faster_precision
+
+WAYS = {   # autocast to bf16?, blocks compiled?
+    'bf16': (True, False),
+    'float32': (False, False),
+    'bf16, compiled': (True, True),
+    'float32, compiled': (False, True),
+}
+ROWS, TOKENS = 32, 16
+RECORD = Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'bench_training.json'
+
+
+def random_batch(config):
+    "Latents, condition, noise levels and noise of one step"
+    x0 = .5*torch.randn(ROWS, config.max_frames, config.channels)
+    tokens = torch.randn(ROWS, TOKENS, config.text_dim)
+    mask = torch.ones(ROWS, TOKENS, dtype=torch.bool)
+    cond = Condition(tokens, mask, torch.full((ROWS,), 120.))
+    return x0, cond, LogNormal().sample(ROWS), torch.randn_like(x0)
+
+
+def seconds(config, low, compiled, steps):
+    "Processor seconds of each step"
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = DiT(config)
+    denoiser = Denoiser(network)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    for block in network.blocks if compiled else ():
+        block.compile()
+    spent = []
+    for _ in range(steps + 2):
+        batch = random_batch(config)
+        begun = time.process_time()
+        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            loss = edm_loss(denoiser, *batch).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.)
+        optimizer.step()
+        optimizer.zero_grad()
+        spent.append(time.process_time() - begun)
+    return spent[2:]   # the first two compile and fill caches
+
+
+def one(preset, way, steps):
+    "The row of one way, as JSON on the last line"
+    config = PRESETS[preset]
+    spent = min(seconds(config, *WAYS[way], steps))
+    counted = 3*ROWS*flops(config, config.max_frames, TOKENS)/1e9
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**10
+    row = dict(preset=preset, way=way, seconds=round(spent, 3), counted_gflop=round(counted, 1),
+               gflop_per_second=round(counted/spent, 1), memory_mb=round(memory))
+    print(json.dumps(row))
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--presets', nargs='+', choices=PRESETS, default=['study', 'laptop'])
+    p.add_argument('--steps', type=int, default=4)
+    p.add_argument('--one', nargs=2, metavar=('PRESET', 'WAY'), help='one row, in this process')
+    p.add_argument('--out', type=Path, default=RECORD)
+    args = p.parse_args(argv)
+    if args.one:
+        return one(*args.one, args.steps)
+    rows = []
+    for preset in args.presets:
+        for way in WAYS:
+            command = [sys.executable, __file__, '--steps', str(args.steps), '--one', preset, way]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"{preset:8} {way:18} {rows[-1]['seconds']:6.2f} s a step, "
+                  f"{rows[-1]['gflop_per_second']:5.0f} counted GFLOP/s, "
+                  f"{rows[-1]['memory_mb']:5} MB", flush=True)
+    record = dict(command='python recipes/bench_training.py', rows=rows, torch=torch.__version__,
+                  machine=platform.machine(), tile_unit=faster_precision('cpu') == 'bf16',
+                  date=datetime.date.today().isoformat())
+    with atomic_path(args.out) as tmp:
+        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+    print(json.dumps(record))
+
+
+if __name__ == '__main__':
+    main()
