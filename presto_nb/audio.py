@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['MAX_CHANNELS', 'MIN_RATE', 'MAX_RATE', 'FORMATS', 'MP3_RATES', 'DB', 'PREVIEW_SECONDS', 'LEAD_IN', 'PITCHES',
-           'KEY_PROFILES', 'Audio', 'stft', 'istft', 'mel_bank', 'log_mel', 'onset_strength', 'onset_times',
-           'onset_rate', 'chroma', 'key_scores', 'estimate_key']
+           'KEY_PROFILES', 'Audio', 'sound_seconds', 'stft', 'istft', 'mel_bank', 'log_mel', 'onset_strength',
+           'onset_times', 'onset_rate', 'chroma', 'key_scores', 'estimate_key']
 
 # %% ../nbs/01_audio.ipynb #148f6bf0
-import base64, html, io, math, warnings
+import base64, html, io, math, mmap, re, struct, warnings, zlib
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from .core import PrestoError, atomic_path, import_torchaudio
+from .core import PrestoError, atomic_path, import_torchaudio, plain
 
 # %% ../nbs/01_audio.ipynb #b0ffc7d9
 MAX_CHANNELS, MIN_RATE, MAX_RATE = 8, 8_000, 192_000
@@ -32,14 +33,34 @@ def _checked(samples:Tensor, # [audio_channels, n]
     if bad: raise PrestoError(f'{what} has {bad} samples that are NaN or infinite; all must be finite')
     return samples
 
+_HALF_RANGE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31,
+               torch.uint8: 2**7, torch.uint16: 2**15, torch.uint32: 2**31}
+
+def _as_floats(samples) -> Tensor: # a tensor or anything torch makes one of -> float32 on the CPU
+    "Samples in [-1,1]; the whole numbers that sound files hold are scaled, silence is 0"
+    if isinstance(samples, np.ndarray):
+        samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder('='))
+        samples = samples if samples.flags.writeable else samples.copy()
+    try: x = torch.as_tensor(samples).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise PrestoError(f'the samples are {type(samples).__name__} that is no array of numbers; one is needed') from None
+    if half := _HALF_RANGE.get(x.dtype):
+        silence = 0 if x.dtype.is_signed else half
+        return ((x.double() - silence)/half).float()
+    if x.is_complex() or x.dtype == torch.bool:
+        raise PrestoError(f'the samples are {x.dtype}; real numbers in [-1,1] are needed')
+    if not x.is_floating_point() and x.numel() and x.abs().max() > 1:
+        raise PrestoError(f'the samples are {x.dtype} up to {int(x.abs().max())}; numbers in [-1,1], or int16, are needed')
+    return x.float()
+
 class Audio:
     "A sound: samples, their rate, and a caption."
     def __init__(self,
-                 samples, # [audio_channels, n] or [n], in [-1,1]; a tensor or anything torch makes one of
+                 samples, # [audio_channels, n] or [n], in [-1,1]; int16 and its like are scaled
                  sample_rate:int, # Hz
                  caption:str='' # the words that describe it
                 ):
-        x = torch.as_tensor(samples).detach().to('cpu', torch.float32)
+        x = _as_floats(samples)
         x = x[None] if x.ndim == 1 else x
         if x.ndim != 2: raise PrestoError(f'audio has shape {list(x.shape)}; [audio_channels, n] is needed')
         self.samples, self.sample_rate, self.caption = _checked(x, int(sample_rate)), int(sample_rate), caption
@@ -70,6 +91,7 @@ def clip(self:Audio,
          seconds:float=None # s; to the end if None
         ) -> Audio:
     "The piece that begins at `start`."
+    start, seconds = plain(start), plain(seconds)
     a, n = round(start*self.sample_rate), self.samples.shape[-1]
     b = n if seconds is None else a + round(seconds*self.sample_rate)
     if not 0 <= a < min(b, n): raise PrestoError(f'a clip from {start} s of {seconds} s is empty; the sound lasts {self.seconds:.3f} s')
@@ -118,33 +140,336 @@ def save(self:Audio,
     return path
 
 # %% ../nbs/01_audio.ipynb #18b8080e
-def _is_cut(path # an ogg or mp3 file; true only when its own marks say so
-           ) -> bool:
-    "Does the file end early? An ogg's last page is marked as such; an mp3's Xing header tells its length in bytes."
-    data = Path(path).read_bytes()
-    if data[:4] == b'OggS': return not data[data.rfind(b'OggS') + 5] & 4 if len(data) - data.rfind(b'OggS') > 27 else True
-    at = max(data[:4096].find(b'Xing'), data[:4096].find(b'Info'))
-    if data[:4] == b'RIFF' or at < 0 or at + 16 > len(data): return False
-    flags, _, size = (int.from_bytes(data[at+i:at+i+4], 'big') for i in (4, 8, 12))
-    return flags & 3 == 3 and len(data) < .99*size
+class _Pieces(io.RawIOBase):
+    "Stretches of bytes, read as one file"
+    def __init__(self, *pieces): # bytes, or what lends them
+        self.pieces, self.at = [memoryview(p) for p in pieces], 0
+        self.size = sum(map(len, self.pieces))
+
+    def readable(self): return True
+    def seekable(self): return True
+    def tell(self): return self.at
+
+    def seek(self, offset, whence=0):
+        self.at = offset + (0, self.at, self.size)[whence]
+        return self.at
+
+    def readinto(self, buffer):
+        out, begin, done = memoryview(buffer), 0, 0
+        for piece in self.pieces:
+            inside = self.at - begin
+            begin += len(piece)
+            if not 0 <= inside < len(piece): continue
+            found = piece[inside:inside + len(out) - done]
+            out[done:done + len(found)] = found
+            done += len(found)
+            self.at += len(found)
+        return done
+
+def _cut(path): return PrestoError(f'{path} is cut off; a whole sound file is needed')
+def _damaged(path, at): return PrestoError(f'{path} is damaged at byte {at}; a whole sound file is needed')
+
+
+# %% ../nbs/01_audio.ipynb #06f36d6f
+_MIRRORED = bytes(int(f'{i:08b}'[::-1], 2) for i in range(256))   # each byte read from its other end
+
+def _ogg_checksum(page:bytes) -> int:
+    "Ogg's CRC of a page; zlib computes the same from the other end"
+    page = page[:22] + bytes(4) + page[26:]
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xffffffff) ^ 0xffffffff
+    return int(f'{crc:032b}'[::-1], 2)
+
+def _ogg_pages(path, data:bytes): # yields (from, to, flags, stream, number)
+    "The pages of an Ogg file; a missing stretch or a wrong checksum is a `PrestoError`"
+    at = 0
+    while at + 4 <= len(data) and data[at:at+4] == b'OggS':
+        table = data[at+27:at+27+data[at+26]] if at + 27 <= len(data) else b''
+        to = at + 27 + len(table) + sum(table)
+        if at + 27 > len(data) or len(table) < data[at+26] or to > len(data): raise _cut(path)
+        flags, stream, number, checksum = struct.unpack_from('<5xB8xIII', data, at)
+        if _ogg_checksum(data[at:to]) != checksum: raise _damaged(path, at)
+        yield at, to, flags, stream, number
+        at = to
+    if data.find(b'OggS', at) >= 0: raise _damaged(path, at)
+
+def _ogg_links(path, data:bytes) -> list: # of (from, to)
+    "The streams that follow each other in an Ogg file"
+    links, last, ended, starting = [], {}, set(), False
+    for at, to, flags, stream, number in _ogg_pages(path, data):
+        if flags & 2:                                                            # the first page of a stream
+            if not starting:
+                if set(last) != ended: raise _cut(path)
+                links.append((at, to))
+                last, ended = {}, set()
+        elif last.get(stream) != number - 1: raise _damaged(path, at)
+        starting, last[stream] = bool(flags & 2), number
+        links[-1] = links[-1][0], to
+        if flags & 4: ended.add(stream)
+    if set(last) != ended: raise _cut(path)
+    return links
+
+
+# %% ../nbs/01_audio.ipynb #54b8d32f
+_KBPS = {(True, 1): range(32, 449, 32), (True, 2): (32,48,56,64,80,96,112,128,160,192,224,256,320,384),
+         (True, 3): (32,40,48,56,64,80,96,112,128,160,192,224,256,320),
+         (False, 1): (32,48,56,64,80,96,112,128,144,160,176,192,224,256),
+         (False, 2): (8,16,24,32,40,48,56,64,80,96,112,128,144,160)}
+_KBPS[False, 3] = _KBPS[False, 2]
+
+def _mp3_header(data:bytes, at:int) -> int: # 0 where no frame begins
+    "The four bytes with which a frame begins"
+    h = int.from_bytes(data[at:at+4], 'big')
+    version, layer, kbps, rate = h >> 19 & 3, h >> 17 & 3, h >> 12 & 15, h >> 10 & 3
+    right = h >> 21 == 0x7ff and version != 1 and layer and kbps not in (0, 15) and rate != 3
+    return h if right else 0
+
+def _mp3_size(h:int) -> int: # bytes
+    "The length of a frame with this header"
+    mpeg1, layer = h >> 19 & 3 == 3, 4 - (h >> 17 & 3)
+    rate = (44100, 48000, 32000)[h >> 10 & 3] >> {3: 0, 2: 1, 0: 2}[h >> 19 & 3]
+    bits = 1000*_KBPS[mpeg1, layer][(h >> 12 & 15) - 1]
+    if layer == 1: return (12*bits//rate + (h >> 9 & 1))*4
+    return (144 if mpeg1 or layer == 2 else 72)*bits//rate + (h >> 9 & 1)
+
+def _tag_size(data:bytes, at:int) -> int: # bytes; 0 where none begins
+    "The length of a tag among the frames"
+    if data[at:at+3] == b'TAG': return 128
+    if data[at:at+8] == b'APETAGEX': return 32 + int.from_bytes(data[at+12:at+16], 'little')
+    if data[at:at+3] != b'ID3' or at + 10 > len(data): return 0
+    a, b, c, d = data[at+6:at+10]
+    return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if data[at+5] & 16 else 0)
+
+_ONE_KIND = 0xfffe0c00   # the bits of a header that all frames of a file share
+
+def _next_frame(data:bytes, at:int, kind:int=None) -> int: # -1 if there is none
+    "Where the next frame begins that another one, or the end, follows"
+    for m in re.compile(rb'\xff[\xe2-\xff]').finditer(data, at):
+        h = _mp3_header(data, m.start())
+        if not h or kind not in (None, h & _ONE_KIND): continue
+        end = m.start() + _mp3_size(h)
+        if end == len(data) or _mp3_header(data, end) & _ONE_KIND == h & _ONE_KIND: return m.start()
+    return -1
+
+def _mp3_frames(path, data:bytes) -> tuple: # ([(from, to), ...], how many frames, is the last one cut?)
+    "The stretches of an mp3 that are frames; bytes among them that are none are a `PrestoError`"
+    at = 0
+    while size := _tag_size(data, at): at += size
+    at = at if _mp3_header(data, at) else _next_frame(data, at)
+    if at < 0: return [], 0, False
+    kind, spans, count = _mp3_header(data, at) & _ONE_KIND, [(at, at)], 0
+    while at < len(data):
+        h = _mp3_header(data, at)
+        if h & _ONE_KIND == kind:
+            to = at + _mp3_size(h)
+            if to > len(data): return spans, count, True
+            spans[-1] = (spans[-1][0], to) if spans[-1][1] == at else spans[-1]
+            if spans[-1][1] != to: spans.append((at, to))
+            at, count = to, count + 1
+        elif size := _tag_size(data, at): at += size
+        elif _next_frame(data, at, kind) >= 0: raise _damaged(path, at)
+        else: break                                                              # what follows is no sound
+    return spans, count, False
+
+def _side_size(h:int) -> int: # bytes
+    "What lies between the header and the sound, in layer 3"
+    mono = h >> 6 & 3 == 3
+    return (17 if mono else 32) if h >> 19 & 3 == 3 else 9 if mono else 17
+
+def _mp3_said(data:bytes, at:int) -> int|None: # None: this frame is sound
+    "How many frames the first one says there are; 0 when it does not say"
+    mark = at + 4 + _side_size(_mp3_header(data, at))
+    if data[mark:mark+4] in (b'Xing', b'Info'):
+        return int.from_bytes(data[mark+8:mark+12], 'big') if data[mark+7] & 1 else 0
+    return 0 if data[at+36:at+40] == b'VBRI' else None
+
+def _mp3_info(h:int, frames:int) -> bytes:
+    "A first frame that says how many follow"
+    h = (h | 0x10000) & ~0xf200 | (9 if h >> 19 & 3 == 3 else 8) << 12           # no checksum, no padding
+    said = h.to_bytes(4, 'big') + bytes(_side_size(h)) + b'Xing' + struct.pack('>II', 1, frames)
+    return said.ljust(_mp3_size(h), b'\0')
+
+def _mp3_source(path, data:bytes): # the path, or what to read in its place
+    "An mp3 that says its own length"
+    spans, count, cut = _mp3_frames(path, data)
+    if not count: raise _cut(path) if cut else _unreadable(path)
+    (first, to), h = spans[0], _mp3_header(data, spans[0][0])
+    said = _mp3_said(data, first)
+    count -= said is not None
+    if count < (said or 0) - 1 or cut and count != said: raise _cut(path)
+    if said == count and len(spans) == 1: return str(path)
+    begin = first if said is None else first + _mp3_size(h)
+    front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []                    # of layer 3
+    return _Pieces(*front, data[begin:to], *(data[a:b] for a, b in spans[1:]))
+
+
+# %% ../nbs/01_audio.ipynb #f0a465c7
+@lru_cache(2)
+def _crc_table(bits:int, poly:int) -> list:
+    "What each leading byte adds to a checksum"
+    table, top, mask = [], 1 << bits - 1, (1 << bits) - 1
+    for byte in range(256):
+        crc = byte << bits - 8
+        for _ in range(8): crc = (crc << 1 ^ (poly if crc & top else 0)) & mask
+        table.append(crc)
+    return table
+
+def _crc(data:bytes, bits:int, poly:int) -> int:
+    "The checksum of FLAC's frames"
+    crc, table, mask = 0, _crc_table(bits, poly), (1 << bits) - 1
+    for byte in data: crc = crc << 8 & mask ^ table[crc >> bits - 8 ^ byte]
+    return crc
+
+def _flac_number(frame:bytes, fixed:int) -> int|None: # None: no frame begins here
+    "The sample after a frame's last; `fixed` is the block size when all are equal"
+    size, lead = frame[2] >> 4, frame[4]
+    more = 0 if lead < 0x80 else 7 - (lead ^ 0xff).bit_length()                  # bytes that follow the number's first
+    end = 5 + more + {6: 1, 7: 2}.get(size, 0) + {12: 1, 13: 2, 14: 2}.get(frame[2] & 15, 0)
+    if not size or len(frame) <= end or _crc(frame[:end], 8, 7) != frame[end]: return None
+    number = lead if not more else lead & (1 << 6 - more) - 1
+    for byte in frame[5:5+more]: number = number << 6 | byte & 63
+    after = frame[5+more:]
+    block = {1: 192, 6: after[0] + 1, 7: int.from_bytes(after[:2], 'big') + 1}.get(size)
+    block = block or (576 << size - 2 if size < 6 else 256 << size - 8)
+    return (number if frame[1] & 1 else number*fixed) + block
+
+def _flac_samples(data, fixed:int, said:int=0) -> int|None: # None: the last frame is not whole
+    "How many samples the frames of a FLAC file hold, by what its last one says"
+    at = len(data)
+    while (at := data.rfind(b'\xff', max(0, len(data) - 2**20), at)) >= 0:
+        if data[at+1:at+2] not in (b'\xf8', b'\xf9'): continue
+        number = _flac_number(data[at:at+20], fixed) if len(data) - at > 20 else None
+        if number and (number == said or _crc(data[at:], 16, 0x8005) == 0): return number
+    return None
+
+def _same_md5(source, depth:int, wanted:bytes) -> bool:
+    "Do the samples have the checksum that stands in front of a FLAC file?"
+    import hashlib, soundfile as sf
+    md5, width = hashlib.md5(), (depth + 7)//8
+    with sf.SoundFile(source) as f:
+        for block in f.blocks(1 << 16, dtype='int32', always_2d=True):
+            whole = (block >> 32 - depth).astype('<i4')
+            md5.update(whole.view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
+    return md5.digest() == wanted
+
+def _flac_source(path): # the path, or what to read in its place
+    "A FLAC file whose length in front is right"
+    with open(path, 'rb') as f: front = f.read(42)
+    if len(front) < 42: raise _cut(path)
+    smallest, largest = struct.unpack_from('>HH', front, 8)
+    packed = int.from_bytes(front[18:26], 'big')
+    said, depth, md5 = packed & 2**36 - 1, (packed >> 36 & 31) + 1, front[26:42]
+    with open(path, 'rb') as f: data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    count = _flac_samples(data, smallest if smallest == largest else 0, said)
+    if count in (None, said): return str(path)
+    right = (packed >> 36 << 36 | count).to_bytes(8, 'big')
+    whole = lambda: _Pieces(memoryview(data)[:18], right, memoryview(data)[26:])
+    if count < said and not _same_md5(whole(), depth, md5): raise _cut(path)
+    return whole()
+
+# first bytes: (where chunks begin, length of a name, its number's format, what the number counts too)
+_CHUNKED = {b'RIFF': (12, 4, '<I', 0), b'RF64': (12, 4, '<I', 0), b'FORM': (12, 4, '>I', 0),
+            b'caff': (8, 4, '>q', 0), b'riff': (40, 16, '<q', 24)}
+
+def _data_length(f, magic:bytes, size:int) -> tuple|None: # (where the number stands, its format, what is added, where samples begin)
+    "Where a file says how long its samples are"
+    if magic == b'.snd': return 8, '>I', 0, int.from_bytes(f.read(8)[4:], 'big')
+    at, name, form, more = _CHUNKED[magic]
+    while at + name + struct.calcsize(form) <= size:
+        f.seek(at)
+        id = f.read(name)[:4]
+        length, = struct.unpack(form, f.read(struct.calcsize(form)))
+        begin = at + name + struct.calcsize(form)
+        if magic == b'RF64' and id == b'data': return 28, '<q', 0, begin
+        if id in (b'data', b'SSND'): return at + name, form, more, begin
+        if length < more: return None
+        at = begin + length - more
+        at += -at % (8 if magic == b'riff' else 1 if magic == b'caff' else 2)
+    return None
+
+def _is_chunk(rest:bytes, form:str, left:int) -> bool:
+    "Do the bytes after the samples begin another chunk, or mean nothing?"
+    rest = rest[1:] if rest[:1] == b'\0' else rest                               # to an even length
+    if not rest.strip(b'\0') or rest[:3] in (b'TAG', b'ID3'): return True
+    size = struct.unpack_from(form, rest, 4)[0] if len(rest) >= 4 + struct.calcsize(form) else 0
+    return len(rest) < 8 or (bool(re.match(rb'[ -~]{4}', rest)) and 0 <= size <= left)
+
+def _sample_source(path, magic:bytes): # the path, or what to read in its place
+    "A file of plain samples whose length in front is right"
+    size = path.stat().st_size
+    with open(path, 'rb') as f:
+        if not (found := _data_length(f, magic, size)): return str(path)
+        at, form, more, begin = found
+        f.seek(at)
+        said, left = struct.unpack(form, f.read(struct.calcsize(form)))[0] - more, size - begin
+        f.seek(begin + max(0, said))
+        after = f.read(64)
+        dummy = said < 0 or form[1] == 'I' and said >= 0x7fff0000                # what writers into a pipe put there
+        if said - left > begin and not dummy: raise _cut(path)
+        follows = magic == b'riff' or magic != b'.snd' and _is_chunk(after, form, left - said)
+        if left <= 0 or said == left or 0 <= said < left and follows: return str(path)
+        if form[1] == 'I' and left >= 2**32: return str(path)
+        data = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
+    return _Pieces(data[:at], struct.pack(form, left + more), data[at+struct.calcsize(form):])
+
 
 # %% ../nbs/01_audio.ipynb #611e0241
+def _unreadable(path):
+    return PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed')
+
+def _sources(path:Path) -> list: # of what libsndfile can open, one after another
+    "The streams of a sound file, each with its right length in front"
+    with open(path, 'rb') as f: magic = f.read(4)
+    if magic == b'OggS':
+        data = path.read_bytes()
+        links = _ogg_links(path, data)
+        return [str(path)] if len(links) == 1 else [_Pieces(data[a:b]) for a, b in links]
+    if magic == b'fLaC': return [_flac_source(path)]
+    if magic in (*_CHUNKED, b'.snd'): return [_sample_source(path, magic)]
+    if path.suffix.lower() == '.mp3' or magic[:3] == b'ID3' or _mp3_header(magic, 0):
+        data = path.read_bytes()
+        after = _tag_size(data, 0)
+        return [str(path) if data[after:after+4] == b'fLaC' else _mp3_source(path, data)]
+    return [str(path)]
+
+@contextmanager
+def _opened(path): # a sound file
+    "The streams of a sound file, open; what is no sound is a `PrestoError`"
+    import soundfile as sf
+    if not (path := Path(path)).is_file(): raise PrestoError(f'{path} is not a file; a sound file is needed')
+    with ExitStack() as stack:
+        try:
+            files = [stack.enter_context(sf.SoundFile(s)) for s in _sources(path)]
+            kinds = {(f.samplerate, f.channels) for f in files}
+            if len(kinds) > 1: raise PrestoError(f'{path} changes its rate or channels in the middle; one of each is allowed')
+            yield files
+        except (sf.SoundFileError, RuntimeError, MemoryError) as e: raise _unreadable(path) from e
+
+def sound_seconds(path # a sound file
+                 ) -> float:
+    "How long a sound file lasts, without reading its samples"
+    with _opened(path) as files: return sum(f.frames for f in files)/files[0].samplerate
+
 def _read(path, # a sound file
           start:float, # s
           seconds:float|None # s
          ) -> tuple: # (samples [n, audio_channels] numpy, sample rate in Hz)
     "Decode a piece of a sound file."
-    import soundfile as sf
-    if Path(path).suffix.lower() in ('.ogg', '.mp3') and _is_cut(path): raise PrestoError(f'{path} is cut off; a whole sound file is needed')
-    with sf.SoundFile(str(path)) as f:
-        sr, left = f.samplerate, f.frames - round(start*f.samplerate)
-        if 'should be' in f.extra_info.replace('(should be 0)', ''): raise PrestoError(f'{path} is cut off; a whole sound file is needed')
-        if f.frames == 0: raise PrestoError(f'{path} holds no samples; at least one is needed')
-        if start < 0 or left <= 0: raise PrestoError(f'{path} lasts {f.frames/sr:.3f} s and cannot be read from {start} s')
-        n = left if seconds is None else min(left, round(seconds*sr))
-        f.seek(f.frames - left); x = f.read(n, dtype='float32', always_2d=True)
-        if len(x) < n: raise PrestoError(f'{path} is cut off after {len(x)/sr:.3f} of {n/sr:.3f} s; a whole sound file is needed')
-    return x, sr
+    with _opened(path) as files:
+        rate, frames = files[0].samplerate, sum(f.frames for f in files)
+        skip = round(start*rate)
+        left = frames - skip
+        if frames == 0: raise PrestoError(f'{path} holds no samples; at least one is needed')
+        if start < 0 or left <= 0: raise PrestoError(f'{path} lasts {frames/rate:.3f} s and cannot be read from {start} s')
+        n, found = left if seconds is None else min(left, round(seconds*rate)), []
+        for f in files:
+            a, b = max(0, skip), min(f.frames, skip + n)
+            skip -= f.frames
+            if a >= b: continue
+            f.seek(a)
+            found.append(f.read(b - a, dtype='float32', always_2d=True))
+            slack = 2*1152 if f.format == 'MP3' else 0                           # whose frames were counted
+            if len(found[-1]) < b - a - slack: raise _cut(path)
+        return np.concatenate(found) if found else np.zeros((0, files[0].channels), 'float32'), rate
 
 @patch(cls_method=True)
 def load(cls:Audio,
@@ -156,19 +481,14 @@ def load(cls:Audio,
          caption:str='' # the words that describe it
         ) -> Audio:
     "Read a sound file, or a piece of one."
-    import soundfile as sf
-    path = Path(path)
-    if not path.is_file(): raise PrestoError(f'{path} is not a file; a sound file is needed')
+    path, start, seconds = Path(path), plain(start), plain(seconds)
     if not math.isfinite(start) or (seconds is not None and not 0 < seconds < math.inf):
         raise PrestoError(f'{seconds} s from {start} s were asked for; finite seconds above 0 are allowed')
-    head = path.open('rb').read(3)
-    if path.suffix.lower() == '.mp3' and head != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):   # the decoder would chat on stderr
-        raise PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed')
-    try: x, sr = _read(path, start, seconds)
-    except (sf.SoundFileError, RuntimeError) as e: raise PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed') from e
+    x, sr = _read(path, start, seconds)
     a = cls(_checked(torch.from_numpy(x.T.copy()), sr, str(path)), sr, caption)
     a = a.mono() if mono else a
     return a if sample_rate is None else a.resample(sample_rate)
+
 
 # %% ../nbs/01_audio.ipynb #b3037d4b
 @patch
