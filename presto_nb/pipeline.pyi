@@ -1,7 +1,7 @@
 # Made from pipeline.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """A prompt goes in, music comes out: text encoder, denoiser, sampler and codec behind one call"""
-__all__ = ['STEPS', 'RANGES', 'MODELS', 'RELEASED', 'PARTS', 'HUB_ID', 'MIN_FRAMES', 'LONGEST', 'PipelineConfig', 'check_range', 'check_config', 'model_names', 'is_file', 'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'new_pipeline', 'Request', 'starts', 'blend', 'windowed', 'ending', 'Given', 'check_spans', 'inside', 'share', 'put_back', 'decode_blocks', 'timed', 'alive', 'new_model_folder', 'find_device']
-import math, os, re, shutil, sys, tempfile, time
+__all__ = ['STEPS', 'RANGES', 'SIZES', 'MODELS', 'RELEASED', 'PARTS', 'HUB_ID', 'MIN_FRAMES', 'LONGEST', 'PART_FILES', 'MODEL_FILES', 'SAVING', 'PipelineConfig', 'check_range', 'check_config', 'check_words', 'check_sizes', 'model_names', 'is_file', 'is_run', 'find_model', 'from_hub', 'find_part', 'check_part', 'MusicPipeline', 'new_pipeline', 'Request', 'starts', 'blend', 'windowed', 'ending', 'Given', 'check_spans', 'inside', 'share', 'put_back', 'decode_blocks', 'in_float32', 'stepwise', 'timed', 'alive', 'may_hold_model', 'new_model_folder', 'put_in_place', 'remove_empty', 'find_device']
+import functools, math, os, re, shutil, sys, tempfile, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +10,11 @@ from torch import Tensor
 import torch.nn.functional as F
 from functools import partial
 from fastcore.basics import patch
-from .core import Config, PrestoError, assets, load_state, load_tensors, progress as progress_bar, save_tensors
+from .core import HASHES, Config, PrestoError, assets, build_module, check_hashes, folder_lock, load_json, load_tensors, plain, progress as progress_bar, save_tensors, write_hashes
 from .audio import Audio
 from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
-from .text import Condition, SmallTextEncoder, check_prompt, unknown_words
+from .text import Condition, SmallTextEncoder, check_prompt, unknown_words, unread_words
 from .edm import Denoiser
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
@@ -57,6 +57,15 @@ def check_range(name: str, value, low: float, high: float, unit: str=''):
 def check_config(c: PipelineConfig):
     """Refuse a config that no model can have"""
     ...
+
+def check_words(c: PipelineConfig):
+    """Refuse a name that no line can hold, hashes that are none, and lists of other things than numbers"""
+    ...
+SIZES = dict(depth=(1, 1000), mlp_ratio=(0.01, 1000.0), rope_base=(1.0, 1000000000.0), frame_rate=(0.01, 1000000.0))
+
+def check_sizes(dit: dict):
+    """Refuse a network that no memory can hold"""
+    ...
 MODELS = ('base', 'presto-l', 'presto-s', 'presto-ls')
 RELEASED = ('laptop-base', 'laptop-l', 'laptop-s', 'laptop-ls')
 PARTS = ('codec', 'text')
@@ -67,6 +76,10 @@ def model_names() -> list:
 
 def is_file(path) -> bool:
     """Is there such a file? Also for names that no file can have"""
+    ...
+
+def is_run(folder) -> bool:
+    """Is it the folder of a training? It has a config.json, too"""
     ...
 HUB_ID = re.compile('[A-Za-z0-9][\\w.-]*/[A-Za-z0-9][\\w.-]*')
 
@@ -163,6 +176,10 @@ class MusicPipeline:
         """From noise to latents, prompts after prompts; times are kept in `timings`"""
         ...
 
+    def pieces(self, prompts, seconds=None, steps=None, guidance_scale=None, rho=None, bpm=None, seed=0, init_audio=None, init_sigma=None, kept_seconds=None, keep=None, batch_size=None, progress=True, callback=None):
+        """Make music, and give each piece away as soon as it is ready"""
+        ...
+
     def generate(self, prompts, seconds=None, steps=None, guidance_scale=None, rho=None, bpm=None, seed=0, init_audio=None, init_sigma=None, kept_seconds=None, keep=None, batch_size=None, progress=True, callback=None) -> list:
         """Make music"""
         ...
@@ -185,7 +202,7 @@ class MusicPipeline:
 
     @classmethod
     def from_pretrained(cls, name='base', device=None, check=True) -> MusicPipeline:
-        """Load a model: config, codec and text encoder of the right sha256, weights"""
+        """Load a model: config, codec and text encoder of the right sha256, weights as they were saved"""
         ...
 
     def push_to_hub(self, repo_id: str, private=True) -> str:
@@ -260,6 +277,15 @@ def decode_blocks(codec, latents: Tensor, block: int=129, context: int=16):
     ...
 
 @contextmanager
+def in_float32():
+    """Inside this block new tensors are float32, whatever torch's default is: the same seed gives the same music"""
+    ...
+
+def stepwise(steps):
+    """The same, in float32 while it works and in the caller's default while it waits"""
+    ...
+
+@contextmanager
 def timed(timings: dict, name: str, device, clock=time.perf_counter):
     """Add the milliseconds a block takes"""
     ...
@@ -267,10 +293,25 @@ def timed(timings: dict, name: str, device, clock=time.perf_counter):
 def alive(pipe) -> tuple:
     """The fingerprint, or a `PrestoError` when something in it is silent or not finite"""
     ...
+PART_FILES = {'codec': ('config.json', 'model.safetensors', HASHES), 'text': ('config.json', 'vocab.txt', 'model.safetensors', HASHES)}
+MODEL_FILES = (HASHES, 'config.json', 'model.safetensors', 'README.md', *(f'{part}/{name}' for part in PARTS for name in PART_FILES[part]))
+SAVING = '.saving'
+
+def may_hold_model(path: Path) -> bool:
+    """May a model be saved there? It is new or empty, or holds a model, be it half written"""
+    ...
 
 @contextmanager
 def new_model_folder(path):
-    """A temporary folder beside `path` that takes its place when the block ends well"""
+    """A temporary folder whose files take their places when the block ends well; files that are not a model's stay"""
+    ...
+
+def put_in_place(tmp: Path, path: Path):
+    """Each file of a model replaces the one of its name; those that are no longer written go"""
+    ...
+
+def remove_empty(folder: Path):
+    """Remove a folder when nothing is in it"""
     ...
 
 def find_device(device=None) -> torch.device:

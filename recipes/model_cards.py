@@ -1,11 +1,11 @@
-"""The cards of the shipped models, presto_nb/assets/NAME/README.md, from the records in data_samples/logs: python recipes/model_cards.py
+"""The cards of the shipped models, presto_nb/assets/NAME/README.md, from the records in data_samples/logs, and the hashes of their files: python recipes/model_cards.py
 
 Training from NAME.json; scores from the stored evaluation with the most clips that has the model in it, beside real clips, the base and chance; memorisation from the same evaluation.
 tests/test_card.py fails when a card is not what this makes of the records.
 """
 from pathlib import Path
 from presto_nb.card import card
-from presto_nb.core import assets, atomic_path, load_json, sha256
+from presto_nb.core import assets, atomic_path, load_json, sha256, write_hashes
 from presto_nb.metrics import score_table
 from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 
@@ -48,6 +48,7 @@ def text(name) -> str:
 
 def main():
     for name in MODELS + RELEASED:
-        with atomic_path(assets()/name/'README.md') as p: p.write_text(text(name))
+        with atomic_path(assets()/name/'README.md') as p: p.write_text(text(name), encoding='utf-8')
+        write_hashes(assets()/name, ['config.json', 'model.safetensors'])
 
 if __name__ == '__main__': main()

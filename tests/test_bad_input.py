@@ -3,7 +3,7 @@ import json, math, os, shutil, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest, soundfile as sf, torch
 from presto_nb.cli import main
-from presto_nb.core import load_tensors, save_tensors
+from presto_nb.core import load_tensors, save_tensors, write_hashes
 from tiny_model import random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,6 +143,7 @@ DAMAGE = {'weights truncated': (lambda m: os.truncate(m/'model.safetensors', 200
 
 def tensors_of(folder, change):
     save_tensors(folder/'model.safetensors', {k: change(k, v) for k, v in load_tensors(folder/'model.safetensors').items()})
+    write_hashes(folder, ['config.json', 'model.safetensors'])
 
 @pytest.mark.parametrize('damage,says', DAMAGE.values(), ids=DAMAGE)
 def test_damaged_model(refused, model, damage, says):

@@ -68,7 +68,7 @@ def test_push_to_hub(hub):
     "The shipped base goes with its parts, its card and nothing else; private unless asked otherwise"
     assert MusicPipeline.from_pretrained('base', device='cpu').push_to_hub('me/base') == 'https://hub/me/base'
     assert hub.made == dict(repo_id='me/base', private=True, exist_ok=True)
-    assert sorted(hub.files) == ['README.md', 'codec/config.json', 'codec/model.safetensors', 'config.json', 'model.safetensors', 'text/config.json', 'text/model.safetensors', 'text/vocab.txt']
+    assert sorted(hub.files) == ['README.md', 'codec/config.json', 'codec/model.safetensors', 'codec/sha256.json', 'config.json', 'model.safetensors', 'sha256.json', 'text/config.json', 'text/model.safetensors', 'text/sha256.json', 'text/vocab.txt']
     for f in ('README.md', 'model.safetensors'): assert hub.files[f] == (assets()/'base'/f).read_bytes()
     assert random_pipeline().push_to_hub('me/tiny', private=False) and hub.made['private'] is False and b'not recorded' in hub.files['README.md']
 
