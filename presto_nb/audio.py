@@ -337,7 +337,7 @@ def _flac_samples(data, fixed:int, said:int=0) -> int|None: # None: the last fra
     at = len(data)
     while (at := data.rfind(b'\xff', max(0, len(data) - 2**20), at)) >= 0:
         if data[at+1:at+2] not in (b'\xf8', b'\xf9'): continue
-        number = _flac_number(data[at:at+20], fixed) if len(data) - at > 20 else None
+        number = _flac_number(data[at:at+20], fixed) if len(data) - at > 5 else None
         if number and (number == said or _crc(data[at:], 16, 0x8005) == 0): return number
     return None
 

@@ -240,6 +240,17 @@ def test_flac_cut_between_frames(refused):
     refused(data[:at], 'cut.flac', 'cut off')
 
 
+@pytest.mark.parametrize('channels', [1, 2])
+@pytest.mark.parametrize('sounding', [0, 11025, 22050])
+def test_flac_that_ends_in_silence(load, sounding, channels):
+    "A frame of equal samples takes a dozen bytes"
+    x = np.zeros((2*RATE, channels))
+    x[:sounding] = chirp()[:sounding, None]
+    out = io.BytesIO()
+    sf.write(out, x, RATE, format='FLAC')
+    assert len(load(out.getvalue(), 'a.flac')) == 2*RATE
+
+
 # ---- arrays
 
 @pytest.mark.parametrize('kind,low,middle,high', [
