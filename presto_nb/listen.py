@@ -251,16 +251,17 @@ def estimate_tempo(audio:Audio # any sound
 PULSE_ERROR = .04   # how far the tempo may be off, as a part of it
 
 def pulse_at(repeats:Tensor, # one row of a `tempogram`, [400]
-             bpm:float|None  # beats per minute that were asked for, 20 to 400; None or NaN if nobody asked
+             bpm:float|None  # beats per minute, 20 to 400; None or NaN if nobody asked
             ) -> float:      # 0 without a beat, about 1 for a clock; NaN where nobody asked
     "How much better the asked beat repeats than a time taken at random"
-    if bpm is None or bpm != bpm: return math.nan
+    if bpm is None or bpm != bpm:                                         # a NaN does not equal itself
+        return math.nan
     taps = check_bpm(bpm)*torch.tensor([[.5], [1.], [2.]])                # [3, 1]
     near = ((BPMS/taps - 1).abs() <= PULSE_ERROR).any(0)                  # [400]
     return float(repeats[near].max() - repeats.median())
 
 def pulse(audio:Audio,   # any sound
-          bpm:float|None # beats per minute that were asked for, 20 to 400; None or NaN if nobody asked
+          bpm:float|None # beats per minute, 20 to 400; None or NaN if nobody asked
          ) -> float:     # 0 without a beat, about 1 for a clock; NaN where nobody asked
     "How firmly a sound keeps the beat that it was asked to keep"
     return pulse_at(tempogram(audio)[0], bpm)

@@ -26,7 +26,8 @@ from torch import Tensor
 from fastcore.basics import patch
 from .audio import Audio, estimate_key, log_mel
 from .core import PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, stable_hash
-from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches, pulse_at, scale_of, tempogram
+from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches
+from .listen import pulse_at, scale_of, tempogram
 from .pipeline import check_range
 from .scores import Arrangement, arrange, excerpt_start, read_tunes, render
 
@@ -266,16 +267,18 @@ def check_sounds(audios # any number of Audio
                 ) -> list:
     "The sounds as a list, or a `PrestoError` for anything else"
     audios = list(audios)
-    if not audios: raise PrestoError("no sounds were given; at least one is needed")
+    if not audios:
+        raise PrestoError("no sounds were given; at least one is needed")
     bad = [a for a in audios if not isinstance(a, Audio)]
-    if bad: raise PrestoError(f"a sound is {type(bad[0]).__name__}; a list of Audio is needed")
+    if bad:
+        raise PrestoError(f"a sound is {type(bad[0]).__name__}; a list of Audio is needed")
     return audios
 
 def mono_at(audios,          # a list of Audio, of any rates and channels
             sample_rate:int, # Hz
            ) -> list:        # of mono Audio at that rate
     "The sounds as an embedder wants them"
-    return [a.mono().resample(sample_rate) for a in check_sounds(audios)]   # a NaN is refused where an Audio is made
+    return [a.mono().resample(sample_rate) for a in check_sounds(audios)]
 
 class LogMelEmbedder:
     "Mean and standard deviation over time of 64 log-mel bands: no weights, no melody, only colour and dynamics"
@@ -433,20 +436,21 @@ def of_model(pipe,       # a `MusicPipeline`
                                                 seed=seed + first, batch_size=len(prompts), progress=False, **how)
 
 # %% ../nbs/50_metrics.ipynb #162576f8
-HEARD = 'key', 'bpm', 'onset_rate', 'lead', 'accompaniment', 'drums'   # what is kept of a `Heard`, besides tempogram and embedding
-STACKED = dict(musicnn='embedding', tempogram='tempogram')               # of its tensors: stored as -> its name there
+HEARD = 'key', 'bpm', 'onset_rate', 'lead', 'accompaniment', 'drums'   # kept of a `Heard`, as JSON
+STACKED = dict(musicnn='embedding', tempogram='tempogram')             # kept as tensors: our name -> its name
 COUNTED = 'lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant'    # facts that make up `agreement`
 
 def agreements(rows,       # what was heard of each clip: dicts with the names of HEARD
                facts,      # what each was asked to be
                tempograms, # how well each repeats, [n, 400]
-              ) -> dict:   # fact -> [n] of 0 and 1, `agreement` the mean of those in COUNTED; `pulse` -> [n]
+              ) -> dict:   # fact -> [n] of 0 and 1; `agreement`, the mean of those in COUNTED; `pulse`
     "How well each clip does what its prompt says"
     each = [agreement(SimpleNamespace(**r), f) for r, f in zip(rows, facts)]
     found = {k: torch.tensor([float(e[k]) for e in each], dtype=torch.float64) for k in each[0]}
     counted = torch.stack([found[k] for k in COUNTED])                        # [facts, n]
     pulses = [pulse_at(t, f.get('bpm')) for t, f in zip(tempograms, facts)]
-    return dict(agreement=counted.mean(0)) | found | dict(pulse=torch.tensor(pulses, dtype=torch.float64))
+    found['pulse'] = torch.tensor(pulses, dtype=torch.float64)
+    return dict(agreement=counted.mean(0)) | found
 
 @dataclass(frozen=True, eq=False)
 class Hearing:
@@ -595,7 +599,9 @@ class Evaluator:
             kept = {k: torch.stack([getattr(h, v) for h in heard]) for k, v in STACKED.items()}
             save_tensors(points, kept | embed_all(self.embedders, audios, prompts))
             rows = [{k: getattr(h, k) for k in HEARD} for h in heard]
-            with atomic_path(said) as tmp: tmp.write_text(json.dumps(dict(ears=self.ears, rows=rows)), encoding='utf-8')
+            text = json.dumps(dict(ears=self.ears, rows=rows))
+            with atomic_path(said) as tmp:
+                tmp.write_text(text, encoding='utf-8')
         embeddings = load_tensors(points)
         return tuple(load_json(said)['rows']), embeddings.pop('tempogram'), embeddings
 
@@ -640,7 +646,8 @@ def text_of(k:str, v,  # a score; value, low and high, in the order of `with_int
 def chance_of(k:str, v # a score; what it is by chance, or None
              ) -> str:
     "A chance, rates in percent"
-    if v is None: return ''
+    if v is None:
+        return ''
     return f'{100*v:.0f}' if k in RATES else f'{v:.2f}'
 
 def score_table(records, # of `scorecard`
@@ -648,8 +655,11 @@ def score_table(records, # of `scorecard`
                ) -> str: # markdown
     "One row a score, one column a set"
     head = ['score', *(r['name'] for r in records), *(['chance'] if chances else [])]
-    rows = [[k.replace('_', ' ') + (' %' if k in RATES else ''), *(text_of(k, r['scores'].get(k)) for r in records), *([chance_of(k, chances.get(k))] if chances else [])]
-            for k in dict.fromkeys(k for r in records for k in r['scores'])]
+    rows = []
+    for k in dict.fromkeys(k for r in records for k in r['scores']):
+        name = k.replace('_', ' ') + (' %' if k in RATES else '')
+        cells = [text_of(k, r['scores'].get(k)) for r in records]
+        rows.append([name, *cells, *([chance_of(k, chances.get(k))] if chances else [])])
     return '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in [head, ['---']*len(head), *rows]) + '\n'
 
 def plot_scores(records, # of `scorecard`
@@ -671,33 +681,40 @@ def plot_scores(records, # of `scorecard`
 
 # %% ../nbs/50_metrics.ipynb #6fce28f7
 def rhythm_facts(audios:list, # of Audio
-                 facts:list,  # what each was asked to be: dicts like `Prompt.facts`, of which bpm and key count
+                 facts:list,  # what each was asked to be: dicts with bpm and key, like `Prompt.facts`
                 ) -> dict:    # fact -> [n], NaN where the prompt does not say
     "Beat and key of each clip, set beside what was asked"
-    audios = check_sounds(audios)
-    if len(audios) != len(facts): raise PrestoError(f"{len(audios)} sounds and the facts of {len(facts)} were given; they must be equally many")
-    audios = [a.mono().normalise() for a in audios]
-    repeats = [tempogram(a)[0] for a in audios]
+    audios = [a.mono().normalise() for a in check_sounds(audios)]
     asked = [_asked(f) for f in facts]
-    heard = [SimpleNamespace(key=estimate_key(a), bpm=likely_tempo(r)) for a, r in zip(audios, repeats)]
+    if len(audios) != len(asked):
+        raise PrestoError(f"{len(audios)} sounds and the facts of {len(asked)} were given; "
+                          "they must be equally many")
+    repeats = [tempogram(a)[0] for a in audios]
+    keys = [estimate_key(a) for a in audios]
+    tempi = [likely_tempo(r) for r in repeats]
+    heard = [SimpleNamespace(key=k, bpm=t) for k, t in zip(keys, tempi)]
     each = [agreement(h, f) for h, f in zip(heard, asked)]
     pulses = lambda facts: [pulse_at(r, f.get('bpm')) for r, f in zip(repeats, facts)]
     found = dict(pulse=pulses(asked), pulse_elsewhere=pulses(asked[1:] + asked[:1]))
-    found |= {k: [float(e.get(k, math.nan)) for e in each] for k in ('tempo', 'tempo_tolerant', 'key')}
+    for k in ('tempo', 'tempo_tolerant', 'key'):
+        found[k] = [float(e.get(k, math.nan)) for e in each]
     return {k: torch.tensor(v, dtype=torch.float64) for k, v in found.items()}
 
 def _asked(facts:dict # of a prompt
           ) -> dict:  # its bpm and key, where they are known
-    if not isinstance(facts, dict): raise PrestoError(f"the facts of a clip are {type(facts).__name__}; a dict with bpm and key is needed")
-    return {k: v for k, v in facts.items() if k in ('bpm', 'key') and v is not None and v == v}   # NaN != NaN
+    if not isinstance(facts, dict):
+        raise PrestoError(f"the facts of a clip are {type(facts).__name__}; a dict with bpm and key is needed")
+    known = {k: facts.get(k) for k in ('bpm', 'key')}
+    return {k: v for k, v in known.items() if v is not None and v == v}       # a NaN does not equal itself
 
 def rhythm_scores(audios:list,     # of Audio, at least 4
-                  facts:list,      # what each was asked to be: dicts like `Prompt.facts`, of which bpm and key count
+                  facts:list,      # what each was asked to be: dicts with bpm and key, like `Prompt.facts`
                   repeats:int=100, # half samples
                  ) -> dict:        # score -> [value, low, high]
-    "How firmly a few clips keep the tempo they were asked for, and how often tempo and key are right"
+    "How firmly a few clips keep their tempo, and how often tempo and key are right"
     found = rhythm_facts(audios, facts)
-    return with_intervals(lambda i: {k: float(v[i].nanmean()) for k, v in found.items()}, len(audios), repeats)
+    means = lambda i: {k: float(v[i].nanmean()) for k, v in found.items()}
+    return with_intervals(means, len(audios), repeats)
 
 # %% ../nbs/50_metrics.ipynb #4c604b27
 @patch

@@ -13,7 +13,8 @@ from torch import Tensor
 from fastcore.basics import patch
 from .audio import Audio, estimate_key, log_mel
 from .core import PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, stable_hash
-from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches, pulse_at, scale_of, tempogram
+from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches
+from .listen import pulse_at, scale_of, tempogram
 from .pipeline import check_range
 from .scores import Arrangement, arrange, excerpt_start, read_tunes, render
 
@@ -379,7 +380,7 @@ def _asked(facts: dict) -> dict:
     ...
 
 def rhythm_scores(audios: list, facts: list, repeats: int=100) -> dict:
-    """How firmly a few clips keep the tempo they were asked for, and how often tempo and key are right"""
+    """How firmly a few clips keep their tempo, and how often tempo and key are right"""
     ...
 
 def memorised(rows, held_out) -> dict:

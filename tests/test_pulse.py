@@ -45,9 +45,9 @@ def test_nobody_asked(bpm):
 
 @pytest.mark.parametrize('bpm', [0, -120, 19.9, 401, math.inf, 'fast', '', [120]])
 def test_a_tempo_that_cannot_be(bpm):
-    with pytest.raises(PrestoError, match='the tempo is .* it must be a number from 20 to 400') as e:
+    with pytest.raises(PrestoError) as e:
         pulse(clicks(120), bpm)
-    assert '\n' not in str(e.value)
+    assert str(e.value) == f'the tempo is {bpm} bpm; it must be a number from 20 to 400'
 
 
 def test_the_ends_of_the_tempi_that_can_be():
@@ -84,8 +84,8 @@ class Ear:
 
     def __call__(self, audios):
         self.heard += len(audios)
-        rows = dict(key='C major', bpm=100., onset_rate=2., lead='flute', accompaniment='none', drums=False)
-        return [SimpleNamespace(**rows, embedding=torch.ones(200), tempogram=tempogram(a)[0]) for a in audios]
+        rows = FACTS | dict(bpm=100., onset_rate=2., embedding=torch.ones(200))
+        return [SimpleNamespace(**rows, tempogram=tempogram(a)[0]) for a in audios]
 
 
 class Nothing:
@@ -117,19 +117,20 @@ def test_ceiling_and_chance_of_a_set(tmp_path):
     assert h.found['pulse'].shape == (16,)
     assert h.found['pulse'].min() > .6
     assert abs(chance(h)['pulse']) < .1
-    assert 'tempogram' not in h.embeddings                                # no distance is taken of it
+    assert 'tempogram' not in h.embeddings                                # it is no point
     assert list(h.found)[-3:] == ['tempo', 'tempo_tolerant', 'pulse']
     assert better('pulse') == 1
 
 
-def test_a_folder_heard_before_is_heard_again(tmp_path):
+@pytest.mark.parametrize('unknown', [(*HEARD, *STACKED), tuple(STACKED)])
+def test_a_folder_heard_before_is_heard_again(unknown, tmp_path):
     "Rows without tempograms, as they were stored: the clips stay, the hearing is made again, once"
     ev = evaluator(tmp_path)
     first = add(ev)
     made = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob('clicks/clips/*')}
     stored = tmp_path/'clicks'/'heard'/'0000-16.json'
     rows = load_json(stored)['rows']
-    ears = ' '.join(w for w in ev.ears.split() if w not in (*HEARD, *STACKED))
+    ears = ' '.join(w for w in ev.ears.split() if w not in unknown)
     stored.write_text(json.dumps(dict(ears=ears, rows=rows)), encoding='utf-8')
     stored.with_suffix('.safetensors').unlink()
     ev.listener.heard = 0
@@ -147,7 +148,7 @@ def test_an_interrupted_hearing_leaves_no_mixture(tmp_path, monkeypatch):
     add(ev)
     other = evaluator(tmp_path)
     other.embedders = ()
-    monkeypatch.setattr('presto_nb.metrics.atomic_path', None)            # stops between the two files
+    monkeypatch.setattr('presto_nb.metrics.atomic_path', None)            # stops before the rows
     with pytest.raises(TypeError):
         add(other)
     monkeypatch.undo()
@@ -170,7 +171,8 @@ def test_a_table_of_old_and_new_records():
 def test_rhythm_of_a_few_clips():
     tempi = [70, 90, 120, 155]
     audios = [clicks(t) for t in tempi]
-    found = rhythm_facts(audios, [dict(bpm=70), dict(bpm=None), dict(bpm=math.nan), dict(key='C major')])
+    facts = [dict(bpm=70), dict(bpm=None), dict(bpm=math.nan), dict(key='C major')]
+    found = rhythm_facts(audios, facts)
     assert found['pulse'].isnan().tolist() == [False, True, True, True]
     assert found['pulse_elsewhere'].isnan().tolist() == [True, True, True, False]
     assert found['tempo'].nan_to_num(-1).tolist() == [1, -1, -1, -1]
@@ -180,13 +182,34 @@ def test_rhythm_of_a_few_clips():
     assert all(low <= value <= high for value, low, high in scores.values())
 
 
+def test_rhythm_leaves_out_what_nobody_asked():
+    tempi = [70, 90, 120, 155, None]
+    audios = [clicks(t or 100) for t in tempi]
+    scores = rhythm_scores(audios, [dict(bpm=t) for t in tempi], repeats=20)
+    assert scores['tempo'][0] == 1
+    assert scores['pulse'][0] > .8
+    assert math.isnan(scores['key'][0])
+
+
+def test_rhythm_is_heard_at_one_loudness():
+    "As in a scorecard; the plain pulse of a softer clip is a little different"
+    loud, facts = clicks(100), [dict(bpm=100)]
+    soft = loud.new(.1*loud.samples)
+    assert abs(pulse(soft, 100) - pulse(loud, 100)) > 1e-3
+    scores = [rhythm_facts([a], facts)['pulse'].item() for a in (loud, soft)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+FOUR = [clicks(100)]*4
+
+
 @pytest.mark.parametrize('audios, facts, words', [
     ([], [], 'no sounds were given; at least one is needed'),
     (['a.wav'], [{}], 'a sound is str; a list of Audio is needed'),
-    ([clicks(100)]*4, [{}]*3, '4 sounds and the facts of 3 were given; they must be equally many'),
-    ([clicks(100)]*4, ['at 100 bpm']*4, 'the facts of a clip are str; a dict with bpm and key is needed'),
-    ([clicks(100)]*4, [dict(bpm=1000)]*4, 'the tempo is 1000 bpm; it must be a number from 20 to 400'),
-    ([clicks(100)]*3, [dict(bpm=100)]*3, '3 clips cannot be halved into samples; at least 4 are needed'),
+    (FOUR, [{}]*3, '4 sounds and the facts of 3 were given; they must be equally many'),
+    (FOUR, ['100 bpm']*4, 'the facts of a clip are str; a dict with bpm and key is needed'),
+    (FOUR, [dict(bpm=1000)]*4, 'the tempo is 1000 bpm; it must be a number from 20 to 400'),
+    (FOUR[:3], [{}]*3, '3 clips cannot be halved into samples; at least 4 are needed'),
 ])
 def test_rhythm_of_what_cannot_be(audios, facts, words):
     with pytest.raises(PrestoError) as e:
