@@ -681,7 +681,7 @@ def plot_scores(records, # of `scorecard`
 
 # %% ../nbs/50_metrics.ipynb #6fce28f7
 def rhythm_facts(audios:list, # of Audio
-                 facts:list,  # what each was asked to be: dicts with bpm and key, like `Prompt.facts`
+                 facts:list,  # what each was asked to be: dicts like `Prompt.facts`, for bpm and key
                 ) -> dict:    # fact -> [n], NaN where the prompt does not say
     "Beat and key of each clip, set beside what was asked"
     audios = [a.mono().normalise() for a in check_sounds(audios)]
@@ -703,12 +703,13 @@ def rhythm_facts(audios:list, # of Audio
 def _asked(facts:dict # of a prompt
           ) -> dict:  # its bpm and key, where they are known
     if not isinstance(facts, dict):
-        raise PrestoError(f"the facts of a clip are {type(facts).__name__}; a dict with bpm and key is needed")
+        raise PrestoError(f"the facts of a clip are {type(facts).__name__}; "
+                          "a dict with bpm and key is needed")
     known = {k: facts.get(k) for k in ('bpm', 'key')}
     return {k: v for k, v in known.items() if v is not None and v == v}       # a NaN does not equal itself
 
 def rhythm_scores(audios:list,     # of Audio, at least 4
-                  facts:list,      # what each was asked to be: dicts with bpm and key, like `Prompt.facts`
+                  facts:list,      # what each was asked to be: dicts like `Prompt.facts`
                   repeats:int=100, # half samples
                  ) -> dict:        # score -> [value, low, high]
     "How firmly a few clips keep their tempo, and how often tempo and key are right"

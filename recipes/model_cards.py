@@ -23,7 +23,7 @@ def scores(name):
     "The scorecard as a table"
     r, file = judged(name); sets = [s for k in dict.fromkeys(('real', 'codec', 'laptop-base' if name in RELEASED else 'base', name)) for s in r['sets'] if s['name'] == k]; s = sets[-1]
     return (f"{s['clips']} clips of {s['seconds']:g} s, of held-out prompts, seed {s['seed']}; percentages, distances and their intervals ({s['intervals']}). Reference of the distances: {s['reference']}. `real` is the ceiling, `chance` is how often a clip has the facts "
-            f"of somebody else's prompt{', `codec` what a perfect model could reach through this codec' if 'codec' in [x['name'] for x in sets] else ''}.\n\n{score_table(sets, r['chance'])}\n"
+            f"of somebody else's prompt{' (pulse: what it is at that tempo)' if 'pulse' in r['chance'] else ''}{', `codec` what a perfect model could reach through this codec' if 'codec' in [x['name'] for x in sets] else ''}.\n\n{score_table(sets, r['chance'])}\n"
             f"{s['date']}, torch {s['torch']}: `{r['command']}`; data_samples/logs/{file}.")
 
 def memorisation(name):
