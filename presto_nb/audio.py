@@ -169,7 +169,6 @@ class _Pieces(io.RawIOBase):
 def _cut(path): return PrestoError(f'{path} is cut off; a whole sound file is needed')
 def _damaged(path, at): return PrestoError(f'{path} is damaged at byte {at}; a whole sound file is needed')
 
-
 # %% ../nbs/01_audio.ipynb #06f36d6f
 _MIRRORED = bytes(int(f'{i:08b}'[::-1], 2) for i in range(256))   # each byte read from its other end
 
@@ -207,7 +206,6 @@ def _ogg_links(path, data:bytes) -> list: # of (from, to)
         if flags & 4: ended.add(stream)
     if set(last) != ended: raise _cut(path)
     return links
-
 
 # %% ../nbs/01_audio.ipynb #54b8d32f
 _KBPS = {(True, 1): range(32, 449, 32), (True, 2): (32,48,56,64,80,96,112,128,160,192,224,256,320,384),
@@ -300,7 +298,6 @@ def _mp3_source(path, data:bytes): # the path, or what to read in its place
     begin = first if said is None else first + _mp3_size(h)
     front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []                    # of layer 3
     return _Pieces(*front, data[begin:to], *(data[a:b] for a, b in spans[1:]))
-
 
 # %% ../nbs/01_audio.ipynb #f0a465c7
 @lru_cache(2)
@@ -411,7 +408,6 @@ def _sample_source(path, magic:bytes): # the path, or what to read in its place
         data = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
     return _Pieces(data[:at], struct.pack(form, left + more), data[at+struct.calcsize(form):])
 
-
 # %% ../nbs/01_audio.ipynb #611e0241
 def _unreadable(path):
     return PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed')
@@ -488,7 +484,6 @@ def load(cls:Audio,
     a = cls(_checked(torch.from_numpy(x.T.copy()), sr, str(path)), sr, caption)
     a = a.mono() if mono else a
     return a if sample_rate is None else a.resample(sample_rate)
-
 
 # %% ../nbs/01_audio.ipynb #b3037d4b
 @patch

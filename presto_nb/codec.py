@@ -10,7 +10,7 @@ __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'ENCODER', 'Codec', 'Normalised'
            'EncodecCodec', 'random_encodec', 'mel_distance', 'si_sdr']
 
 # %% ../nbs/03_codec.ipynb #fb176529
-import importlib, importlib.machinery, importlib.util, io, json, math, os, sys, types
+import importlib, importlib.machinery, importlib.util, io, itertools, json, math, os, sys, types
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,9 +21,10 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (Config, PrestoError, assets, atomic_path, build_module, check_hashes,
-                            generator, import_torchaudio, load_json, load_tensors, need, progress,
-                            save_tensors, sha256, write_hashes)
+from .core import (assets, atomic_path, build_module, check_hashes, Config, folder_lock,
+                            generator, HASHES, import_torchaudio, load_json, load_json_lines,
+                            load_tensors, need, plain, PrestoError, progress, remove_leftovers,
+                            save_tensors, sha256, stable_hash, write_hashes)
 from .audio import Audio, estimate_key, log_mel, onset_rate
 
 # %% ../nbs/03_codec.ipynb #7a5f81bc
@@ -195,6 +196,7 @@ class SpectralVAEConfig(Config):
     out_blocks: int = 2
 
     def __post_init__(self):
+        super().__post_init__()
         if self.n_fft < 8 or self.n_fft % 4: raise PrestoError(f"n_fft is {self.n_fft}; a multiple of 4, 8 or more, is allowed")
         low = [k for k, v in self.to_dict().items() if not isinstance(v, int) or v < (0 if k.endswith("blocks") else 1)]
         if low: raise PrestoError(f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed")
@@ -426,45 +428,131 @@ def codec_sha256(codec,          # any codec
         h.update(k.encode()); h.update(v.contiguous().numpy().tobytes())
     return h.hexdigest()
 
-def _read_ahead(clips, sample_rate, n=16): # clips read in threads before they are asked for
-    "The sounds in order, mono"
-    read, waiting = lambda c: c.audio().mono().resample(sample_rate), deque()
+def _read_ahead(clips, # of `Clip`
+                sample_rate:int, # Hz
+                n:int=4,         # at most so many of them wait to be asked for,
+                seconds:float=600., # and no more sound than this, or one clip
+               ): # yields (`Audio`, the sha256 of its file)
+    "The sounds in order, mono, read in threads before they are asked for"
+    def read(c): return c.audio().mono().resample(sample_rate), sha256(c.path)
+    waiting = deque()
     with ThreadPoolExecutor(min(n, os.cpu_count() or 1)) as pool:
         for c in clips:
-            waiting.append(pool.submit(read, c))
-            if len(waiting) > n: yield waiting.popleft().result()
-        while waiting: yield waiting.popleft().result()
+            while waiting and (len(waiting) == n or sum(s for _, s in waiting) + c.seconds > seconds):
+                yield waiting.popleft()[0].result()
+            waiting.append((pool.submit(read, c), c.seconds))
+        while waiting: yield waiting.popleft()[0].result()
 
-def _write_shard(codec, clips, out, number, get_id):
-    "Encode some clips into one shard; returns their lines"
+def _write_lines(path, lines:list): # .jsonl file; of dict
+    text = "".join(json.dumps(x) + "\n" for x in lines)
+    with atomic_path(path) as p: p.write_text(text, encoding="utf-8")
+
+def _write_shard(codec, wanted:dict, out, name:str): # {id: clip}; the shard's name
+    "Encode some clips into one shard"
     tensors, lines, device = {}, [], codec.mean.device
-    for c, a in zip(clips, _read_ahead(clips, codec.sample_rate)):
+    for (id, c), (a, sound) in zip(wanted.items(), _read_ahead(wanted.values(), codec.sample_rate)):
         z = encode_blocks(codec, a.samples[None].to(device))[0].half().cpu()
-        tensors[get_id(c)] = z
-        lines.append(dict(id=get_id(c), captions=list(c.captions), bpm=c.bpm, split=c.split, frames=len(z), shard=f"latents-{number:04d}.safetensors"))
-    save_tensors(out/f"latents-{number:04d}.safetensors", tensors)
-    with atomic_path(out/f"latents-{number:04d}.jsonl") as p: p.write_text("".join(json.dumps(x) + "\n" for x in lines))
+        tensors[id] = z
+        lines.append(dict(id=id, **_words(c), frames=len(z), shard=f"{name}.safetensors", sound=sound))
+    save_tensors(out/f"{name}.safetensors", tensors)
+    _write_lines(out/f"{name}.jsonl", lines)
+
+def _words(c) -> dict: # of a `Clip`
+    "What may change without encoding again"
+    return dict(captions=list(c.captions), bpm=plain(c.bpm), split=c.split)
+
+def _holds(shard, lines, hashes:dict) -> bool: # .safetensors file; its lines; {file name: sha256} where known
+    "Is a shard whole, with the latents of its lines?"
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(shard, "pt") as f: there = {x["id"] for x in lines} == set(f.keys())
+    except (OSError, SafetensorError): return False
+    return there and hashes.get(shard.name) in (None, sha256(shard))
+
+def _encoded(out, hashes:dict) -> dict: # id -> its line
+    "What a folder's shards hold; one that is damaged, or was not finished, is deleted"
+    found = {}
+    for shard in sorted(out.glob("latents-*.safetensors")):
+        listed = shard.with_suffix(".jsonl")
+        try: lines = load_json_lines(listed)
+        except PrestoError: lines = []
+        if lines and all({"id", "frames", "shard"} <= set(x) for x in lines) and _holds(shard, lines, hashes):
+            found |= {x["id"]: x for x in lines}
+            continue
+        for path in (listed, shard): path.unlink(missing_ok=True)
+    return found
+
+def _called(clips, get_id) -> dict: # id -> clip
+    "The clips by what they are called; two of one name are a `PrestoError`"
+    named = {}
+    for c in clips:
+        twin = named.setdefault(id := get_id(c), c)
+        if twin is not c: raise PrestoError(f"{twin.path} and {c.path} would both be called {id!r}; give an empty folder for the latents, or another name")
+    return named
+
+def _claim_latents(out, record:dict):
+    "Refuse a folder of something else, and say what an unfinished one is for"
+    if (out/"record.json").is_file():
+        old = load_json(out/"record.json")
+        if "encoder" not in old: raise PrestoError(f"{out} holds something else than latents; use an empty folder")
+        if any(old.get(k) != v for k, v in record.items()): raise PrestoError(f"{out} holds latents of another codec; use an empty folder")
+        return
+    if other := sorted(p.name for p in out.glob("latents*")): raise PrestoError(f"{out} holds {other[0]} without a record.json; use an empty folder")
+    with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+def _check_same(out, lines:dict, wanted:dict, codec): # {id: line}; {id: clip}
+    "Refuse to go on in a folder with latents of other sounds than those"
+    for id, line in lines.items():
+        if not (c := wanted.get(id)): raise PrestoError(f"{out} holds latents of {id!r}, which is not among these clips; use an empty folder")
+        if "sound" in line: same = sha256(c.path) == line["sound"]
+        else: same = abs(line["frames"] - c.seconds*codec.frame_rate) < 3          # of an earlier version
+        if not same: raise PrestoError(f"{c.path} is not the sound whose latents are in {out}; use an empty folder")
+
+def _usual_id(c) -> str:
+    "What a clip is called: by its dataset, or its path in its folder"
+    return str(c.meta.get("id", Path(c.path).stem))
+
+def _stem(c) -> str:
+    "What an earlier version called a clip"
+    return _usual_id(c) if "file" in c.meta else Path(c.path).stem
 
 @torch.no_grad()
 def encode_folder(codec,              # any codec
                   data_dir,           # a folder that `load_folder` of 02_scores reads, or a list of clips
                   out,                # folder for the latents
                   per_shard:int=256,  # clips in a shard
-                  get_id=lambda c: str(c.meta.get("id", Path(c.path).stem)), # what a clip is called
+                  get_id=None,        # clip -> what it is called; None: by its dataset, or its path in its folder
                  ) -> dict:           # the record that was written
-    "Encode every clip of a data folder; interrupted, the same call goes on"
-    if isinstance(data_dir, (list, tuple)): clips = list(data_dir)
-    else: from presto_nb.scores import load_folder; clips = load_folder(data_dir)
-    out = Path(out); record = dict(encoder=codec_sha256(codec, encoder=True), clips=len(clips), per_shard=per_shard, channels=codec.channels,
-                                   frame_rate=codec.frame_rate, sample_rate=codec.sample_rate, hop=codec.hop)
-    if (out/"record.json").is_file() and load_json(out/"record.json") != record:
-        raise PrestoError(f"{out} holds latents of another codec or data set; use an empty folder")
-    with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n")
-    parts = [clips[i:i+per_shard] for i in range(0, len(clips), per_shard)]
-    for i, part in enumerate(progress(parts, desc="encoding")):
-        if not (out/f"latents-{i:04d}.jsonl").is_file(): _write_shard(codec, part, out, i, get_id)
-    text = "".join((out/f"latents-{i:04d}.jsonl").read_text() for i in range(len(parts)))
-    with atomic_path(out/"latents.jsonl") as p: p.write_text(text)
+    "Encode every clip of a data folder; after an interruption, or with more clips, the same call goes on"
+    from presto_nb.scores import load_folder
+    clips, out = list(data_dir) if isinstance(data_dir, (list, tuple)) else load_folder(data_dir), Path(out)
+    made_by = dict(encoder=codec_sha256(codec, encoder=True), channels=codec.channels, frame_rate=codec.frame_rate, sample_rate=codec.sample_rate, hop=codec.hop)
+    with folder_lock(out):
+        _claim_latents(out, made_by)
+        remove_leftovers(out, HASHES, "record.json", "latents*.jsonl", "latents-*.safetensors")
+        lines = _encoded(out, load_json(out/HASHES) if (out/HASHES).is_file() else {})
+        early = any("sound" not in x for x in lines.values())
+        wanted = _called(clips, get_id or (_stem if early else _usual_id))
+        _check_same(out, lines, wanted, codec)
+        (out/HASHES).unlink(missing_ok=True)                                     # it is written again at the end
+        _encode_rest(codec, {id: c for id, c in wanted.items() if id not in lines}, out, per_shard)
+        return _finish(out, wanted, dict(made_by, clips=len(clips), per_shard=per_shard))
+
+def _encode_rest(codec, wanted:dict, out, per_shard:int): # {id: clip}
+    "Encode clips into new shards"
+    names = (f"latents-{i:04d}" for i in itertools.count() if not (out/f"latents-{i:04d}.jsonl").exists())
+    todo = list(wanted.items())
+    parts = [dict(todo[i:i+per_shard]) for i in range(0, len(todo), per_shard)]
+    for part in progress(parts, desc="encoding"): _write_shard(codec, part, out, next(names))
+
+def _finish(out, wanted:dict, record:dict) -> dict: # {id: clip} -> the record
+    "Write the index of all shards, and what the folder is a record of"
+    lines = _encoded(out, {})
+    rows = [lines[id] | _words(c) for id, c in wanted.items()]
+    record["sounds"] = f"{stable_hash([[x['id'], x.get('sound')] for x in rows]):016x}"
+    _write_lines(out/"latents.jsonl", rows)
+    with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_hashes(out, ["record.json", "latents.jsonl", *sorted({x["shard"] for x in rows})])
     return record
 
 # %% ../nbs/03_codec.ipynb #7732e8e9

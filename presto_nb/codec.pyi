@@ -1,7 +1,7 @@
 # Made from codec.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """A small variational autoencoder on spectrogram frames. Heights are learned, phases are integrated from learned frequencies, so steady notes stay steady"""
 __all__ = ['LATENT_STD', 'CODEC_TINY', 'FLOOR', 'ENCODER', 'Codec', 'Normalised', 'frames_of', 'overlap_add', 'samples_of', 'expected_turns', 'advance', 'nearest_peak', 'integrate', 'phases_of', 'ConvNeXt', 'SpectralVAEConfig', 'checked_audio', 'float32', 'SpectralVAE', 'linear_start', 'kl_loss', 'height_loss', 'advance_loss', 'window_loss', 'vae_losses', 'fit_scale', 'encode_blocks', 'codec_sha256', 'encode_folder', 'audiocraft', 'EncodecCodec', 'random_encodec', 'mel_distance', 'si_sdr']
-import importlib, importlib.machinery, importlib.util, io, json, math, os, sys, types
+import importlib, importlib.machinery, importlib.util, io, itertools, json, math, os, sys, types
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import Config, PrestoError, assets, atomic_path, build_module, check_hashes, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, write_hashes
+from .core import assets, atomic_path, build_module, check_hashes, Config, folder_lock, generator, HASHES, import_torchaudio, load_json, load_json_lines, load_tensors, need, plain, PrestoError, progress, remove_leftovers, save_tensors, sha256, stable_hash, write_hashes
 from .audio import Audio, estimate_key, log_mel, onset_rate
 LATENT_STD = 0.5
 
@@ -239,16 +239,59 @@ def codec_sha256(codec, encoder=False) -> str:
     """Hash of a codec's weights and statistics, as they are saved"""
     ...
 
-def _read_ahead(clips, sample_rate, n=16):
-    """The sounds in order, mono"""
+def _read_ahead(clips, sample_rate: int, n: int=4, seconds: float=600.0):
+    """The sounds in order, mono, read in threads before they are asked for"""
     ...
 
-def _write_shard(codec, clips, out, number, get_id):
-    """Encode some clips into one shard; returns their lines"""
+def _write_lines(path, lines: list):
     ...
 
-def encode_folder(codec, data_dir, out, per_shard: int=256, get_id=lambda c: str(c.meta.get('id', Path(c.path).stem))) -> dict:
-    """Encode every clip of a data folder; interrupted, the same call goes on"""
+def _write_shard(codec, wanted: dict, out, name: str):
+    """Encode some clips into one shard"""
+    ...
+
+def _words(c) -> dict:
+    """What may change without encoding again"""
+    ...
+
+def _holds(shard, lines, hashes: dict) -> bool:
+    """Is a shard whole, with the latents of its lines?"""
+    ...
+
+def _encoded(out, hashes: dict) -> dict:
+    """What a folder's shards hold; one that is damaged, or was not finished, is deleted"""
+    ...
+
+def _called(clips, get_id) -> dict:
+    """The clips by what they are called; two of one name are a `PrestoError`"""
+    ...
+
+def _claim_latents(out, record: dict):
+    """Refuse a folder of something else, and say what an unfinished one is for"""
+    ...
+
+def _check_same(out, lines: dict, wanted: dict, codec):
+    """Refuse to go on in a folder with latents of other sounds than those"""
+    ...
+
+def _usual_id(c) -> str:
+    """What a clip is called: by its dataset, or its path in its folder"""
+    ...
+
+def _stem(c) -> str:
+    """What an earlier version called a clip"""
+    ...
+
+def encode_folder(codec, data_dir, out, per_shard: int=256, get_id=None) -> dict:
+    """Encode every clip of a data folder; after an interruption, or with more clips, the same call goes on"""
+    ...
+
+def _encode_rest(codec, wanted: dict, out, per_shard: int):
+    """Encode clips into new shards"""
+    ...
+
+def _finish(out, wanted: dict, record: dict) -> dict:
+    """Write the index of all shards, and what the folder is a record of"""
     ...
 
 def _stand_in(name: str):

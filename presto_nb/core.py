@@ -105,7 +105,6 @@ def remove_leftovers(folder, # one that is locked
         if found and any(fnmatch(found[1] + (found[2] or ""), name) for name in names):
             path.unlink(missing_ok=True)
 
-
 # %% ../nbs/00_core.ipynb #3460a7f6
 def plain(value):
     "A number of numpy or torch as Python's own; anything else as it is"
@@ -215,6 +214,9 @@ def check_kind(name:str, # of a config's field
 
 class Config:
     "Base of frozen dataclasses that are stored as JSON"
+    def __post_init__(self):
+        for f in fields(self): object.__setattr__(self, f.name, plain(getattr(self, f.name)))
+
     def to_dict(self) -> dict: # name -> value
         "The values as plain Python, ready for JSON"
         return asdict(self)
@@ -267,7 +269,6 @@ def load_json_lines(path # a .jsonl file
         if not isinstance(row, dict): raise PrestoError(f"line {number} of {path} holds {type(row).__name__}, not a JSON object")
         rows.append(row)
     return rows
-
 
 # %% ../nbs/00_core.ipynb #2f276210
 HASHES = "sha256.json" # of a saved model: the names of its files -> their sha256

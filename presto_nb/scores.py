@@ -6,9 +6,9 @@
 __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE_WORDS', 'DANCE_METRES', 'METRES', 'READER',
            'LEADS', 'ACCOMPANIMENTS', 'TEMPI', 'DANCES', 'METRE_WORDS', 'LEVELS', 'BASS', 'DRUM_WORDS', 'BASS_WORDS',
            'TONICS', 'LIKED', 'KICK', 'SNARE', 'HAT', 'OPEN', 'CRASH', 'RIDE', 'TEMPO_WEIGHTS', 'FORMS', 'COLOURS',
-           'RATE', 'BALANCE', 'RENDERER', 'TIERS', 'SOUND_FILES', 'SINGERS', 'Tune', 'corpus', 'abc_tunes', 'abc_field',
-           'clean_abc', 'parse_key', 'pickup', 'dance_of', 'read_abc', 'Dice', 'normal_title', 'intervals', 'ngrams',
-           'families', 'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune',
+           'RATE', 'BALANCE', 'RENDERER', 'TIERS', 'SOUND_FILES', 'SPLITS', 'SINGERS', 'Tune', 'corpus', 'abc_tunes',
+           'abc_field', 'clean_abc', 'parse_key', 'pickup', 'dance_of', 'read_abc', 'Dice', 'normal_title', 'intervals',
+           'ngrams', 'families', 'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune',
            'read_tunes', 'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern',
            'drum_pattern', 'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass',
            'play_drums', 'repeated', 'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank',
@@ -17,18 +17,19 @@ __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE
            'arrange_chorale']
 
 # %% ../nbs/02_scores.ipynb #9c0f737b
-import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile
+import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile, zlib
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from fractions import Fraction
 from pathlib import Path
 import numpy as np, torch
-from .core import PrestoError, assets, atomic_path, cache_dir, inside, load_json, need, progress, sha256, stable_hash
-from .audio import Audio
+from .core import (PrestoError, assets, atomic_path, cache_dir, folder_lock, inside, load_json, load_json_lines,
+                            need, plain, progress, remove_leftovers, sha256, stable_hash)
+from .audio import Audio, sound_seconds
 
 # %% ../nbs/02_scores.ipynb #b6f09be1
 COLLECTIONS = dict(ryansMammoth="Ryan's Mammoth Collection", oneills1850="O'Neill's Music of Ireland",
@@ -323,14 +324,24 @@ def read_tune(row:TuneRow # a line of the index
     if not tune or content_hash(tune) != row.content: raise PrestoError(f'the tune {row.id} in {corpus()} is not the one this version knows; music21 10 is needed')
     return replace(tune, family=row.family, split=row.split)
 
+def _kept_tunes(where:Path) -> tuple|None: # None: there are none, or they are not those of the index
+    "The tunes that were read before"
+    try:
+        rows = json.loads(gzip.decompress(where.read_bytes()))
+        tunes = tuple(Tune(*r[:6], tuple(map(tuple, r[6])), *r[7:]) for r in rows)
+        found = [(t.id, content_hash(t), t.family, t.split) for t in tunes]
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, IndexError, RecursionError): return None
+    return tunes if found == [(r.id, r.content, r.family, r.split) for r in tune_index()] else None
+
 @lru_cache(1)
 def read_tunes() -> tuple: # of Tune
     "All tunes of the index; read once (15 s), then kept in `cache_dir()`"
     where = cache_dir()/f"tunes-{READER}-{sha256(assets()/'tunes.json.gz')[:8]}.json.gz"
-    if not where.is_file():
-        rows = [[*vars(read_tune(r)).values()] for r in progress(tune_index(), desc='reading tunes')]
-        with atomic_path(where) as p: p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
-    return tuple(Tune(*r[:6], tuple(map(tuple, r[6])), *r[7:]) for r in json.loads(gzip.decompress(where.read_bytes())))
+    if (kept := _kept_tunes(where)) is not None: return kept
+    tunes = tuple(read_tune(r) for r in progress(tune_index(), desc='reading tunes'))
+    rows = [[*vars(t).values()] for t in tunes]
+    with atomic_path(where) as p: p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
+    return tunes
 
 # %% ../nbs/02_scores.ipynb #2d4861d2
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
@@ -894,19 +905,23 @@ def clip_name(id:str # of a tune
     "A file name without anything that a file system could stumble over"
     return re.sub(r'[^A-Za-z0-9]+', '-', id.replace('.abc', '')).strip('-').lower()
 
+def _is_whole(path:Path) -> bool:
+    "Is there a sound file that can be read?"
+    try: return sound_seconds(path) > 0
+    except PrestoError: return False
+
 def make_clip(row:TuneRow,         # which tune
               seconds:float|None,  # length, or None for the whole tune
               out:str,             # the dataset's folder
               seed:int=0,          # of the arrangement
              ) -> dict: # the clip's line in metadata.jsonl
-    "Arrange, render and write one clip; a clip that is there already is not rendered again"
-    import soundfile
+    "Arrange, render and write one clip; a whole clip that is there already is not rendered again"
     torch.set_num_threads(1); name = clip_name(row.id) + (f'-{seed}' if seed else '')
     a = arrange(read_tune(row), seed); path = Path(out)/'clips'/f'{name}.flac'
     start = None if seconds is None else excerpt_start(a, seconds, *([seed] if seed else []))
-    if not path.is_file(): render(a, start, seconds).save(path)
+    if not _is_whole(path): render(a, start, seconds).save(path)
     return dict(file=f'clips/{path.name}', id=name, family=row.family, split=row.split, captions=list(a.captions), bpm=a.bpm,
-        seconds=round(soundfile.info(path).duration, 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
+        seconds=round(sound_seconds(path), 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
 
 def _each(rows, seconds, out, seeds, workers, desc): # rows and seeds of equal length
     "Clips in order, made in one process or several"
@@ -927,28 +942,49 @@ def _record(tier:str, limit:int|None) -> dict:
                 command=f'presto-nb data build --tier {tier}' + (f' --limit {limit}' if limit else ''))
 
 def _claim(out:Path, record:dict):
-    "Refuse a folder of another dataset, and write the record of an unfinished one"
-    if out.exists() and not out.is_dir(): raise PrestoError(f'{out} is a file; a folder is needed')
+    "Refuse a folder of something else, and write the record of an unfinished one"
     if (out/'record.json').is_file():
         old = load_json(out/'record.json')
         if {k: old.get(k) for k in record} != record: raise PrestoError(f"{out} holds another dataset ({old.get('command')}, {old.get('renderer')}); an empty folder is needed")
-    with atomic_path(out/'record.json') as p: p.write_text(json.dumps(record | dict(finished=False), indent=1))
+    elif other := [p.name for p in out.iterdir() if p.name[0] != '.']:
+        raise PrestoError(f'{out} holds {other[0]}, which is none of a dataset; an empty folder is needed')
+    _write_json(out/'record.json', record | dict(finished=False))
+
+def _write_json(path:Path, value:dict):
+    with atomic_path(path) as p: p.write_text(json.dumps(value, indent=1), encoding='utf-8')
+
+def _plan(tier:str, limit:int|None) -> tuple: # ([tune, ...], [seed of its arrangement, ...]), seconds of a clip
+    "The clips of a tier, or so many of them"
+    index, (n, seconds, times) = tune_index(), TIERS[tier]
+    n = (n or len(index))*times
+    n = n if limit is None else min(limit, n)
+    tunes = [index[i] for i in chosen_tunes(index, -(-n//times))]
+    seeds = [k for k in range(times) for _ in tunes]
+    return (tunes*times)[:n], seeds[:n], seconds
 
 def build_dataset(tier:str,         # one of TIERS
                   out,              # folder to fill
-                  limit:int=None,   # only so many tunes
+                  limit:int=None,   # only so many clips
                   workers:int=None, # processes; one for each core
                  ) -> Path: # the folder
     "Render a tier of Folk-GM; run it again after an interruption and it goes on"
     if tier not in TIERS: raise PrestoError(f"tier {tier!r} is unknown; {', '.join(TIERS)} are allowed")
-    if limit is not None and limit < 1: raise PrestoError(f'limit is {limit}; 1 or more is allowed')
-    need('symusic', 'data'); corpus(); out, record, index = Path(out), _record(tier, limit), tune_index(); _claim(out, record)
-    n, seconds, times = TIERS[tier]; n = n or len(index); tunes = [index[i] for i in chosen_tunes(index, min(limit or n, n))]
-    rows = list(_each(tunes*times, seconds, str(out), [k for k in range(times) for _ in tunes], workers, f'{tier} tier'))
-    with atomic_path(out/'metadata.jsonl') as p: p.write_text(''.join(json.dumps(r) + '\n' for r in rows))
-    record |= dict(finished=True, clips=len(rows), hours=round(sum(r['seconds'] for r in rows)/3600, 3),
-                   scores=f"{stable_hash([r['score_hash'] for r in rows]):016x}", date=time.strftime('%Y-%m-%d'))
-    with atomic_path(out/'record.json') as p: p.write_text(json.dumps(record, indent=1))
+    limit, out = plain(limit), Path(out)
+    if limit is not None and not (isinstance(limit, int) and limit >= 1): raise PrestoError(f'limit is {limit}; a whole number, 1 or more, is allowed')
+    if out.exists() and not out.is_dir(): raise PrestoError(f'{out} is a file; a folder is needed')
+    need('symusic', 'data')
+    corpus()
+    record, (tunes, seeds, seconds) = _record(tier, limit), _plan(tier, limit)
+    with folder_lock(out):
+        _claim(out, record)
+        remove_leftovers(out, 'metadata.jsonl', 'record.json')
+        remove_leftovers(out/'clips', '*.flac')
+        rows = list(_each(tunes, seconds, str(out), seeds, workers, f'{tier} tier'))
+        text = ''.join(json.dumps(r) + '\n' for r in rows)
+        with atomic_path(out/'metadata.jsonl') as p: p.write_text(text, encoding='utf-8')
+        record |= dict(finished=True, clips=len(rows), hours=round(sum(r['seconds'] for r in rows)/3600, 3),
+                       scores=f"{stable_hash([r['score_hash'] for r in rows]):016x}", date=time.strftime('%Y-%m-%d'))
+        _write_json(out/'record.json', record)
     return out
 
 # %% ../nbs/02_scores.ipynb #49a38e2a
@@ -971,59 +1007,200 @@ class Clip:
 
 SOUND_FILES = '.wav', '.flac', '.ogg', '.mp3'
 
-def _own_clip(path:Path, captions:list, bpm=None, split:str=None) -> Clip:
+SPLITS = dict(train='train', valid='valid', validation='valid', test='test')
+
+def _sentences(found, # a sentence, several, or None
+               path:Path) -> list: # of str
+    "The captions of a sound"
+    found = [] if found is None else [found] if isinstance(found, str) else found
+    if not isinstance(found, (list, tuple)) or not all(c is None or isinstance(c, str) for c in found):
+        raise PrestoError(f'the caption of {path} is {str(found)[:60]}; a sentence, or a list of sentences, is needed')
+    if not (captions := [c.strip() for c in found if c and c.strip()]): raise PrestoError(f'{path} has no caption; at least one sentence is needed')
+    return captions
+
+def _tempo(bpm, path:Path) -> float|None:
+    "Beats per minute, where they are known"
+    bpm = plain(bpm)
+    try: number = float(bpm) if bpm not in (None, '') else None
+    except (TypeError, ValueError, OverflowError): raise PrestoError(f'the bpm of {path} is {str(bpm)[:60]!r}; a number is needed') from None
+    if number is not None and not 20 <= number <= 400: raise PrestoError(f'the bpm of {path} is {number}; 20 to 400 are allowed')
+    return number
+
+def _own_clip(path:Path, captions, bpm=None, split:str=None, id:str=None) -> Clip:
     "A clip of own audio; without a split a twentieth of the names is held out for valid and for test each"
-    import soundfile
-    try: seconds = soundfile.info(str(path)).duration
-    except (soundfile.SoundFileError, RuntimeError): raise PrestoError(f"{path} cannot be read as sound; {', '.join(SOUND_FILES)} files are allowed") from None
-    captions = [c.strip() for c in captions if isinstance(c, str) and c.strip()]
-    if not captions: raise PrestoError(f'{path} has no caption; at least one sentence is needed')
-    try: bpm = float(bpm) if bpm not in (None, '') else None
-    except (TypeError, ValueError): raise PrestoError(f'the bpm of {path} is {bpm!r}; a number is needed') from None
-    if bpm is not None and not 20 <= bpm <= 400: raise PrestoError(f'the bpm of {path} is {bpm}; 20 to 400 are allowed')
+    seconds = sound_seconds(path)
+    captions, bpm = _sentences(captions, path), _tempo(bpm, path)
     split = split or {0: 'valid', 1: 'test'}.get(stable_hash('split', path.name) % 20, 'train')
-    if split not in ('train', 'valid', 'test'): raise PrestoError(f'the split of {path} is {split!r}; train, valid and test are allowed')
-    return Clip(path, captions, bpm, split, seconds)
+    if not isinstance(split, str) or split not in SPLITS: raise PrestoError(f'the split of {path} is {str(split)[:60]!r}; train, valid and test are allowed')
+    return Clip(path, captions, bpm, SPLITS[split], seconds, {} if id is None else dict(id=id))
 
 # %% ../nbs/02_scores.ipynb #9be13566
-def _from_metadata(dir:Path) -> list:
-    "Clips of a finished Folk-GM folder"
-    out = []
-    for line in (dir/'metadata.jsonl').read_text().splitlines():
-        r = json.loads(line); path = inside(dir, r['file'])
-        if not path.is_file(): raise PrestoError(f"{path} is named in {dir/'metadata.jsonl'} and is missing; build the dataset again to make it")
-        out.append(Clip(path, r['captions'], float(r['bpm']) if r.get('bpm') else None, r['split'], r['seconds'], r))
-    return out
+def _sound_named(dir:Path,   # the folder that may not be left
+                 name,       # from a table that somebody else wrote
+                 table:Path, # the table
+                ) -> Path:
+    "The file of that name"
+    if not isinstance(name, str) or not name.strip(): raise PrestoError(f'{table} names {name!r}; the name of a file is needed')
+    for written in (name.strip(), name.strip().replace('\\', '/')):
+        path = inside(dir, written)
+        with suppress(OSError):
+            if path.is_file(): return path
+    raise PrestoError(f'{table.name} in {table.parent} names {name[:99]!r}, which is not there; a file inside the folder is needed')
+
+def _folk_clip(dir:Path, r:dict) -> Clip:
+    "A clip of a Folk-GM folder, from its line of metadata.jsonl"
+    path = _sound_named(dir, r.get('file'), dir/'metadata.jsonl')
+    captions, bpm, seconds = _sentences(r.get('captions'), path), _tempo(r.get('bpm') or None, path), r.get('seconds')
+    if r.get('split') not in ('train', 'valid', 'test'): raise PrestoError(f"the split of {path} is {str(r.get('split'))[:60]!r}; train, valid and test are allowed")
+    if not (isinstance(seconds, (int, float)) and 0 < seconds < 1e9): raise PrestoError(f'the seconds of {path} are {str(seconds)[:60]}; a number above 0 is needed')
+    return Clip(path, captions, bpm, r['split'], seconds, r)
+
+def _own_id(dir:Path, path:Path) -> str:
+    "What a sound of an own folder is called: its path from there"
+    return path.resolve().relative_to(dir.resolve()).as_posix()
+
+def _own_clips(dir:Path, rows) -> list: # of dicts with path, caption, bpm and split -> of Clip
+    "One clip for each sound; further rows of it are further captions"
+    found = {}
+    for r in rows: found.setdefault(r['path'], []).append(r)
+    said = lambda rs, k: next((r[k] for r in rs if r.get(k) not in (None, '')), None)
+    captions = lambda rs, path: [c for r in rs if r['caption'] not in (None, '') for c in _sentences(r['caption'], path)]
+    return [_own_clip(path, captions(rs, path), said(rs, 'bpm'), said(rs, 'split'), _own_id(dir, path)) for path, rs in found.items()]
+
+# %% ../nbs/02_scores.ipynb #3e25095d
+_FILE_COLUMNS, _CAPTION_COLUMNS = ('file', 'file_name'), ('caption', 'captions', 'text', 'transcription')
+
+def _columns(names:list) -> list: # of str
+    "The columns of a table, by the names we use"
+    names = [n.strip().lower() for n in names]
+    for wanted, known in (('file', _FILE_COLUMNS), ('caption', _CAPTION_COLUMNS)):
+        first = next((k for k in known if k in names), None)
+        names = [wanted if n == first else n for n in names]
+    return names
+
+def _is_open(text:str, delimiter:str) -> bool:
+    "Does a quote begin that does not end?"
+    try: list(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error as e: return 'unexpected end' in str(e)
+    return False
+
+def _fields(text:str, delimiter:str) -> list|None: # None: quotes stand where none may
+    "The fields of a row"
+    try: return next(csv.reader([text], delimiter=delimiter, strict=True), [])
+    except csv.Error: return None
+
+def _table_rows(path:Path, lines:list, delimiter:str): # yields (number of its line, fields)
+    "The rows of a table; a field in quotes may have several lines"
+    begins = re.compile(rf'\s*"?[^"{delimiter}]*({"|".join(map(re.escape, SOUND_FILES))})\s*"?\s*{delimiter}', re.I)
+    at = 0
+    while at < len(lines):
+        first, text, at = at, lines[at], at + 1
+        while _is_open(text, delimiter):
+            if at == len(lines) or begins.match(lines[at]): raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close it')
+            text, at = text + '\n' + lines[at], at + 1
+        fields = _fields(text, delimiter)
+        if fields is None and '\n' in text: raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close it')
+        yield first + 2, text.split(delimiter) if fields is None else fields
+
+def _fits(row:dict) -> bool:
+    "Are tempo and split such, or blank?"
+    try: float(row.get('bpm') or 0)
+    except ValueError: return False
+    return (row.get('split') or 'train') in SPLITS
+
+def _as_row(fields:list, columns:list, delimiter:str) -> dict|None: # None: a blank row
+    "A row by the names of its columns; fields too many are parts of the caption"
+    if not any(f.strip() for f in fields): return None
+    named = lambda fields: dict(zip(columns, (f.strip() for f in fields)))
+    more = len(fields) - len(columns)
+    row = named(fields + ['']*max(0, -more))
+    if more <= 0 or not any(f.strip() for f in fields[len(columns):]) and _fits(row): return row
+    k = columns.index('caption')
+    return named([*fields[:k], delimiter.join(fields[k:k+more+1]), *fields[k+more+1:]])
+
+def _csv_rows(path:Path) -> list: # of dicts with file, caption and what other columns there are
+    "The rows of a table of captions"
+    try: text = path.read_text(encoding='utf-8-sig')
+    except (UnicodeDecodeError, OSError): raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
+    head, *lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
+    found = {d: _columns(_fields(head, d) or []) for d in ',;\t'}
+    delimiter = next((d for d, names in found.items() if {'file', 'caption'} <= set(names)), None)
+    if delimiter is None: raise PrestoError(f"{path} has the columns {', '.join(found[','])[:99] or 'none'}; file and caption are needed")
+    return [row for _, fields in _table_rows(path, lines, delimiter) if (row := _as_row(fields, found[delimiter], delimiter))]
 
 def _from_csv(dir:Path) -> list:
-    "Clips of captions.csv; lines with the same file are further captions of it"
-    found, path = {}, dir/'captions.csv'
-    try: text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError: raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
-    table = csv.DictReader(io.StringIO(text, newline=''))
-    if not {'file', 'caption'} <= set(table.fieldnames or ()): raise PrestoError(f"{path} has the columns {', '.join(table.fieldnames or ('none',))}; file and caption are needed")
-    for r in table: found.setdefault(r['file'], []).append(r)
-    for name in found:
-        if not inside(dir, name).is_file(): raise PrestoError(f"captions.csv in {dir} names {name!r}, which is not there; a file inside the folder is needed")
-    return [_own_clip(inside(dir, name), [r['caption'] for r in rs], rs[0].get('bpm'), rs[0].get('split')) for name, rs in found.items()]
+    "Clips of captions.csv; rows with the same file are further captions of it"
+    rows, table = _csv_rows(dir/'captions.csv'), dir/'captions.csv'
+    return _own_clips(dir, [r | dict(path=_sound_named(dir, r['file'], table)) for r in rows])
+
+# %% ../nbs/02_scores.ipynb #d668f623
+def _audiofolder_tables(dir:Path) -> list: # of Path
+    "The tables of a folder in the AudioFolder form"
+    names = 'metadata.csv', 'metadata.jsonl'
+    return sorted(p for folder in (dir, *_shown(dir)) if folder.is_dir() for n in names if (p := folder/n).is_file())
+
+def _shown(dir:Path) -> list: # of Path
+    "What a person sees in a folder: nothing hidden, nothing that a Mac put there"
+    return sorted(p for p in dir.iterdir() if p.name[0] != '.' and p.name != '__MACOSX')
+
+def _audiofolder_rows(dir:Path, table:Path) -> list: # of dict
+    "The rows of one table, each with its sound and split"
+    rows = _csv_rows(table) if table.suffix == '.csv' else load_json_lines(table)
+    split = {**SPLITS, 'val': 'valid', 'dev': 'valid', 'eval': 'test'}.get(table.parent.name.lower()) if table.parent != dir else None
+    out = []
+    for r in rows:
+        row = dict(zip(_columns(list(r)), r.values()))
+        if not {'file', 'caption'} <= set(row): raise PrestoError(f'{table} has rows with {", ".join(row)[:99]}; file_name and caption are needed')
+        path = _sound_named(dir, f"{table.parent.relative_to(dir).as_posix()}/{row['file']}", table)
+        inner = path.relative_to(dir.resolve()).parts[0].lower()
+        out.append(dict(path=path, caption=row['caption'], bpm=row.get('bpm'), split=row.get('split') or split or SPLITS.get(inner)))
+    return out
+
+def _from_audiofolder(dir:Path) -> list:
+    "Clips of a folder in the AudioFolder form"
+    return _own_clips(dir, [r for table in _audiofolder_tables(dir) for r in _audiofolder_rows(dir, table)])
+
+def _sounds(dir:Path): # yields Path
+    "Every sound file under a folder that a person sees there"
+    for path in _shown(dir):
+        if path.is_dir() and not path.is_symlink(): yield from _sounds(path)
+        elif path.is_file() and path.suffix.lower() in SOUND_FILES: yield path
 
 def _from_sidecars(dir:Path) -> list:
     "Clips of every sound file, with NAME.json beside it"
-    out = []
-    for path in sorted(p for p in dir.rglob('*') if p.suffix.lower() in SOUND_FILES):
-        if not path.with_suffix('.json').is_file(): raise PrestoError(f"{path} has no caption; {path.with_suffix('.json').name} beside it or a captions.csv in {dir} is needed")
-        d = load_json(path.with_suffix('.json')); captions = d.get('captions', d.get('caption', []))
-        out.append(_own_clip(path, [captions] if isinstance(captions, str) else captions, d.get('bpm'), d.get('split')))
-    return out
+    rows = []
+    for path in _sounds(dir):
+        side = path.with_suffix('.json')
+        if not side.is_file(): raise PrestoError(f"{path} has no caption; {side.name} beside it or a captions.csv in {dir} is needed")
+        sound, side = (inside(dir, p.relative_to(dir).as_posix()) for p in (path, side))
+        d = load_json(side)
+        captions = d.get('caption') if d.get('captions') is None else d['captions']
+        rows.append(dict(path=sound, caption=_sentences(captions, path), bpm=d.get('bpm'), split=d.get('split')))
+    return _own_clips(dir, rows)
+
+def _unfinished(dir:Path) -> dict|None: # the record of a Folk-GM folder
+    "Is this a dataset without metadata? A record.json may also be the caption of a sound called record"
+    path = dir/'record.json'
+    if not path.is_file() or any(path.with_suffix(s).is_file() for s in SOUND_FILES): return None
+    return record if 'renderer' in (record := load_json(path)) else None
+
+def _from_metadata(dir:Path) -> list|None: # None: it is not such a file
+    "Clips of a finished Folk-GM folder"
+    if not (dir/'metadata.jsonl').is_file(): return None
+    rows = load_json_lines(dir/'metadata.jsonl')
+    if rows and not set(rows[0]) & set(_FILE_COLUMNS): raise PrestoError(f"{dir/'metadata.jsonl'} has rows with {', '.join(rows[0])[:99]}; file and captions are needed")
+    return None if rows and 'file_name' in rows[0] else [_folk_clip(dir, r) for r in rows]
 
 def load_folder(dir # a Folk-GM folder, or a folder of own audio with captions
                ) -> list: # of Clip
     "Every clip of a folder"
     dir = Path(dir)
     if not dir.is_dir(): raise PrestoError(f'{dir} is not a folder; a folder of sound files with captions is needed')
-    if (dir/'metadata.jsonl').is_file(): return _from_metadata(dir)
-    if (dir/'record.json').is_file(): raise PrestoError(f"{dir} is not finished; run {load_json(dir/'record.json').get('command')} --out {dir} again")
-    clips = _from_csv(dir) if (dir/'captions.csv').is_file() else _from_sidecars(dir)
+    clips = _from_metadata(dir)
+    if clips is None and (record := _unfinished(dir)): raise PrestoError(f"{dir} is not finished; run {record.get('command')} --out {dir} again")
+    if clips is None:
+        read = _from_csv if (dir/'captions.csv').is_file() else _from_audiofolder if _audiofolder_tables(dir) else _from_sidecars
+        clips = read(dir)
     if not clips: raise PrestoError(f"{dir} holds no clips; {', '.join(SOUND_FILES)} files with captions.csv or NAME.json are needed")
     return clips
 
