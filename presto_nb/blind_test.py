@@ -7,10 +7,10 @@ __all__ = ['FIELDS', 'LEAST', 'MOST', 'STYLE', 'SCRIPT', 'FILES', 'SAFE', 'LONGE
            't_interval', 'bonferroni', 'read_ratings', 'check_ratings', 'by_prompt', 'Verdict', 'compare', 'means_html',
            'pairs_html', 'verdict_html', 'Plan', 'clip_name', 'matched', 'latin_orders', 'screens', 'Refusal',
            'listener_name', 'check_answer', 'BlindTest', 'make_test', 'clip_prompts', 'page', 'start_page', 'clip_row',
-           'screen_page', 'result_page', 'on_get', 'on_post', 'check_request', 'Handler', 'listen_server', 'serve_test']
+           'screen_page', 'result_page', 'on_get', 'on_post', 'check_body', 'Handler', 'listen_server', 'serve_test']
 
 # %% ../nbs/41_blind_test.ipynb #77276eff
-import csv, json, math, re, secrets, statistics, threading, webbrowser
+import csv, json, math, re, secrets, statistics, tempfile, threading
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import torch
 from .audio import Audio
 from .core import Config, PrestoError, atomic_path, generator, progress, stable_hash
+from .frames import Gate, new_token, open_page
 
 # %% ../nbs/41_blind_test.ipynb #a2ae93c5
 def student_p(t:float,  # in units of the standard error; may be infinite
@@ -74,10 +75,12 @@ def read_ratings(files) -> list: # csv files -> of dict
     rows = []
     for file in map(Path, files):
         try:
-            with file.open(newline="") as f:
-                reader = csv.DictReader(f)
+            with file.open(newline="", encoding="utf-8") as f:
+                reader, before = csv.DictReader(f), len(rows)
                 for r in reader: rows.append({k: r[k] for k in FIELDS} | dict(rating=int(r["rating"]), position=int(r["position"]), seconds=float(r["seconds"])))
+            if len(rows) == before or not file.read_bytes().endswith(b"\n"): raise PrestoError(f"{file} was cut short: a file of ratings has whole lines, and at least one screen; look for a copy, or delete it to begin again")
         except OSError as e: raise PrestoError(f"{file} cannot be read: {e.strerror}") from None
+        except PrestoError: raise
         except (KeyError, TypeError, ValueError, csv.Error): raise PrestoError(f"{file} is not a file of ratings near line {reader.line_num}; each line has {', '.join(FIELDS)}") from None
     check_ratings(rows)
     return rows
@@ -87,7 +90,8 @@ def check_ratings(rows): # of dict
     seen = set()
     for r in rows:
         who = f"{r['listener']}'s rating of {r['model']} for {r['prompt']!r}"
-        if not 0 <= r["rating"] <= 100: raise PrestoError(f"{who} is {r['rating']}; ratings are whole numbers from 0 to 100")
+        if not 0 <= r["rating"] <= 100: raise PrestoError(f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100")
+        if not 0 <= r["seconds"] < 1e9: raise PrestoError(f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged")
         if (key := (r["listener"], r["prompt"], r["model"])) in seen: raise PrestoError(f"{who} is there twice; give each listener's file once")
         seen.add(key)
 
@@ -159,6 +163,9 @@ class Plan(Config):
     seconds:float=6.   # length of a clip
 
     def __post_init__(self):
+        for names in (self.prompts, self.systems):
+            if not all(isinstance(n, str) for n in names): raise PrestoError("prompts and systems of a listening test must be lists of text")
+        if not (math.isfinite(self.seconds) and 0 < self.seconds <= 600): raise PrestoError(f"seconds is {self.seconds}; clips of a listening test last up to 600 s")
         for what, names, least, most in (("prompts", self.prompts, LEAST, 10_000), ("systems", self.systems, 2, MOST)):
             if not least <= len(names) <= most: raise PrestoError(f"there are {len(names)} {what}; {least} to {most} are allowed in a listening test")
             if len(set(names)) < len(names): raise PrestoError(f"two {what} are called {max(names, key=names.count)!r}; they must differ")
@@ -208,7 +215,7 @@ def listener_name(name) -> str: # as typed
 
 def check_answer(answer, seconds:float) -> tuple: # [rating, seconds heard] as sent; length of a clip -> (rating, seconds)
     "A whole number from 0 to 100, for a clip that was heard"
-    number = lambda x: isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+    number = lambda x: isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e9   # False for NaN too
     if not (isinstance(answer, list) and len(answer) == 2 and all(map(number, answer))): raise Refusal(400, "each clip needs two numbers: its rating and the seconds heard")
     rating, heard = answer
     if rating != int(rating) or not 0 <= rating <= 100: raise Refusal(400, f"a rating is {rating}; whole numbers from 0 to 100 are allowed")
@@ -232,11 +239,17 @@ class BlindTest:
 
     def ratings(self) -> list: # of dict
         "What all listeners said"
-        return read_ratings(sorted(self.folder.glob("ratings-*.csv")))
+        rows = [r for f in sorted(self.folder.glob("ratings-*.csv")) for r in self.of(f.stem.removeprefix("ratings-"))]
+        check_ratings(rows)
+        return rows
 
     def of(self, listener:str) -> list:
         "A listener's ratings so far, rows as `read_ratings` gives them"
-        return read_ratings([f] if (f := self.file(listener)).is_file() else [])
+        rows = read_ratings([f] if (f := self.file(listener)).is_file() else [])
+        shown = [(self.plan.prompts[i], s, k) for i, order in screens(self.plan, listener) for k, s in enumerate(order, 1)]
+        if [(r["prompt"], r["model"], r["position"]) for r in rows] != shown[:len(rows)] or len(rows) % len(self.plan.systems):
+            raise PrestoError(f"{f} does not hold the whole screens that {listener} was shown in this test; it is damaged, or of another test")
+        return rows
 
     def left(self, listener:str) -> list: # of `screens`
         "The screens a listener has not answered"
@@ -254,7 +267,7 @@ class BlindTest:
             said = [check_answer(answers[n], self.plan.seconds) for n in names]
             new = [dict(listener=listener, prompt=self.plan.prompts[i], model=s, rating=r, position=k, seconds=t) for k, (s, (r, t)) in enumerate(zip(order, said), 1)]
             rows = self.of(listener) + new
-            with atomic_path(self.file(listener)) as tmp, tmp.open("w", newline="") as f: w = csv.DictWriter(f, FIELDS); w.writeheader(); w.writerows(rows)
+            with atomic_path(self.file(listener)) as tmp, tmp.open("w", newline="", encoding="utf-8") as f: w = csv.DictWriter(f, FIELDS); w.writeheader(); w.writerows(rows)
 
 # %% ../nbs/41_blind_test.ipynb #7b7e6905
 def make_test(folder,       # where to; an interrupted one goes on
@@ -415,18 +428,14 @@ def on_get(test:BlindTest, target:str) -> tuple: # path and query as asked -> (s
 
 def on_post(test:BlindTest, target:str, body:bytes) -> tuple: # as `on_get`
     "The ratings of a screen"
-    if target != "/rate": raise Refusal(404, "there is no such page")
+    if urlsplit(target).path != "/rate": raise Refusal(404, "there is no such page")
     try: said = json.loads(body); listener, ratings = said["listener"], said["ratings"]
     except (ValueError, KeyError, TypeError, RecursionError): raise Refusal(400, "what was sent is not JSON with listener and ratings") from None
     test.add(listener_name(listener), ratings)
     return 204, {}, b""
 
-def check_request(headers, port:int, post:bool) -> int: # of the request -> bytes of its body
-    "Refuse what does not come from a page of this server"
-    hosts = [f"{h}:{port}" for h in ("127.0.0.1", "localhost")]
-    if headers.get("Host") not in hosts: raise Refusal(421, f"this server is {' or '.join(hosts)} only")
-    if not post: return 0
-    if headers.get("Origin", f"http://{headers['Host']}") != f"http://{headers['Host']}": raise Refusal(403, "ratings are taken from this server's own page only")
+def check_body(headers) -> int: # of the request -> bytes of its body
+    "Refuse ratings that are none, or too long"
     if headers.get_content_type() != "application/json": raise Refusal(415, "ratings must be application/json")
     if not re.fullmatch(r"\d{1,9}", length := headers.get("Content-Length", "")): raise Refusal(411, "the length of the body must be given")
     if int(length) > LONGEST: raise Refusal(413, f"the body has {length} bytes; {LONGEST} are allowed")
@@ -442,7 +451,8 @@ class Handler(BaseHTTPRequestHandler):
         "What this request gets, also where it is refused"
         s, post = self.server, self.command == "POST"
         try:
-            n = check_request(self.headers, s.server_port, post)
+            if refused := s.gate.check(self.command, self.path, self.headers): return refused[0], refused[1], refused[2].encode()
+            n = check_body(self.headers) if post else 0
             if not post and self.command != "GET": raise Refusal(405, f"{self.command} is not allowed; GET and POST are")
             return on_post(s.test, self.path, self.rfile.read(n)) if post else on_get(s.test, self.path)
         except Refusal as e: return e.status, {"Content-Type": "text/plain; charset=utf-8"} | ({"Allow": "GET, POST"} if e.status == 405 else {}), f"{e}\n".encode()
@@ -460,17 +470,24 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = run
 
-def listen_server(test:BlindTest, port:int=0) -> ThreadingHTTPServer: # 0: any that is free
+def listen_server(test:BlindTest,
+                  port:int=0,   # 0: any that is free
+                  token:str="", # of its address; "": none is asked for
+                 ) -> ThreadingHTTPServer:
     "A server on the loopback address, not yet started"
     try: server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     except (OSError, OverflowError) as e: raise PrestoError(f"port {port} cannot be used ({getattr(e, 'strerror', None) or e}); leave --port out to get one that is free") from None
-    server.test = test
+    server.test, server.gate = test, Gate(server.server_port, token)
     return server
 
-def serve_test(test:BlindTest, port:int=0, browser:bool=True): # 0: any that is free; open it there
+def serve_test(test:BlindTest,
+               port:int=0,        # 0: any that is free
+               browser:bool=True, # open it there
+               token:bool=True,   # only who has the printed address may see it
+              ):
     "Serve a listening test on this machine until it is stopped"
-    with listen_server(test, port) as server:
-        address = f"http://127.0.0.1:{server.server_port}/"
+    with listen_server(test, port, new_token() if token else "") as server, tempfile.TemporaryDirectory() as folder:
+        address = server.gate.address
         print(f"the listening test in {test.folder}: {address} (this machine only; Ctrl-C ends it, the same command goes on)", flush=True)
-        if browser: webbrowser.open(address)
+        if browser: open_page(address, folder)
         server.serve_forever()

@@ -17,10 +17,14 @@ def served(*words, say):
         yield next(line for line in lines if re.search(say, line))
     finally: os.killpg(run.pid, signal.SIGTERM); run.wait(20)
 
-def fetch(address, tries=60):
+def fetch(address, more='', tries=60):
+    "The page behind a printed address, with its token; more: what comes after the address once the token has left it"
+    visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    get = lambda url: visitor.open(url, timeout=60).read().decode()
     for _ in range(tries):
-        try: return urllib.request.urlopen(address, timeout=60).read().decode()
+        try: onward = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', get(address))[1]
         except OSError: time.sleep(.5)
+        else: return get(urllib.parse.urljoin(address, onward) + more)
     raise AssertionError(f'{address} does not answer')
 
 def wait_for(address, tries=120):
@@ -31,13 +35,15 @@ def wait_for(address, tries=120):
         except OSError: time.sleep(.5)
     raise AssertionError(f'nobody listens at {address}')
 
+def printed(line): return re.search(r'http://127[.]0[.]0[.]1:[0-9]+/[?]token=[\w-]+', line)[0]
+
 LAB = '-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', 'lab', 'variance', '--no-browser', '--port'
 
 def test_page_answers_on_loopback():
     pytest.importorskip('voila'); port = free_port()
     with served(*LAB, str(port), say='the lab variance') as line:
         assert f'http://127.0.0.1:{port}/' in line
-        page = fetch(f'http://127.0.0.1:{port}/'); assert 'cdn.' not in page and 'The variance lab' in page and 'application/vnd.jupyter.widget-view+json' in page
+        page = fetch(printed(line)); assert 'cdn.' not in page and 'The variance lab' in page and 'application/vnd.jupyter.widget-view+json' in page
 
 OWN = 'lab', 'listen', '--data', str(HERE.parent/'data_samples'/'clips')
 
@@ -69,7 +75,7 @@ def browse(address, kind, tmp_path):
 @pytest.mark.timeout(240)
 def test_in_a_browser_through_voila(tmp_path):
     port = free_port()
-    with served(*LAB, str(port), say='the lab variance'): browse(f'http://127.0.0.1:{port}/', 'voila', tmp_path)
+    with served(*LAB, str(port), say='the lab variance') as line: browse(printed(line), 'voila', tmp_path)
 
 @pytest.mark.timeout(240)
 def test_in_a_browser_through_jupyterlab(tmp_path):
@@ -92,7 +98,7 @@ serve_test(make_test(sys.argv[1], prompts, {'original': tone(440), 'base': tone(
 def test_listening_in_a_browser(tmp_path):
     "By keys alone: nothing can be answered before all was heard, the page does not say whose a clip is, a closed page goes on, and the file has what was said"
     from presto_nb.blind_test import BlindTest, screens
-    with served('-c', TEST, str(tmp_path/'test'), say='the listening test') as line: seen = in_chromium('listen_browser.mjs', tmp_path, re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0])
+    with served('-c', TEST, str(tmp_path/'test'), say='the listening test') as line: seen = in_chromium('listen_browser.mjs', tmp_path, printed(line))
     assert seen['screens'] == 6 and seen['early'] and not seen['errors'] and not seen['foreign']
     assert not [m for m in ('original', 'base', 'presto') if m in seen['seen'].lower()] and all(m in seen['result'] for m in ('original', 'base', 'presto-ls'))
     test = BlindTest(tmp_path/'test'); rows = test.of('ann')
@@ -106,7 +112,7 @@ def test_the_command_that_makes_a_listening_test(tmp_path):
     from presto_nb.audio import Audio
     from presto_nb.blind_test import BlindTest, clip_name
     with served('-c', 'import sys; from presto_nb.cli import main; sys.exit(main())', *OWN, '--prompts', '6', '--models', 'presto-ls', '--out', str(tmp_path/'test'), '--no-browser', say='the listening test') as line:
-        assert '6 screens' in fetch(re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0])
+        assert '6 screens' in fetch(printed(line))
     test = BlindTest(tmp_path/'test'); assert test.plan.systems == ('original', 'presto-ls') and {p.name for p in (tmp_path/'test'/'clips').iterdir()} == test.clips
     for i in range(6):
         a, b = (Audio.load(test.clip(clip_name(test.plan, i, m))) for m in test.plan.systems); assert a.samples.shape == b.samples.shape and abs(a.loudness() - b.loudness()) < .1
@@ -115,9 +121,9 @@ def test_a_killed_listening_test_goes_on(tmp_path):
     from presto_nb.blind_test import BlindTest, clip_name
     def open_it(say): return served('-c', TEST, str(tmp_path/'test'), say=say)
     with open_it('the listening test') as line:
-        address = re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0]; test = BlindTest(tmp_path/'test'); (i, order), *rest = test.left('ann')
+        address = printed(line); test = BlindTest(tmp_path/'test'); (i, order), *rest = test.left('ann')
         said = json.dumps(dict(listener='ann', ratings={clip_name(test.plan, i, m): [10*k, .5] for k, m in enumerate(order)})).encode()
-        assert urllib.request.urlopen(urllib.request.Request(address + 'rate', said, {'Content-Type': 'application/json'})).status == 204
+        assert urllib.request.urlopen(urllib.request.Request(address.replace('/?', '/rate?'), said, {'Content-Type': 'application/json'})).status == 204
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path/'test'/'clips').iterdir()}
-    with open_it('the listening test') as line: assert 'Screen 2 of 6' in fetch(re.search(r'http://127[.]0[.]0[.]1:[0-9]+/', line)[0] + '?listener=ann')
+    with open_it('the listening test') as line: assert 'Screen 2 of 6' in fetch(printed(line), '?listener=ann')
     assert BlindTest(tmp_path/'test').left('ann') == rest and before == {p.name: p.stat().st_mtime_ns for p in (tmp_path/'test'/'clips').iterdir()}
