@@ -280,6 +280,38 @@ def _mp3_said(data:bytes, at:int) -> int|None: # None: this frame is sound
         return int.from_bytes(data[mark+8:mark+12], 'big') if data[mark+7] & 1 else 0
     return 0 if data[at+36:at+40] == b'VBRI' else None
 
+@lru_cache(1)
+def _crc16_table() -> np.ndarray:
+    "What each trailing byte adds to LAME's checksum"
+    table = np.arange(256, dtype=np.uint16)
+    for _ in range(8): table = table >> 1 ^ np.where(table & 1, 0xa001, 0).astype(np.uint16)
+    return table
+
+def _crc16(data:bytes, rows:int=1024) -> int:
+    "LAME's checksum, of many stretches at a time; then each is carried over those behind it"
+    table, padding = _crc16_table(), -len(data) % rows
+    stretches = np.frombuffer(bytes(padding) + data, np.uint8).reshape(rows, -1).T
+    crc, carry, total = np.zeros(rows, np.uint16), 1 << np.arange(16, dtype=np.uint16), 0
+    for step in np.ascontiguousarray(stretches):
+        crc = table[(crc ^ step) & 255] ^ crc >> 8
+        carry = table[carry & 255] ^ carry >> 8
+    bits = carry.tolist()
+    for one in crc.tolist():
+        moved = 0
+        for i in range(16): moved ^= bits[i] if total >> i & 1 else 0
+        total = moved ^ one
+    return total
+
+def _is_as_encoded(data:bytes, first:int, to:int) -> bool:
+    "Do the encoder's checksums agree, where there are some? mp3gain, which changes every frame, leaves its name"
+    mark = first + 4 + _side_size(_mp3_header(data, first))
+    tag = mark + 120
+    if data[mark+4:mark+8] != b'\0\0\0\x0f' or data[tag:tag+4] not in (b'LAME', b'Lavf', b'Lavc'): return True
+    music, own = struct.unpack_from('>HH', data, tag + 32)
+    if not music or not own or b'MP3GAIN' in data[:first] + data[to:]: return True
+    begin = first + _mp3_size(_mp3_header(data, first))
+    return _crc16(data[first:tag+34]) == own and _crc16(data[begin:to]) == music
+
 def _mp3_info(h:int, frames:int) -> bytes:
     "A first frame that says how many follow"
     h = (h | 0x10000) & ~0xf200 | (9 if h >> 19 & 3 == 3 else 8) << 12           # no checksum, no padding
@@ -294,7 +326,9 @@ def _mp3_source(path, data:bytes): # the path, or what to read in its place
     said = _mp3_said(data, first)
     count -= said is not None
     if count < (said or 0) - 1 or cut and count != said: raise _cut(path)
-    if said == count and len(spans) == 1: return str(path)
+    if said == count and len(spans) == 1:
+        if not _is_as_encoded(data, first, to): raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is needed')
+        return str(path)
     begin = first if said is None else first + _mp3_size(h)
     front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []                    # of layer 3
     return _Pieces(*front, data[begin:to], *(data[a:b] for a, b in spans[1:]))
@@ -401,7 +435,8 @@ def _sample_source(path, magic:bytes): # the path, or what to read in its place
         f.seek(begin + max(0, said))
         after = f.read(64)
         dummy = said < 0 or form[1] == 'I' and said >= 0x7fff0000                # what writers into a pipe put there
-        if said - left > begin and not dummy: raise _cut(path)
+        counted_in = said in (size, size - 8)                                    # the header, by mistake
+        if said > left + 1 and not dummy and not counted_in: raise _cut(path)
         follows = magic == b'riff' or magic != b'.snd' and _is_chunk(after, form, left - said)
         if left <= 0 or said == left or 0 <= said < left and follows: return str(path)
         if form[1] == 'I' and left >= 2**32: return str(path)

@@ -156,6 +156,18 @@ def _mp3_said(data: bytes, at: int) -> int | None:
     """How many frames the first one says there are; 0 when it does not say"""
     ...
 
+def _crc16_table() -> np.ndarray:
+    """What each trailing byte adds to LAME's checksum"""
+    ...
+
+def _crc16(data: bytes, rows: int=1024) -> int:
+    """LAME's checksum, of many stretches at a time; then each is carried over those behind it"""
+    ...
+
+def _is_as_encoded(data: bytes, first: int, to: int) -> bool:
+    """Do the encoder's checksums agree, where there are some? mp3gain, which changes every frame, leaves its name"""
+    ...
+
 def _mp3_info(h: int, frames: int) -> bytes:
     """A first frame that says how many follow"""
     ...

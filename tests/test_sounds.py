@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from presto_nb.audio import Audio, _flac_samples, _mp3_header, _mp3_size, sound_seconds
+from presto_nb.audio import Audio, _crc16, _flac_samples, _mp3_header, _mp3_size, sound_seconds
 from presto_nb.core import PrestoError
 
 RATE, SECONDS = 44100, 3
@@ -123,6 +123,31 @@ def test_mp3_that_is_not_whole(refused, mode, header):
     refused(data[:-100], 'cut.mp3', 'cut off')
 
 
+def test_mp3_whose_checksum_is_another(load, refused):
+    "A damaged frame is told by LAME's checksum; mp3gain changes frames on purpose and says so"
+    data = mp3(6)
+    at = len(data)//2
+    while not _mp3_header(data, at):
+        at += 1
+    changed = data[:at + 60] + bytes([data[at + 60] ^ 1]) + data[at + 61:]
+    refused(changed, 'a.mp3', 'its checksum is another')
+    refused(data[:60] + b'x' + data[61:], 'b.mp3', 'its checksum is another')
+    item = struct.pack('<II', 4, 0) + b'MP3GAIN_MINMAX\0' + b'1,99'
+    tag = struct.pack('<IIII', 2000, len(item) + 32, 1, 0) + bytes(8)
+    assert len(load(changed + b'APETAGEX' + tag + item + b'APETAGEX' + tag, 'c.mp3')) == 6*RATE
+
+
+@pytest.mark.parametrize('n', [1, 175, 1023, 1024, 99999])
+def test_checksum_of_lame(n):
+    "As a byte at a time gives it"
+    data, crc = np.random.default_rng(n).integers(0, 256, n, np.uint8).tobytes(), 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xa001 if crc & 1 else 0)
+    assert _crc16(data) == crc and _crc16(b'123456789') == 0xbb3d
+
+
 def test_mp3_cut_between_frames(refused):
     data, at = mp3(6), 0
     while at < len(data)//2:
@@ -197,6 +222,7 @@ def test_wav_that_is_not_whole(refused):
         data = written('WAV', subtype=subtype)
         for part in (.1, .5, .99):
             refused(data[:int(part*len(data))], 'a.wav', 'cut off')
+        refused(data[:-9], 'a.wav', 'cut off')
 
 
 @pytest.mark.parametrize('format,mark,skip,form', [
