@@ -461,13 +461,14 @@ def _words(c) -> dict: # of a `Clip`
     "What may change without encoding again"
     return dict(captions=list(c.captions), bpm=plain(c.bpm), split=c.split)
 
-def _holds(shard, lines, hashes:dict) -> bool: # .safetensors file; its lines; {file name: sha256} where known
-    "Is a shard whole, with the latents of its lines?"
+def _holds(shard, lines) -> bool: # .safetensors file; its lines
+    "Are a shard's latents those of its lines?"
     from safetensors import SafetensorError, safe_open
+    if not all(x.get("shard") == shard.name and isinstance(x.get("id"), str) for x in lines): return False
     try:
-        with safe_open(shard, "pt") as f: there = {x["id"] for x in lines} == set(f.keys())
+        with safe_open(shard, "pt") as f: there = {k: f.get_slice(k).get_shape()[:1] for k in f.keys()}
     except (OSError, SafetensorError): return False
-    return there and hashes.get(shard.name) in (None, sha256(shard))
+    return there == {x["id"]: [x.get("frames")] for x in lines}
 
 def _encoded(out, hashes:dict) -> dict: # id -> its line
     "What a folder's shards hold; one that is damaged, or was not finished, is deleted"
@@ -476,7 +477,8 @@ def _encoded(out, hashes:dict) -> dict: # id -> its line
         listed = shard.with_suffix(".jsonl")
         try: lines = load_json_lines(listed)
         except PrestoError: lines = []
-        if lines and all({"id", "frames", "shard"} <= set(x) for x in lines) and _holds(shard, lines, hashes):
+        same = all(hashes.get(p.name) in (None, sha256(p)) for p in (listed, shard) if p.is_file())
+        if lines and same and _holds(shard, lines):
             found |= {x["id"]: x for x in lines}
             continue
         for path in (listed, shard): path.unlink(missing_ok=True)
@@ -552,7 +554,7 @@ def _finish(out, wanted:dict, record:dict) -> dict: # {id: clip} -> the record
     record["sounds"] = f"{stable_hash([[x['id'], x.get('sound')] for x in rows]):016x}"
     _write_lines(out/"latents.jsonl", rows)
     with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    write_hashes(out, ["record.json", "latents.jsonl", *sorted({x["shard"] for x in rows})])
+    write_hashes(out, ["record.json", *sorted(p.name for p in out.glob("latents*.*"))])
     return record
 
 # %% ../nbs/03_codec.ipynb #7732e8e9

@@ -254,8 +254,8 @@ def _words(c) -> dict:
     """What may change without encoding again"""
     ...
 
-def _holds(shard, lines, hashes: dict) -> bool:
-    """Is a shard whole, with the latents of its lines?"""
+def _holds(shard, lines) -> bool:
+    """Are a shard's latents those of its lines?"""
     ...
 
 def _encoded(out, hashes: dict) -> dict:
