@@ -30,6 +30,7 @@ class DiTConfig(Config):
     frequencies: int = 64      # sinusoid pairs in the embeddings of noise level and tempo
     rope_base: float = 1e4     # slowest rotary pair turns by 1/rope_base per frame
     budget: bool = False       # is the network told how many blocks are skipped? (Presto-L)
+    key: bool = False          # is the key told as two places on the circle of fifths? (ours)
     beat_heads: int = 0        # heads whose positions count beats where the tempo is told (ours)
     frame_rate: float = 44100/2048 # latent frames a second, by which those heads know a beat
 
@@ -248,6 +249,7 @@ class DiT(nn.Module):
         self.shared = nn.Linear(w, 6*w) if config.shared_adaln else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final, self.output = nn.Linear(w, 2*w), nn.Linear(w, config.channels)
+        if config.key: self.key, self.null_key = nn.Sequential(nn.Linear(24, w), nn.SiLU(), nn.Linear(w, w)), nn.Parameter(torch.zeros(w))
         if config.budget: self.budget, self.budget_vector, self.budget_final = nn.Sequential(nn.Linear(2*config.frequencies, w), nn.SiLU()), nn.Linear(w, w), nn.Linear(w, 2*w)
         self.reset_parameters(generator)
 
@@ -257,7 +259,7 @@ class DiT(nn.Module):
             if isinstance(m, nn.Linear):
                 nn.init.xavier_uniform_(m.weight, generator=generator)
                 if m.bias is not None: nn.init.zeros_(m.bias)
-        for p in (self.null_tempo, self.null_text): nn.init.normal_(p, std=1., generator=generator)
+        for p in (self.null_tempo, self.null_text, *([self.null_key] if self.config.key else ())): nn.init.normal_(p, std=1., generator=generator)
         zero = [self.final, self.output, self.shared, *(b.adaln for b in self.blocks), *([self.budget_vector, self.budget_final] if self.config.budget else ())]
         for p in (p for m in zero for p in m.parameters()): nn.init.zeros_(p)
 
@@ -265,11 +267,22 @@ class DiT(nn.Module):
         c_noise:Tensor,  # ln(sigma)/4, [batch]
         bpm:Tensor=None, # beats per minute, NaN = not told, [batch]
         told=0.,         # what the budget adds, [batch, width]
+        key:Tensor=None, # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
     )->Tensor:           # [batch, width]
-        "What adaLN is told: noise level, tempo and budget, added up"
+        "What adaLN is told: noise level, tempo, key and budget, added up"
         c = self.noise(self.embed(c_noise)) + told
+        if self.config.key: c = c + self.tell_key(key)
         if bpm is None: return F.silu(c + self.null_tempo)
         return F.silu(c + torch.where(bpm.isnan()[:, None], self.null_tempo.to(c.dtype), self.tempo(self.embed(log_tempo(bpm.nan_to_num(120.))))))
+
+    def tell_key(self,
+        key:Tensor|None, # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
+    )->Tensor:           # [batch, width], or [width] where nothing is told
+        "Cosines and sines of one to six times round the circle, then two layers"
+        if key is None: return self.null_key
+        angle = key.nan_to_num()[..., None]*torch.arange(1, 7, device=key.device)*(2*math.pi/12)
+        circle = torch.cat([angle.cos(), angle.sin()], -1).flatten(1)                        # [b, 24]
+        return torch.where(key.isnan()[:, :1], self.null_key, self.key(circle.to(self.null_key.dtype)))
 
     def embed(self, value): # [batch]
         "Its sinusoids, in the type of the weights"
@@ -323,7 +336,7 @@ class DiT(nn.Module):
         "What is done before the blocks, each of them, and what is done after them"
         self.check(x, c_noise, cond)
         vector, last = self.tell(budget, len(x))
-        c = self.vector(c_noise, None if cond is None else cond.bpm, vector)
+        c = self.vector(c_noise, *((None, vector) if cond is None else (cond.bpm, vector, cond.key)))
         text, mask = self.text_tokens(cond, *x.shape[:2])
         rotary = self.positions(cond, x, text)
         shared = self.shared(c)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
-from .text import Condition
+from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
 
@@ -794,9 +794,9 @@ class BaseStage:
     def condition(self, trainer, captions, bpm): # list of b strings, [b]
         "The rows' conditions, some of them forgotten"
         tokens, mask = self.cache(captions, self.cache.longest if trainer.config.compile else 0) # one shape, compiled once
-        cond = Condition(tokens.to(bpm.device), mask.to(bpm.device), bpm)
         lost, no_bpm = trainer.rows(lambda n, g: torch.rand(n, 2, generator=g)).unbind(1)
-        cond = Condition(cond.tokens, cond.mask, cond.bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan))
+        bpm = bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan)
+        cond = Condition(tokens.to(bpm.device), mask.to(bpm.device), bpm, keys_of(captions).to(bpm.device))
         return cond.without(lost < self.p_drop)
 
     def step(self, trainer, batch):
@@ -881,5 +881,5 @@ def held_out_loss(denoiser,     # x [b, frames, channels], sigma [b], cond -> x0
     g = generator("held out", seed); batch = data.batch([i % len(data) for i in range(rows)], g)
     sigma, noise = LogNormal().sample(rows, generator=g), torch.randn(batch["x0"].shape, generator=g)
     device = next(denoiser.parameters()).device if isinstance(denoiser, nn.Module) else batch["x0"].device
-    x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, Condition(*encoder(batch["captions"]), batch["bpm"])))
+    x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, Condition(*encoder(batch["captions"]), batch["bpm"], keys_of(batch["captions"]))))
     return torch.cat([edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s]) for s in (slice(i, i + 16) for i in range(0, rows, 16))])

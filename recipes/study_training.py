@@ -16,6 +16,8 @@ H2  Frame positions whose slowest pair turns once in some 470 frames (base 100 f
 H3  Muon reaches at equal steps a loss at least .01 lower at every level above .5; a step costs at
     most 15 % more.
 H4  A quarter of the heads is enough: pulse within .05 of half of them.
+H5  The key told as two places on the circle of fifths, beside the text: key at least 8 points
+    higher than without, nothing else lower.
 """
 import argparse
 import datetime
@@ -43,6 +45,7 @@ VARIANTS = {   # fields of the network, arguments of the stage
     'beats-quarter': (dict(beat_heads=1), {}),
     'slow-frames': (dict(beat_heads=2, rope_base=100.), {}),
     'muon': (dict(beat_heads=2, rope_base=100.), dict(muon=True)),
+    'key': (dict(beat_heads=2, rope_base=100., key=True), {}),
 }
 LEVELS = .05, .1, .25, .5, 1., 2., 4., 10., 30.
 FACTS = 'pulse', 'tempo', 'tempo_tolerant', 'key', 'lead', 'accompaniment', 'drums', 'agreement'
@@ -94,7 +97,7 @@ def losses(args, network, encoder):
     g = generator('training study')
     batch = data.batch([i % len(data) for i in range(WINDOWS)], g)
     noise = torch.randn(batch['x0'].shape, generator=g)
-    cond = Condition(*encoder(batch['captions']), batch['bpm'])
+    cond = Condition.from_prompts(encoder, batch['captions'], batch['bpm'].tolist())
     denoiser = Denoiser(network)
     rows = []
     for level in LEVELS:
