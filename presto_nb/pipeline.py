@@ -123,7 +123,7 @@ def is_file(path) -> bool:
 def is_run(folder) -> bool:
     "Is it the folder of a training? It has a config.json, too"
     config = Path(folder)/"config.json"
-    return is_file(config) and is_file(config.with_name("log.csv")) and "dit" not in load_json(config)
+    return is_file(config) and "batch_size" in (said := load_json(config)) and "dit" not in said
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

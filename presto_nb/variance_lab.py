@@ -136,7 +136,9 @@ class VarianceLab(Explorer):
         "A new setting: what was heard belongs to the old one"
         super().refresh(change); made = self.heard.get(self.key())
         if made: self.show(*made)
-        else: self.sound.value, self.words2.value, self.bar.value = b"", NOTHING, 0
+        else:
+            self.sound.layout.display = "none"   # an empty picture is a broken one
+            self.sound.value, self.words2.value, self.bar.value = b"", NOTHING, 0
 
     def key(self):
         "What the picture depends on: model, level, clip, blocks skipped"
@@ -174,6 +176,7 @@ class VarianceLab(Explorer):
     def show(self, picture, sounds, error):
         "Put what was heard into the widget"
         self.sound.value, self.bar.value = picture, 4
+        self.sound.layout.display = None
         players = "".join(f'<div style="display:inline-block;margin-right:2em">{html.escape(name)}{player(s, name)}</div>' for s, name in zip(sounds, ("all blocks", "blocks skipped")))
         self.words2.value = f'<p role="status">This clip: error {error:.3f} against the full model. Spectrograms: left with all blocks, right without the skipped ones.</p>{players}'
 

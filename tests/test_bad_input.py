@@ -200,7 +200,7 @@ def test_training_words(refused, tmp_path):
     refused(['train', 'codec', '--data', 'nowhere', '--out', 'run'], 'nowhere')
     for kind in ('base', 'codec'):
         for option, value, says in (('--preset', 'giant', "'giant'"), ('--steps', '0', 'steps is 0'), ('--steps', '-3', 'steps is -3'), ('--minutes', 'nan', 'minutes is nan'),
-                                    ('--minutes', '-1', 'minutes is -1'), ('--batch-size', '0', 'batch_size is 0'), ('--precision', 'fp4', "'fp4'")):
+                                    ('--minutes', '-1', 'minutes is -1'), ('--batch-size', '0', '--batch-size is 0'), ('--precision', 'fp4', "'fp4'")):
             refused(['train', kind, '--data', 'nowhere', '--out', 'run', option, value], says)
 
 def test_weights_to_begin_with(refused, saved, tmp_path, tmp_path_factory):
