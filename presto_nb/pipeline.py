@@ -21,12 +21,13 @@ import torch.nn.functional as F
 from functools import partial
 from fastcore.basics import patch
 from .core import (HASHES, Config, PrestoError, assets, build_module, check_hashes,
-                            folder_lock, load_json, load_tensors, plain, progress as progress_bar,
+                            folder_lock, generator, load_json, load_tensors, plain, progress as progress_bar,
                             save_tensors, write_hashes)
 from .audio import Audio
 from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
-from .text import Condition, SmallTextEncoder, check_prompt, unknown_words, unread_words
+from .text import Condition, SmallTextEncoder, check_prompt, read_bpm, unknown_words, unread_words
+from .scores import usual_bpm
 from .edm import Denoiser
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
@@ -503,6 +504,21 @@ def known(self:MusicPipeline,
     return mask if fresh else dict(init=z) | mask
 
 @patch
+def tempi(self:MusicPipeline,
+          r:Request, # what is asked
+          bpm:list,  # a number or None for each prompt
+         ) -> tuple: # a number or None for each prompt, and a sentence for each that was chosen
+    "A network that counts beats needs a tempo: where none is told, one that fits the words"
+    if not self.config.dit.get("beat_heads"): return bpm, []
+    told, notes = [], []
+    for i, (prompt, b) in enumerate(zip(r.prompts, bpm)):
+        if b is None and read_bpm(prompt) is None:
+            b = usual_bpm(prompt, generator("tempo", r.seed + i))
+            notes.append(f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, was taken; add a number of BPM for another")
+        told.append(b)
+    return told, notes
+
+@patch
 def walks(self:MusicPipeline,
           r:Request,       # what is asked
           bpm=None,        # tempo, one number or one for each prompt
@@ -519,7 +535,8 @@ def walks(self:MusicPipeline,
     batch, n, init = batch_size or (1 if self.device.type == "cpu" else 8), len(r.prompts), self.known(given, r.frames, init_sigma is None)
     tempi = list(bpm) if isinstance(bpm, (list, tuple)) else [bpm]*n
     if len(tempi) != n: raise PrestoError(f"{len(tempi)} tempi were given for {n} prompts; give one for each, or one number for all")
-    said = [f(p, self.encoder) for p in r.prompts for f in (unknown_words, unread_words)]
+    tempi, chosen = self.tempi(r, tempi)
+    said = [f(p, self.encoder) for p in r.prompts for f in (unknown_words, unread_words)] + chosen
     self.notes, self.timings = [s for s in said if s], dict(evaluations=r.steps*math.ceil(n/batch))
     if progress: print(*self.notes, sep="\n", end="\n" if self.notes else "", file=sys.stderr)
     bar = progress_bar(total=math.ceil(n/batch)*(len(sigmas) - 1), desc="making music", disable=None if progress else True)

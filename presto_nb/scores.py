@@ -11,13 +11,14 @@ __all__ = ['COLLECTIONS', 'TICKS', 'PITCH_CLASSES', 'MODES', 'ABC_MODES', 'DANCE
            'ngrams', 'families', 'split_families', 'content_hash', 'find_tunes', 'TuneRow', 'tune_index', 'read_tune',
            'read_tunes', 'triads', 'chord_spans', 'harmonise', 'voicing', 'comp_pattern', 'bass_pattern',
            'drum_pattern', 'Arrangement', 'fit_register', 'choose', 'play_lead', 'play_chords', 'play_bass',
-           'play_drums', 'repeated', 'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'SoundBank',
-           'tone', 'sound_bank', 'play', 'measure_level', 'render', 'excerpt_start', 'chosen_tunes', 'clip_name',
-           'make_clip', 'build_dataset', 'Clip', 'load_folder', 'Chorale', 'read_chorale', 'read_chorales',
+           'play_drums', 'repeated', 'key_name', 'arrange', 'score_hash', 'captions_of', 'piano_roll', 'usual_bpm',
+           'SoundBank', 'tone', 'sound_bank', 'play', 'measure_level', 'render', 'excerpt_start', 'chosen_tunes',
+           'clip_name', 'make_clip', 'build_dataset', 'Clip', 'load_folder', 'Chorale', 'read_chorale', 'read_chorales',
            'arrange_chorale']
 
 # %% ../nbs/02_scores.ipynb #9c0f737b
-import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time, unicodedata, zipfile, zlib
+import bisect, csv, gzip, importlib.util, io, json, os, re, struct, sys, tempfile, time
+import unicodedata, zipfile, zlib
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ from functools import lru_cache
 from fractions import Fraction
 from pathlib import Path
 import numpy as np, torch
-from .core import (PrestoError, assets, atomic_path, cache_dir, folder_lock, inside, load_json, load_json_lines,
-                            need, plain, progress, remove_leftovers, sha256, stable_hash)
+from .core import (PrestoError, assets, atomic_path, cache_dir, folder_lock, inside,
+                            load_json, load_json_lines, need, plain, progress, remove_leftovers, sha256,
+                            stable_hash)
 from .audio import Audio, sound_seconds
 
 # %% ../nbs/02_scores.ipynb #b6f09be1
@@ -324,13 +326,14 @@ def read_tune(row:TuneRow # a line of the index
     if not tune or content_hash(tune) != row.content: raise PrestoError(f'the tune {row.id} in {corpus()} is not the one this version knows; music21 10 is needed')
     return replace(tune, family=row.family, split=row.split)
 
-def _kept_tunes(where:Path) -> tuple|None: # None: there are none, or they are not those of the index
+def _kept_tunes(where:Path) -> tuple|None: # None: there are none, or not those of the index
     "The tunes that were read before"
     try:
         rows = json.loads(gzip.decompress(where.read_bytes()))
         tunes = tuple(Tune(*r[:6], tuple(map(tuple, r[6])), *r[7:]) for r in rows)
         found = [(t.id, content_hash(t), t.family, t.split) for t in tunes]
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, IndexError, RecursionError): return None
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, IndexError, RecursionError):
+        return None
     return tunes if found == [(r.id, r.content, r.family, r.split) for r in tune_index()] else None
 
 @lru_cache(1)
@@ -720,6 +723,20 @@ def piano_roll(a:Arrangement, # what to draw
     ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
+# %% ../nbs/02_scores.ipynb #cd051e6f
+def usual_bpm(prompt:str,         # as typed
+              rng:torch.Generator # another stream, another tempo that fits as well
+             ) -> int:            # beats per minute
+    "A tempo that fits the words of a prompt: of `TEMPI`, by its tempo words or else by its dance"
+    text = prompt.lower()
+    says = lambda words: any(re.search(rf"\b{re.escape(w.lower())}\b", text) for w in words)
+    named = [tempo for tempo, (_, _, words) in TEMPI.items() if says(words)]
+    dance = max((d for d, words in DANCES.items() if says(words)), key=len, default='')
+    weights = torch.tensor(TEMPO_WEIGHTS.get(dance, (2, 3, 4)), dtype=torch.float32)
+    drawn = list(TEMPI)[int(torch.multinomial(weights, 1, generator=rng))]
+    low, high, _ = TEMPI[named[0] if named else drawn]
+    return int(torch.randint(low, high + 1, (), generator=rng))
+
 # %% ../nbs/02_scores.ipynb #c2d618e1
 RATE = 44100                                                             # Hz
 _TABLES = dict(phdr='<20sHHHIII', pbag='<HH', pgen='<Hh', inst='<20sH', ibag='<HH', igen='<Hh', shdr='<20sIIIIIBbHH')
@@ -947,13 +964,15 @@ def _claim(out:Path, record:dict):
         old = load_json(out/'record.json')
         if {k: old.get(k) for k in record} != record: raise PrestoError(f"{out} holds another dataset ({old.get('command')}, {old.get('renderer')}); an empty folder is needed")
     elif other := [p.name for p in out.iterdir() if p.name[0] != '.']:
-        raise PrestoError(f'{out} holds {other[0]}, which is none of a dataset; an empty folder is needed')
+        raise PrestoError(f'{out} holds {other[0]}, which is none of a dataset; an empty folder is '
+                          f'needed')
     _write_json(out/'record.json', record | dict(finished=False))
 
 def _write_json(path:Path, value:dict):
     with atomic_path(path) as p: p.write_text(json.dumps(value, indent=1), encoding='utf-8')
 
-def _plan(tier:str, limit:int|None) -> tuple: # ([tune, ...], [seed of its arrangement, ...]), seconds of a clip
+# %% ../nbs/02_scores.ipynb #1bafd5db
+def _plan(tier:str, limit:int|None) -> tuple: # ([tune, ...], [seed, ...], seconds of a clip)
     "The clips of a tier, or so many of them"
     index, (n, seconds, times) = tune_index(), TIERS[tier]
     n = (n or len(index))*times
@@ -962,6 +981,7 @@ def _plan(tier:str, limit:int|None) -> tuple: # ([tune, ...], [seed of its arran
     seeds = [k for k in range(times) for _ in tunes]
     return (tunes*times)[:n], seeds[:n], seconds
 
+# %% ../nbs/02_scores.ipynb #931419ba
 def build_dataset(tier:str,         # one of TIERS
                   out,              # folder to fill
                   limit:int=None,   # only so many clips
@@ -970,7 +990,8 @@ def build_dataset(tier:str,         # one of TIERS
     "Render a tier of Folk-GM; run it again after an interruption and it goes on"
     if tier not in TIERS: raise PrestoError(f"tier {tier!r} is unknown; {', '.join(TIERS)} are allowed")
     limit, out = plain(limit), Path(out)
-    if limit is not None and not (isinstance(limit, int) and limit >= 1): raise PrestoError(f'limit is {limit}; a whole number, 1 or more, is allowed')
+    if limit is not None and not (isinstance(limit, int) and limit >= 1):
+        raise PrestoError(f'limit is {limit}; a whole number, 1 or more, is allowed')
     if out.exists() and not out.is_dir(): raise PrestoError(f'{out} is a file; a folder is needed')
     need('symusic', 'data')
     corpus()
@@ -982,8 +1003,10 @@ def build_dataset(tier:str,         # one of TIERS
         rows = list(_each(tunes, seconds, str(out), seeds, workers, f'{tier} tier'))
         text = ''.join(json.dumps(r) + '\n' for r in rows)
         with atomic_path(out/'metadata.jsonl') as p: p.write_text(text, encoding='utf-8')
-        record |= dict(finished=True, clips=len(rows), hours=round(sum(r['seconds'] for r in rows)/3600, 3),
-                       scores=f"{stable_hash([r['score_hash'] for r in rows]):016x}", date=time.strftime('%Y-%m-%d'))
+        hours = round(sum(r['seconds'] for r in rows)/3600, 3)
+        hashes = stable_hash([r['score_hash'] for r in rows])
+        record |= dict(finished=True, clips=len(rows), hours=hours, scores=f'{hashes:016x}')
+        record |= dict(date=time.strftime('%Y-%m-%d'))
         _write_json(out/'record.json', record)
     return out
 
@@ -1007,31 +1030,40 @@ class Clip:
 
 SOUND_FILES = '.wav', '.flac', '.ogg', '.mp3'
 
+# %% ../nbs/02_scores.ipynb #229d3d99
 SPLITS = dict(train='train', valid='valid', validation='valid', test='test')
 
 def _sentences(found, # a sentence, several, or None
                path:Path) -> list: # of str
     "The captions of a sound"
     found = [] if found is None else [found] if isinstance(found, str) else found
-    if not isinstance(found, (list, tuple)) or not all(c is None or isinstance(c, str) for c in found):
-        raise PrestoError(f'the caption of {path} is {str(found)[:60]}; a sentence, or a list of sentences, is needed')
-    if not (captions := [c.strip() for c in found if c and c.strip()]): raise PrestoError(f'{path} has no caption; at least one sentence is needed')
+    words = str, type(None)
+    if not isinstance(found, (list, tuple)) or not all(isinstance(c, words) for c in found):
+        raise PrestoError(f'the caption of {path} is {str(found)[:60]}; a sentence, or a list of '
+                          f'sentences, is needed')
+    if not (captions := [c.strip() for c in found if c and c.strip()]):
+        raise PrestoError(f'{path} has no caption; at least one sentence is needed')
     return captions
 
 def _tempo(bpm, path:Path) -> float|None:
     "Beats per minute, where they are known"
     bpm = plain(bpm)
     try: number = float(bpm) if bpm not in (None, '') else None
-    except (TypeError, ValueError, OverflowError): raise PrestoError(f'the bpm of {path} is {str(bpm)[:60]!r}; a number is needed') from None
-    if number is not None and not 20 <= number <= 400: raise PrestoError(f'the bpm of {path} is {number}; 20 to 400 are allowed')
+    except (TypeError, ValueError, OverflowError):
+        raise PrestoError(f'the bpm of {path} is {str(bpm)[:60]!r}; a number is needed') from None
+    if number is not None and not 20 <= number <= 400:
+        raise PrestoError(f'the bpm of {path} is {number}; 20 to 400 are allowed')
     return number
 
+# %% ../nbs/02_scores.ipynb #c34d69d5
 def _own_clip(path:Path, captions, bpm=None, split:str=None, id:str=None) -> Clip:
     "A clip of own audio; without a split a twentieth of the names is held out for valid and for test each"
     seconds = sound_seconds(path)
     captions, bpm = _sentences(captions, path), _tempo(bpm, path)
     split = split or {0: 'valid', 1: 'test'}.get(stable_hash('split', path.name) % 20, 'train')
-    if not isinstance(split, str) or split not in SPLITS: raise PrestoError(f'the split of {path} is {str(split)[:60]!r}; train, valid and test are allowed')
+    if not isinstance(split, str) or split not in SPLITS:
+        raise PrestoError(f'the split of {path} is {str(split)[:60]!r}; train, valid and test are '
+                          f'allowed')
     return Clip(path, captions, bpm, SPLITS[split], seconds, {} if id is None else dict(id=id))
 
 # %% ../nbs/02_scores.ipynb #9be13566
@@ -1040,21 +1072,30 @@ def _sound_named(dir:Path,   # the folder that may not be left
                  table:Path, # the table
                 ) -> Path:
     "The file of that name"
-    if not isinstance(name, str) or not name.strip(): raise PrestoError(f'{table} names {name!r}; the name of a file is needed')
+    if not isinstance(name, str) or not name.strip():
+        raise PrestoError(f'{table} names {name!r}; the name of a file is needed')
     for written in (name.strip(), name.strip().replace('\\', '/')):
         path = inside(dir, written)
         with suppress(OSError):
             if path.is_file(): return path
-    raise PrestoError(f'{table.name} in {table.parent} names {name[:99]!r}, which is not there; a file inside the folder is needed')
+    raise PrestoError(f'{table.name} in {table.parent} names {name[:99]!r}, which is not there; a '
+                      f'file inside the folder is needed')
 
+# %% ../nbs/02_scores.ipynb #d8e93d8f
 def _folk_clip(dir:Path, r:dict) -> Clip:
     "A clip of a Folk-GM folder, from its line of metadata.jsonl"
     path = _sound_named(dir, r.get('file'), dir/'metadata.jsonl')
-    captions, bpm, seconds = _sentences(r.get('captions'), path), _tempo(r.get('bpm') or None, path), r.get('seconds')
-    if r.get('split') not in ('train', 'valid', 'test'): raise PrestoError(f"the split of {path} is {str(r.get('split'))[:60]!r}; train, valid and test are allowed")
-    if not (isinstance(seconds, (int, float)) and 0 < seconds < 1e9): raise PrestoError(f'the seconds of {path} are {str(seconds)[:60]}; a number above 0 is needed')
+    captions, seconds = _sentences(r.get('captions'), path), r.get('seconds')
+    bpm = _tempo(r.get('bpm') or None, path)
+    if r.get('split') not in ('train', 'valid', 'test'):
+        raise PrestoError(f"the split of {path} is {str(r.get('split'))[:60]!r}; train, valid and "
+                          f"test are allowed")
+    if not (isinstance(seconds, (int, float)) and 0 < seconds < 1e9):
+        raise PrestoError(f'the seconds of {path} are {str(seconds)[:60]}; a number above 0 is '
+                          f'needed')
     return Clip(path, captions, bpm, r['split'], seconds, r)
 
+# %% ../nbs/02_scores.ipynb #ce9f8201
 def _own_id(dir:Path, path:Path) -> str:
     "What a sound of an own folder is called: its path from there"
     return path.resolve().relative_to(dir.resolve()).as_posix()
@@ -1064,11 +1105,17 @@ def _own_clips(dir:Path, rows) -> list: # of dicts with path, caption, bpm and s
     found = {}
     for r in rows: found.setdefault(r['path'], []).append(r)
     said = lambda rs, k: next((r[k] for r in rs if r.get(k) not in (None, '')), None)
-    captions = lambda rs, path: [c for r in rs if r['caption'] not in (None, '') for c in _sentences(r['caption'], path)]
-    return [_own_clip(path, captions(rs, path), said(rs, 'bpm'), said(rs, 'split'), _own_id(dir, path)) for path, rs in found.items()]
+    out = []
+    for path, rs in found.items():
+        given = [r['caption'] for r in rs if r['caption'] not in (None, '')]
+        captions = [c for caption in given for c in _sentences(caption, path)]
+        id = _own_id(dir, path)
+        out.append(_own_clip(path, captions, said(rs, 'bpm'), said(rs, 'split'), id))
+    return out
 
 # %% ../nbs/02_scores.ipynb #3e25095d
-_FILE_COLUMNS, _CAPTION_COLUMNS = ('file', 'file_name'), ('caption', 'captions', 'text', 'transcription')
+_FILE_COLUMNS = 'file', 'file_name'
+_CAPTION_COLUMNS = 'caption', 'captions', 'text', 'transcription'
 
 def _columns(names:list) -> list: # of str
     "The columns of a table, by the names we use"
@@ -1078,6 +1125,7 @@ def _columns(names:list) -> list: # of str
         names = [wanted if n == first else n for n in names]
     return names
 
+# %% ../nbs/02_scores.ipynb #0d86ecde
 def _is_open(text:str, delimiter:str) -> bool:
     "Does a quote begin that does not end?"
     try: list(csv.reader([text], delimiter=delimiter, strict=True))
@@ -1089,19 +1137,26 @@ def _fields(text:str, delimiter:str) -> list|None: # None: quotes stand where no
     try: return next(csv.reader([text], delimiter=delimiter, strict=True), [])
     except csv.Error: return None
 
-def _table_rows(path:Path, lines:list, delimiter:str): # yields (number of its line, fields)
+# %% ../nbs/02_scores.ipynb #43679b81
+def _table_rows(path:Path, lines:list, delimiter:str): # yields the fields of each
     "The rows of a table; a field in quotes may have several lines"
-    begins = re.compile(rf'\s*"?[^"{delimiter}]*({"|".join(map(re.escape, SOUND_FILES))})\s*"?\s*{delimiter}', re.I)
+    suffix = '|'.join(map(re.escape, SOUND_FILES))
+    begins = re.compile(rf'\s*"?[^"{delimiter}]*({suffix})\s*"?\s*{delimiter}', re.I)
     at = 0
     while at < len(lines):
         first, text, at = at, lines[at], at + 1
         while _is_open(text, delimiter):
-            if at == len(lines) or begins.match(lines[at]): raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close it')
+            if at == len(lines) or begins.match(lines[at]):
+                raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; '
+                                  f'close it')
             text, at = text + '\n' + lines[at], at + 1
         fields = _fields(text, delimiter)
-        if fields is None and '\n' in text: raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close it')
-        yield first + 2, text.split(delimiter) if fields is None else fields
+        if fields is None and '\n' in text:
+            raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close '
+                              f'it')
+        yield text.split(delimiter) if fields is None else fields
 
+# %% ../nbs/02_scores.ipynb #cd070dd1
 def _fits(row:dict) -> bool:
     "Are tempo and split such, or blank?"
     try: float(row.get('bpm') or 0)
@@ -1118,15 +1173,21 @@ def _as_row(fields:list, columns:list, delimiter:str) -> dict|None: # None: a bl
     k = columns.index('caption')
     return named([*fields[:k], delimiter.join(fields[k:k+more+1]), *fields[k+more+1:]])
 
+# %% ../nbs/02_scores.ipynb #31a768dc
 def _csv_rows(path:Path) -> list: # of dicts with file, caption and what other columns there are
     "The rows of a table of captions"
     try: text = path.read_text(encoding='utf-8-sig')
-    except (UnicodeDecodeError, OSError): raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
+    except (UnicodeDecodeError, OSError):
+        raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
     head, *lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
     found = {d: _columns(_fields(head, d) or []) for d in ',;\t'}
     delimiter = next((d for d, names in found.items() if {'file', 'caption'} <= set(names)), None)
-    if delimiter is None: raise PrestoError(f"{path} has the columns {', '.join(found[','])[:99] or 'none'}; file and caption are needed")
-    return [row for _, fields in _table_rows(path, lines, delimiter) if (row := _as_row(fields, found[delimiter], delimiter))]
+    if delimiter is None:
+        raise PrestoError(f"{path} has the columns {', '.join(found[','])[:99] or 'none'}; file "
+                          f"and caption are needed")
+    table = _table_rows(path, lines, delimiter)
+    rows = (_as_row(fields, found[delimiter], delimiter) for fields in table)
+    return [row for row in rows if row]
 
 def _from_csv(dir:Path) -> list:
     "Clips of captions.csv; rows with the same file are further captions of it"
@@ -1136,30 +1197,38 @@ def _from_csv(dir:Path) -> list:
 # %% ../nbs/02_scores.ipynb #d668f623
 def _audiofolder_tables(dir:Path) -> list: # of Path
     "The tables of a folder in the AudioFolder form"
-    names = 'metadata.csv', 'metadata.jsonl'
-    return sorted(p for folder in (dir, *_shown(dir)) if folder.is_dir() for n in names if (p := folder/n).is_file())
+    folders = [dir, *(p for p in _shown(dir) if p.is_dir())]
+    tables = [folder/name for folder in folders for name in ('metadata.csv', 'metadata.jsonl')]
+    return [p for p in tables if p.is_file()]
 
 def _shown(dir:Path) -> list: # of Path
     "What a person sees in a folder: nothing hidden, nothing that a Mac put there"
     return sorted(p for p in dir.iterdir() if p.name[0] != '.' and p.name != '__MACOSX')
 
+# %% ../nbs/02_scores.ipynb #0ebf8dd4
+_SPLIT_FOLDERS = SPLITS | dict(val='valid', dev='valid', eval='test')
+
 def _audiofolder_rows(dir:Path, table:Path) -> list: # of dict
     "The rows of one table, each with its sound and split"
     rows = _csv_rows(table) if table.suffix == '.csv' else load_json_lines(table)
-    split = {**SPLITS, 'val': 'valid', 'dev': 'valid', 'eval': 'test'}.get(table.parent.name.lower()) if table.parent != dir else None
     out = []
     for r in rows:
         row = dict(zip(_columns(list(r)), r.values()))
-        if not {'file', 'caption'} <= set(row): raise PrestoError(f'{table} has rows with {", ".join(row)[:99]}; file_name and caption are needed')
+        if not {'file', 'caption'} <= set(row):
+            raise PrestoError(f'{table} has rows with {", ".join(row)[:99]}; file_name and caption '
+                              f'are needed')
         path = _sound_named(dir, f"{table.parent.relative_to(dir).as_posix()}/{row['file']}", table)
-        inner = path.relative_to(dir.resolve()).parts[0].lower()
-        out.append(dict(path=path, caption=row['caption'], bpm=row.get('bpm'), split=row.get('split') or split or SPLITS.get(inner)))
+        folder = path.relative_to(dir.resolve()).parts[0].lower()
+        split = row.get('split') or _SPLIT_FOLDERS.get(folder)
+        out.append(dict(path=path, caption=row['caption'], bpm=row.get('bpm'), split=split))
     return out
 
 def _from_audiofolder(dir:Path) -> list:
     "Clips of a folder in the AudioFolder form"
-    return _own_clips(dir, [r for table in _audiofolder_tables(dir) for r in _audiofolder_rows(dir, table)])
+    rows = [r for table in _audiofolder_tables(dir) for r in _audiofolder_rows(dir, table)]
+    return _own_clips(dir, rows)
 
+# %% ../nbs/02_scores.ipynb #47130d3f
 def _sounds(dir:Path): # yields Path
     "Every sound file under a folder that a person sees there"
     for path in _shown(dir):
@@ -1171,15 +1240,19 @@ def _from_sidecars(dir:Path) -> list:
     rows = []
     for path in _sounds(dir):
         side = path.with_suffix('.json')
-        if not side.is_file(): raise PrestoError(f"{path} has no caption; {side.name} beside it or a captions.csv in {dir} is needed")
+        if not side.is_file():
+            raise PrestoError(f"{path} has no caption; {side.name} beside it or a captions.csv in "
+                              f"{dir} is needed")
         sound, side = (inside(dir, p.relative_to(dir).as_posix()) for p in (path, side))
         d = load_json(side)
         captions = d.get('caption') if d.get('captions') is None else d['captions']
-        rows.append(dict(path=sound, caption=_sentences(captions, path), bpm=d.get('bpm'), split=d.get('split')))
+        captions = _sentences(captions, path)
+        rows.append(dict(path=sound, caption=captions, bpm=d.get('bpm'), split=d.get('split')))
     return _own_clips(dir, rows)
 
+# %% ../nbs/02_scores.ipynb #e643cc39
 def _unfinished(dir:Path) -> dict|None: # the record of a Folk-GM folder
-    "Is this a dataset without metadata? A record.json may also be the caption of a sound called record"
+    "Is this a dataset without metadata? A record.json may also belong to a sound called record"
     path = dir/'record.json'
     if not path.is_file() or any(path.with_suffix(s).is_file() for s in SOUND_FILES): return None
     return record if 'renderer' in (record := load_json(path)) else None
@@ -1188,19 +1261,24 @@ def _from_metadata(dir:Path) -> list|None: # None: it is not such a file
     "Clips of a finished Folk-GM folder"
     if not (dir/'metadata.jsonl').is_file(): return None
     rows = load_json_lines(dir/'metadata.jsonl')
-    if rows and not set(rows[0]) & set(_FILE_COLUMNS): raise PrestoError(f"{dir/'metadata.jsonl'} has rows with {', '.join(rows[0])[:99]}; file and captions are needed")
+    if rows and not set(rows[0]) & set(_FILE_COLUMNS):
+        raise PrestoError(f"{dir/'metadata.jsonl'} has rows with {', '.join(rows[0])[:99]}; file "
+                          f"and captions are needed")
     return None if rows and 'file_name' in rows[0] else [_folk_clip(dir, r) for r in rows]
 
+# %% ../nbs/02_scores.ipynb #3a2d14ef
 def load_folder(dir # a Folk-GM folder, or a folder of own audio with captions
                ) -> list: # of Clip
     "Every clip of a folder"
     dir = Path(dir)
     if not dir.is_dir(): raise PrestoError(f'{dir} is not a folder; a folder of sound files with captions is needed')
     clips = _from_metadata(dir)
-    if clips is None and (record := _unfinished(dir)): raise PrestoError(f"{dir} is not finished; run {record.get('command')} --out {dir} again")
+    if clips is None and (record := _unfinished(dir)):
+        raise PrestoError(f"{dir} is not finished; run {record.get('command')} --out {dir} again")
     if clips is None:
-        read = _from_csv if (dir/'captions.csv').is_file() else _from_audiofolder if _audiofolder_tables(dir) else _from_sidecars
-        clips = read(dir)
+        if (dir/'captions.csv').is_file(): clips = _from_csv(dir)
+        elif _audiofolder_tables(dir): clips = _from_audiofolder(dir)
+        else: clips = _from_sidecars(dir)
     if not clips: raise PrestoError(f"{dir} holds no clips; {', '.join(SOUND_FILES)} files with captions.csv or NAME.json are needed")
     return clips
 
