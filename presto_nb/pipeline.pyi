@@ -10,11 +10,12 @@ from torch import Tensor
 import torch.nn.functional as F
 from functools import partial
 from fastcore.basics import patch
-from .core import HASHES, Config, PrestoError, assets, build_module, check_hashes, folder_lock, load_json, load_tensors, plain, progress as progress_bar, save_tensors, write_hashes
+from .core import HASHES, Config, PrestoError, assets, build_module, check_hashes, folder_lock, generator, load_json, load_tensors, plain, progress as progress_bar, save_tensors, write_hashes
 from .audio import Audio
 from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
-from .text import Condition, SmallTextEncoder, check_prompt, unknown_words, unread_words
+from .text import Condition, SmallTextEncoder, check_prompt, read_bpm, unknown_words, unread_words
+from .scores import usual_bpm
 from .edm import Denoiser
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
@@ -170,6 +171,10 @@ class MusicPipeline:
 
     def known(self, given, frames: int, fresh: bool) -> dict:
         """The latents of a given sound, as the samplers take them"""
+        ...
+
+    def tempi(self, r: Request, bpm: list) -> tuple:
+        """A network that counts beats needs a tempo: where none is told, one that fits the words"""
         ...
 
     def walks(self, r: Request, bpm=None, given=None, init_sigma=None, keep=None, batch_size=None, progress=False, callback=None):

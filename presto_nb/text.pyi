@@ -1,6 +1,6 @@
 # Made from text.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """A prompt becomes a few dozen vectors: a small encoder of our own, distilled from a large one, so that nothing heavy is needed to read what you wish to hear"""
-__all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'Condition', 'basic_words', 'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words', 'unknown_words', 'unread_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
+__all__ = ['MAX_PROMPT', 'BPM_RANGE', 'MINILM_SHA256', 'check_prompt', 'check_bpm', 'read_bpm', 'read_key', 'Condition', 'keys_of', 'basic_words', 'WordPiece', 'TextConfig', 'TextBlock', 'to_bytes', 'SmallTextEncoder', 'word_vectors', 'strange_words', 'unknown_words', 'unread_words', 'TransformersEncoder', 'MiniLMEncoder', 'T5Encoder', 'minilm_folder']
 import functools, importlib.util, itertools, math, re, unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,13 @@ def check_bpm(bpm) -> float:
 def read_bpm(prompt: str) -> float | None:
     '''The tempo that a prompt states in numbers: "at 120 bpm", "BPM: 100", "--bpm 100"'''
     ...
+_LETTERS = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)
+_SCALES = dict(major=0, ionian=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, minor=9, aeolian=9, locrian=11)
+_KEY = re.compile('\\b([A-G])(?:[\\s-]*(sharp|flat|#|♯|b|♭))?[\\s-]+(' + '|'.join(_SCALES) + ')\\b')
+
+def read_key(prompt: str) -> tuple | None:
+    '''The key that a prompt names, its letter in upper case: "in E minor", "Bb major", "F sharp dorian"'''
+    ...
 
 def _pad(x: Tensor, n: int) -> Tensor:
     """Zeros (or False) behind the tokens"""
@@ -31,10 +38,14 @@ def _pad(x: Tensor, n: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """A batch of conditions: text tokens, which of them are real, and the tempo"""
+    """A batch of conditions: text tokens, which of them are real, the tempo and the key"""
     tokens: Tensor
     mask: Tensor
     bpm: Tensor
+    key: Tensor = None
+
+    def __post_init__(self):
+        ...
 
     def __len__(self):
         ...
@@ -52,7 +63,7 @@ class Condition:
         ...
 
     def without(self, rows: Tensor):
-        """The same, with these rows null: no token, no tempo"""
+        """The same, with these rows null: no token, no tempo, no key"""
         ...
 
     def null(self):
@@ -60,7 +71,7 @@ class Condition:
         ...
 
     def drop(self, p: float, generator=None):
-        """Rows become null at random, text and tempo together"""
+        """Rows become null at random, text, tempo and key together"""
         ...
 
     def drop_bpm(self, p: float, generator=None):
@@ -69,8 +80,12 @@ class Condition:
 
     @classmethod
     def from_prompts(cls, encoder, prompts, bpm=None):
-        """Encode prompts; a tempo that is not given is read from the prompt"""
+        """Encode prompts; the key is read from each, and the tempo where it is not given"""
         ...
+
+def keys_of(prompts) -> Tensor:
+    """The key that each prompt names"""
+    ...
 
 def _chance(n: int, p: float, generator=None) -> Tensor:
     """True with probability p, drawn where the generator lives"""

@@ -1,13 +1,13 @@
 # Made from training.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """One loop for every stage of the project: codec, base model, distillation. It can be killed at any moment, and it says where along the noise axis a model learns"""
-__all__ = ['BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal', 'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache', 'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
+__all__ = ['BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal', 'faster_precision', 'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer', 'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
 import contextlib, copy, csv, functools, json, math, os, signal, threading, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
-from .text import Condition
+from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
 
@@ -161,6 +161,10 @@ class StopSignal:
 
     def __exit__(self, *exc):
         ...
+
+def faster_precision(device) -> str:
+    """bf16 where the machine multiplies it faster: GPUs that have it, processors with tile units (AMX)"""
+    ...
 
 def make_accelerator(config):
     """accelerate's view of this process: device, precision, and the other processes"""
@@ -332,6 +336,11 @@ class LatentWindows:
         ...
     channels = property(lambda self: self.latents.shape[1])
 
+    @property
+    def frame_rate(self) -> float:
+        """As the folder's record says"""
+        ...
+
     def __len__(self):
         ...
 
@@ -365,10 +374,41 @@ class CaptionCache:
         """tokens [b, n, dim], mask [b, n]"""
         ...
 
+class OptimizerPair:
+    """Two optimisers of different parameters, stepped and stored as one"""
+
+    def __init__(self, first, second):
+        ...
+
+    @property
+    def param_groups(self):
+        """The groups of both"""
+        ...
+
+    def step(self):
+        """A step of both"""
+        ...
+
+    def zero_grad(self, set_to_none: bool=True):
+        """Forget the gradients of both"""
+        ...
+
+    def state_dict(self) -> dict:
+        """What a checkpoint keeps"""
+        ...
+
+    def load_state_dict(self, state: dict):
+        """Go on from a checkpoint"""
+        ...
+
+def base_optimizer(network, lr: float, betas: tuple, weight_decay: float, muon: bool=False):
+    """AdamW; or Muon for the attention and feed-forward matrices of the blocks, and AdamW for the rest"""
+    ...
+
 class BaseStage:
     """Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"""
 
-    def __init__(self, denoiser, data, encoder, noise=LogNormal(), lr: float=0.002, betas=(0.9, 0.99), weight_decay: float=0.01, p_drop: float=0.1, p_drop_bpm: float=0.2):
+    def __init__(self, denoiser, data, encoder, noise=LogNormal(), lr: float=0.002, betas=(0.9, 0.99), weight_decay: float=0.01, p_drop: float=0.1, p_drop_bpm: float=0.2, muon: bool=False):
         ...
 
     def to(self, device):
@@ -390,10 +430,6 @@ class BaseStage:
     def memory(self, rows, precision):
         """Bytes of activations, where the network is a `DiT`"""
         ...
-
-def _by_rank(module):
-    """Trainable parameters that are matrices, and those that are not (biases, gains), which do not decay"""
-    ...
 
 def plot_log(log, name='loss', axes=None, smooth: int=1):
     """A loss over the steps, and the same by noise level; returns the axes"""
