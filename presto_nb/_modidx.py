@@ -425,6 +425,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'presto_nb.core.atomic_path': ('core.html#atomic_path', 'presto_nb/core.py'),
                                 'presto_nb.core.build_module': ('core.html#build_module', 'presto_nb/core.py'),
                                 'presto_nb.core.cache_dir': ('core.html#cache_dir', 'presto_nb/core.py'),
+                                'presto_nb.core.check_folder': ('core.html#check_folder', 'presto_nb/core.py'),
                                 'presto_nb.core.check_hashes': ('core.html#check_hashes', 'presto_nb/core.py'),
                                 'presto_nb.core.check_kind': ('core.html#check_kind', 'presto_nb/core.py'),
                                 'presto_nb.core.check_state': ('core.html#check_state', 'presto_nb/core.py'),

@@ -33,6 +33,7 @@ def _checked(samples:Tensor, # [audio_channels, n]
     if bad: raise PrestoError(f'{what} has {bad} samples that are NaN or infinite; all must be finite')
     return samples
 
+# %% ../nbs/01_audio.ipynb #9fe57616
 _HALF_RANGE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31,
                torch.uint8: 2**7, torch.uint16: 2**15, torch.uint32: 2**31}
 
@@ -43,16 +44,19 @@ def _as_floats(samples) -> Tensor: # a tensor or anything torch makes one of -> 
         samples = samples if samples.flags.writeable else samples.copy()
     try: x = torch.as_tensor(samples).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
-        raise PrestoError(f'the samples are {type(samples).__name__} that is no array of numbers; one is needed') from None
+        raise PrestoError(f'the samples are {type(samples).__name__} that is no array of numbers; '
+                          f'one is needed') from None
     if half := _HALF_RANGE.get(x.dtype):
         silence = 0 if x.dtype.is_signed else half
         return ((x.double() - silence)/half).float()
     if x.is_complex() or x.dtype == torch.bool:
         raise PrestoError(f'the samples are {x.dtype}; real numbers in [-1,1] are needed')
     if not x.is_floating_point() and x.numel() and x.abs().max() > 1:
-        raise PrestoError(f'the samples are {x.dtype} up to {int(x.abs().max())}; numbers in [-1,1], or int16, are needed')
+        raise PrestoError(f'the samples are {x.dtype} up to {int(x.abs().max())}; numbers in '
+                          f'[-1,1], or int16, are needed')
     return x.float()
 
+# %% ../nbs/01_audio.ipynb #18221b92
 class Audio:
     "A sound: samples, their rate, and a caption."
     def __init__(self,
@@ -167,10 +171,11 @@ class _Pieces(io.RawIOBase):
         return done
 
 def _cut(path): return PrestoError(f'{path} is cut off; a whole sound file is needed')
-def _damaged(path, at): return PrestoError(f'{path} is damaged at byte {at}; a whole sound file is needed')
+def _damaged(path, at):
+    return PrestoError(f'{path} is damaged at byte {at}; a whole sound file is needed')
 
 # %% ../nbs/01_audio.ipynb #06f36d6f
-_MIRRORED = bytes(int(f'{i:08b}'[::-1], 2) for i in range(256))   # each byte read from its other end
+_MIRRORED = bytes(int(f'{i:08b}'[::-1], 2) for i in range(256))  # each byte read from its other end
 
 def _ogg_checksum(page:bytes) -> int:
     "Ogg's CRC of a page; zlib computes the same from the other end"
@@ -178,6 +183,7 @@ def _ogg_checksum(page:bytes) -> int:
     crc = zlib.crc32(page.translate(_MIRRORED), 0xffffffff) ^ 0xffffffff
     return int(f'{crc:032b}'[::-1], 2)
 
+# %% ../nbs/01_audio.ipynb #71958825
 def _ogg_pages(path, data:bytes): # yields (from, to, flags, stream, number)
     "The pages of an Ogg file; a missing stretch or a wrong checksum is a `PrestoError`"
     at = 0
@@ -191,11 +197,12 @@ def _ogg_pages(path, data:bytes): # yields (from, to, flags, stream, number)
         at = to
     if data.find(b'OggS', at) >= 0: raise _damaged(path, at)
 
+# %% ../nbs/01_audio.ipynb #248713c7
 def _ogg_links(path, data:bytes) -> list: # of (from, to)
     "The streams that follow each other in an Ogg file"
     links, last, ended, starting = [], {}, set(), False
     for at, to, flags, stream, number in _ogg_pages(path, data):
-        if flags & 2:                                                            # the first page of a stream
+        if flags & 2:  # the first page of a stream
             if not starting:
                 if set(last) != ended: raise _cut(path)
                 links.append((at, to))
@@ -208,7 +215,8 @@ def _ogg_links(path, data:bytes) -> list: # of (from, to)
     return links
 
 # %% ../nbs/01_audio.ipynb #54b8d32f
-_KBPS = {(True, 1): range(32, 449, 32), (True, 2): (32,48,56,64,80,96,112,128,160,192,224,256,320,384),
+_KBPS = {(True, 1): range(32, 449, 32),
+         (True, 2): (32,48,56,64,80,96,112,128,160,192,224,256,320,384),
          (True, 3): (32,40,48,56,64,80,96,112,128,160,192,224,256,320),
          (False, 1): (32,48,56,64,80,96,112,128,144,160,176,192,224,256),
          (False, 2): (8,16,24,32,40,48,56,64,80,96,112,128,144,160)}
@@ -221,6 +229,7 @@ def _mp3_header(data:bytes, at:int) -> int: # 0 where no frame begins
     right = h >> 21 == 0x7ff and version != 1 and layer and kbps not in (0, 15) and rate != 3
     return h if right else 0
 
+# %% ../nbs/01_audio.ipynb #acae1974
 def _mp3_size(h:int) -> int: # bytes
     "The length of a frame with this header"
     mpeg1, layer = h >> 19 & 3 == 3, 4 - (h >> 17 & 3)
@@ -229,6 +238,7 @@ def _mp3_size(h:int) -> int: # bytes
     if layer == 1: return (12*bits//rate + (h >> 9 & 1))*4
     return (144 if mpeg1 or layer == 2 else 72)*bits//rate + (h >> 9 & 1)
 
+# %% ../nbs/01_audio.ipynb #e33e67b0
 def _tag_size(data:bytes, at:int) -> int: # bytes; 0 where none begins
     "The length of a tag among the frames"
     if data[at:at+3] == b'TAG': return 128
@@ -237,6 +247,7 @@ def _tag_size(data:bytes, at:int) -> int: # bytes; 0 where none begins
     a, b, c, d = data[at+6:at+10]
     return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if data[at+5] & 16 else 0)
 
+# %% ../nbs/01_audio.ipynb #24a2b1f8
 _ONE_KIND = 0xfffe0c00   # the bits of a header that all frames of a file share
 
 def _next_frame(data:bytes, at:int, kind:int=None) -> int: # -1 if there is none
@@ -248,7 +259,8 @@ def _next_frame(data:bytes, at:int, kind:int=None) -> int: # -1 if there is none
         if end == len(data) or _mp3_header(data, end) & _ONE_KIND == h & _ONE_KIND: return m.start()
     return -1
 
-def _mp3_frames(path, data:bytes) -> tuple: # ([(from, to), ...], how many frames, is the last one cut?)
+# %% ../nbs/01_audio.ipynb #bfc862d5
+def _mp3_frames(path, data:bytes) -> tuple: # ([(from, to), ...], how many, is the last cut?)
     "The stretches of an mp3 that are frames; bytes among them that are none are a `PrestoError`"
     at = 0
     while size := _tag_size(data, at): at += size
@@ -265,9 +277,10 @@ def _mp3_frames(path, data:bytes) -> tuple: # ([(from, to), ...], how many frame
             at, count = to, count + 1
         elif size := _tag_size(data, at): at += size
         elif _next_frame(data, at, kind) >= 0: raise _damaged(path, at)
-        else: break                                                              # what follows is no sound
+        else: break  # what follows is no sound
     return spans, count, False
 
+# %% ../nbs/01_audio.ipynb #18d893a4
 def _side_size(h:int) -> int: # bytes
     "What lies between the header and the sound, in layer 3"
     mono = h >> 6 & 3 == 3
@@ -280,6 +293,7 @@ def _mp3_said(data:bytes, at:int) -> int|None: # None: this frame is sound
         return int.from_bytes(data[mark+8:mark+12], 'big') if data[mark+7] & 1 else 0
     return 0 if data[at+36:at+40] == b'VBRI' else None
 
+# %% ../nbs/01_audio.ipynb #e8b275fc
 @lru_cache(1)
 def _crc16_table() -> np.ndarray:
     "What each trailing byte adds to LAME's checksum"
@@ -302,19 +316,22 @@ def _crc16(data:bytes, rows:int=1024) -> int:
         total = moved ^ one
     return total
 
+# %% ../nbs/01_audio.ipynb #5f80a7e7
 def _is_as_encoded(data:bytes, first:int, to:int) -> bool:
-    "Do the encoder's checksums agree, where there are some? mp3gain, which changes every frame, leaves its name"
+    "Do the encoder's checksums agree, where there are some? mp3gain changes frames, and says so"
     mark = first + 4 + _side_size(_mp3_header(data, first))
     tag = mark + 120
-    if data[mark+4:mark+8] != b'\0\0\0\x0f' or data[tag:tag+4] not in (b'LAME', b'Lavf', b'Lavc'): return True
+    known = data[tag:tag+4] in (b'LAME', b'Lavf', b'Lavc')
+    if data[mark+4:mark+8] != b'\0\0\0\x0f' or not known: return True
     music, own = struct.unpack_from('>HH', data, tag + 32)
     if not music or not own or b'MP3GAIN' in data[:first] + data[to:]: return True
     begin = first + _mp3_size(_mp3_header(data, first))
     return _crc16(data[first:tag+34]) == own and _crc16(data[begin:to]) == music
 
+# %% ../nbs/01_audio.ipynb #dd57e9cb
 def _mp3_info(h:int, frames:int) -> bytes:
     "A first frame that says how many follow"
-    h = (h | 0x10000) & ~0xf200 | (9 if h >> 19 & 3 == 3 else 8) << 12           # no checksum, no padding
+    h = (h | 0x10000) & ~0xf200 | (9 if h >> 19 & 3 == 3 else 8) << 12  # no checksum, no padding
     said = h.to_bytes(4, 'big') + bytes(_side_size(h)) + b'Xing' + struct.pack('>II', 1, frames)
     return said.ljust(_mp3_size(h), b'\0')
 
@@ -327,7 +344,9 @@ def _mp3_source(path, data:bytes): # the path, or what to read in its place
     count -= said is not None
     if count < (said or 0) - 1 or cut and count != said: raise _cut(path)
     if said == count and len(spans) == 1:
-        if not _is_as_encoded(data, first, to): raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is needed')
+        if not _is_as_encoded(data, first, to):
+            raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is '
+                              f'needed')
         return str(path)
     begin = first if said is None else first + _mp3_size(h)
     front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []                    # of layer 3
@@ -350,10 +369,11 @@ def _crc(data:bytes, bits:int, poly:int) -> int:
     for byte in data: crc = crc << 8 & mask ^ table[crc >> bits - 8 ^ byte]
     return crc
 
+# %% ../nbs/01_audio.ipynb #d451eea5
 def _flac_number(frame:bytes, fixed:int) -> int|None: # None: no frame begins here
     "The sample after a frame's last; `fixed` is the block size when all are equal"
     size, lead = frame[2] >> 4, frame[4]
-    more = 0 if lead < 0x80 else 7 - (lead ^ 0xff).bit_length()                  # bytes that follow the number's first
+    more = 0 if lead < 0x80 else 7 - (lead ^ 0xff).bit_length()  # bytes after the number's first
     end = 5 + more + {6: 1, 7: 2}.get(size, 0) + {12: 1, 13: 2, 14: 2}.get(frame[2] & 15, 0)
     if not size or len(frame) <= end or _crc(frame[:end], 8, 7) != frame[end]: return None
     number = lead if not more else lead & (1 << 6 - more) - 1
@@ -363,6 +383,7 @@ def _flac_number(frame:bytes, fixed:int) -> int|None: # None: no frame begins he
     block = block or (576 << size - 2 if size < 6 else 256 << size - 8)
     return (number if frame[1] & 1 else number*fixed) + block
 
+# %% ../nbs/01_audio.ipynb #6086bd2c
 def _flac_samples(data, fixed:int, said:int=0) -> int|None: # None: the last frame is not whole
     "How many samples the frames of a FLAC file hold, by what its last one says"
     at = len(data)
@@ -372,6 +393,7 @@ def _flac_samples(data, fixed:int, said:int=0) -> int|None: # None: the last fra
         if number and (number == said or _crc(data[at:], 16, 0x8005) == 0): return number
     return None
 
+# %% ../nbs/01_audio.ipynb #79839cff
 def _same_md5(source, depth:int, wanted:bytes) -> bool:
     "Do the samples have the checksum that stands in front of a FLAC file?"
     import hashlib, soundfile as sf
@@ -382,6 +404,7 @@ def _same_md5(source, depth:int, wanted:bytes) -> bool:
             md5.update(whole.view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
     return md5.digest() == wanted
 
+# %% ../nbs/01_audio.ipynb #8ddeb7d0
 def _flac_source(path): # the path, or what to read in its place
     "A FLAC file whose length in front is right"
     with open(path, 'rb') as f: front = f.read(42)
@@ -397,11 +420,12 @@ def _flac_source(path): # the path, or what to read in its place
     if count < said and not _same_md5(whole(), depth, md5): raise _cut(path)
     return whole()
 
-# first bytes: (where chunks begin, length of a name, its number's format, what the number counts too)
+# %% ../nbs/01_audio.ipynb #8846eacb
+# first bytes: (where chunks begin, length of a name, its number's format, what it counts too)
 _CHUNKED = {b'RIFF': (12, 4, '<I', 0), b'RF64': (12, 4, '<I', 0), b'FORM': (12, 4, '>I', 0),
             b'caff': (8, 4, '>q', 0), b'riff': (40, 16, '<q', 24)}
 
-def _data_length(f, magic:bytes, size:int) -> tuple|None: # (where the number stands, its format, what is added, where samples begin)
+def _data_length(f, magic:bytes, size:int) -> tuple|None: # (place, format, added, first sample)
     "Where a file says how long its samples are"
     if magic == b'.snd': return 8, '>I', 0, int.from_bytes(f.read(8)[4:], 'big')
     at, name, form, more = _CHUNKED[magic]
@@ -417,6 +441,7 @@ def _data_length(f, magic:bytes, size:int) -> tuple|None: # (where the number st
         at += -at % (8 if magic == b'riff' else 1 if magic == b'caff' else 2)
     return None
 
+# %% ../nbs/01_audio.ipynb #ed9594f9
 def _is_chunk(rest:bytes, form:str, left:int) -> bool:
     "Do the bytes after the samples begin another chunk, or mean nothing?"
     rest = rest[1:] if rest[:1] == b'\0' else rest                               # to an even length
@@ -424,6 +449,7 @@ def _is_chunk(rest:bytes, form:str, left:int) -> bool:
     size = struct.unpack_from(form, rest, 4)[0] if len(rest) >= 4 + struct.calcsize(form) else 0
     return len(rest) < 8 or (bool(re.match(rb'[ -~]{4}', rest)) and 0 <= size <= left)
 
+# %% ../nbs/01_audio.ipynb #b8a051fc
 def _sample_source(path, magic:bytes): # the path, or what to read in its place
     "A file of plain samples whose length in front is right"
     size = path.stat().st_size
@@ -434,8 +460,8 @@ def _sample_source(path, magic:bytes): # the path, or what to read in its place
         said, left = struct.unpack(form, f.read(struct.calcsize(form)))[0] - more, size - begin
         f.seek(begin + max(0, said))
         after = f.read(64)
-        dummy = said < 0 or form[1] == 'I' and said >= 0x7fff0000                # what writers into a pipe put there
-        counted_in = said in (size, size - 8)                                    # the header, by mistake
+        dummy = said < 0 or form[1] == 'I' and said >= 0x7fff0000  # of writers into a pipe
+        counted_in = said in (size, size - 8)  # the header, by mistake
         if said > left + 1 and not dummy and not counted_in: raise _cut(path)
         follows = magic == b'riff' or magic != b'.snd' and _is_chunk(after, form, left - said)
         if left <= 0 or said == left or 0 <= said < left and follows: return str(path)
@@ -445,7 +471,8 @@ def _sample_source(path, magic:bytes): # the path, or what to read in its place
 
 # %% ../nbs/01_audio.ipynb #611e0241
 def _unreadable(path):
-    return PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed')
+    return PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are '
+                       f'allowed')
 
 def _sources(path:Path) -> list: # of what libsndfile can open, one after another
     "The streams of a sound file, each with its right length in front"
@@ -462,16 +489,20 @@ def _sources(path:Path) -> list: # of what libsndfile can open, one after anothe
         return [str(path) if data[after:after+4] == b'fLaC' else _mp3_source(path, data)]
     return [str(path)]
 
+# %% ../nbs/01_audio.ipynb #c5e66e6a
 @contextmanager
 def _opened(path): # a sound file
     "The streams of a sound file, open; what is no sound is a `PrestoError`"
     import soundfile as sf
-    if not (path := Path(path)).is_file(): raise PrestoError(f'{path} is not a file; a sound file is needed')
+    if not (path := Path(path)).is_file():
+        raise PrestoError(f'{path} is not a file; a sound file is needed')
     with ExitStack() as stack:
         try:
             files = [stack.enter_context(sf.SoundFile(s)) for s in _sources(path)]
             kinds = {(f.samplerate, f.channels) for f in files}
-            if len(kinds) > 1: raise PrestoError(f'{path} changes its rate or channels in the middle; one of each is allowed')
+            if len(kinds) > 1:
+                raise PrestoError(f'{path} changes its rate or channels in the middle; one of each '
+                                  f'is allowed')
             yield files
         except (sf.SoundFileError, RuntimeError, MemoryError) as e: raise _unreadable(path) from e
 
@@ -480,6 +511,7 @@ def sound_seconds(path # a sound file
     "How long a sound file lasts, without reading its samples"
     with _opened(path) as files: return sum(f.frames for f in files)/files[0].samplerate
 
+# %% ../nbs/01_audio.ipynb #fbf27406
 def _read(path, # a sound file
           start:float, # s
           seconds:float|None # s
@@ -490,7 +522,8 @@ def _read(path, # a sound file
         skip = round(start*rate)
         left = frames - skip
         if frames == 0: raise PrestoError(f'{path} holds no samples; at least one is needed')
-        if start < 0 or left <= 0: raise PrestoError(f'{path} lasts {frames/rate:.3f} s and cannot be read from {start} s')
+        if start < 0 or left <= 0:
+            raise PrestoError(f'{path} lasts {frames/rate:.3f} s and cannot be read from {start} s')
         n, found = left if seconds is None else min(left, round(seconds*rate)), []
         for f in files:
             a, b = max(0, skip), min(f.frames, skip + n)
@@ -498,10 +531,11 @@ def _read(path, # a sound file
             if a >= b: continue
             f.seek(a)
             found.append(f.read(b - a, dtype='float32', always_2d=True))
-            slack = 2*1152 if f.format == 'MP3' else 0                           # whose frames were counted
+            slack = 2*1152 if f.format == 'MP3' else 0  # whose frames were counted
             if len(found[-1]) < b - a - slack: raise _cut(path)
         return np.concatenate(found) if found else np.zeros((0, files[0].channels), 'float32'), rate
 
+# %% ../nbs/01_audio.ipynb #3cc4d17a
 @patch(cls_method=True)
 def load(cls:Audio,
          path, # a sound file: wav, flac, ogg, mp3, aiff, ...

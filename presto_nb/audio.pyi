@@ -165,7 +165,7 @@ def _crc16(data: bytes, rows: int=1024) -> int:
     ...
 
 def _is_as_encoded(data: bytes, first: int, to: int) -> bool:
-    """Do the encoder's checksums agree, where there are some? mp3gain, which changes every frame, leaves its name"""
+    """Do the encoder's checksums agree, where there are some? mp3gain changes frames, and says so"""
     ...
 
 def _mp3_info(h: int, frames: int) -> bytes:

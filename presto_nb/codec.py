@@ -21,7 +21,7 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (assets, atomic_path, build_module, check_hashes, Config, folder_lock,
+from .core import (assets, atomic_path, build_module, check_folder, check_hashes, Config, folder_lock,
                             generator, HASHES, import_torchaudio, load_json, load_json_lines,
                             load_tensors, need, plain, PrestoError, progress, remove_leftovers,
                             save_tensors, sha256, stable_hash, write_hashes)
@@ -382,7 +382,9 @@ def save(self:SpectralVAE, folder): # written there: config.json and model.safet
     folder = Path(folder); half = lambda k, v: v if k in ("mean", "std") else v.half()
     state = {k: half(k, v) for k, v in self.state_dict().items()}
     if any(not v.isfinite().all() for v in state.values()): raise PrestoError(f"{folder}: the codec's weights are not finite in float16 and were not written")
-    save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE")); self.config.save(folder/"config.json")
+    check_folder(folder, "n_fft")
+    self.config.save(folder/"config.json")
+    save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE"))
     write_hashes(folder, ["config.json", "model.safetensors"])
     return folder
 
@@ -428,6 +430,7 @@ def codec_sha256(codec,          # any codec
         h.update(k.encode()); h.update(v.contiguous().numpy().tobytes())
     return h.hexdigest()
 
+# %% ../nbs/03_codec.ipynb #2ef2fce7
 def _read_ahead(clips, # of `Clip`
                 sample_rate:int, # Hz
                 n:int=4,         # at most so many of them wait to be asked for,
@@ -436,13 +439,15 @@ def _read_ahead(clips, # of `Clip`
     "The sounds in order, mono, read in threads before they are asked for"
     def read(c): return c.audio().mono().resample(sample_rate), sha256(c.path)
     waiting = deque()
+    held = lambda: sum(s for _, s in waiting)
     with ThreadPoolExecutor(min(n, os.cpu_count() or 1)) as pool:
         for c in clips:
-            while waiting and (len(waiting) == n or sum(s for _, s in waiting) + c.seconds > seconds):
+            while waiting and (len(waiting) == n or held() + c.seconds > seconds):
                 yield waiting.popleft()[0].result()
             waiting.append((pool.submit(read, c), c.seconds))
         while waiting: yield waiting.popleft()[0].result()
 
+# %% ../nbs/03_codec.ipynb #02b87954
 def _write_lines(path, lines:list): # .jsonl file; of dict
     text = "".join(json.dumps(x) + "\n" for x in lines)
     with atomic_path(path) as p: p.write_text(text, encoding="utf-8")
@@ -453,7 +458,8 @@ def _write_shard(codec, wanted:dict, out, name:str): # {id: clip}; the shard's n
     for (id, c), (a, sound) in zip(wanted.items(), _read_ahead(wanted.values(), codec.sample_rate)):
         z = encode_blocks(codec, a.samples[None].to(device))[0].half().cpu()
         tensors[id] = z
-        lines.append(dict(id=id, **_words(c), frames=len(z), shard=f"{name}.safetensors", sound=sound))
+        made = dict(frames=len(z), shard=f"{name}.safetensors", sound=sound)
+        lines.append(dict(id=id, **_words(c), **made))
     save_tensors(out/f"{name}.safetensors", tensors)
     _write_lines(out/f"{name}.jsonl", lines)
 
@@ -461,12 +467,15 @@ def _words(c) -> dict: # of a `Clip`
     "What may change without encoding again"
     return dict(captions=list(c.captions), bpm=plain(c.bpm), split=c.split)
 
+# %% ../nbs/03_codec.ipynb #b73bb745
 def _holds(shard, lines) -> bool: # .safetensors file; its lines
     "Are a shard's latents those of its lines?"
     from safetensors import SafetensorError, safe_open
-    if not all(x.get("shard") == shard.name and isinstance(x.get("id"), str) for x in lines): return False
+    named = (x.get("shard") == shard.name and isinstance(x.get("id"), str) for x in lines)
+    if not all(named): return False
     try:
-        with safe_open(shard, "pt") as f: there = {k: f.get_slice(k).get_shape()[:1] for k in f.keys()}
+        with safe_open(shard, "pt") as f:
+            there = {k: f.get_slice(k).get_shape()[:1] for k in f.keys()}
     except (OSError, SafetensorError): return False
     return there == {x["id"]: [x.get("frames")] for x in lines}
 
@@ -484,32 +493,44 @@ def _encoded(out, hashes:dict) -> dict: # id -> its line
         for path in (listed, shard): path.unlink(missing_ok=True)
     return found
 
+# %% ../nbs/03_codec.ipynb #501143f3
 def _called(clips, get_id) -> dict: # id -> clip
     "The clips by what they are called; two of one name are a `PrestoError`"
     named = {}
     for c in clips:
         twin = named.setdefault(id := get_id(c), c)
-        if twin is not c: raise PrestoError(f"{twin.path} and {c.path} would both be called {id!r}; give an empty folder for the latents, or another name")
+        if twin is not c:
+            raise PrestoError(f"{twin.path} and {c.path} would both be called {id!r}; give an "
+                              f"empty folder for the latents, or another name")
     return named
 
 def _claim_latents(out, record:dict):
     "Refuse a folder of something else, and say what an unfinished one is for"
     if (out/"record.json").is_file():
         old = load_json(out/"record.json")
-        if "encoder" not in old: raise PrestoError(f"{out} holds something else than latents; use an empty folder")
-        if any(old.get(k) != v for k, v in record.items()): raise PrestoError(f"{out} holds latents of another codec; use an empty folder")
+        if "encoder" not in old:
+            raise PrestoError(f"{out} holds something else than latents; use an empty folder")
+        if any(old.get(k) != v for k, v in record.items()):
+            raise PrestoError(f"{out} holds latents of another codec; use an empty folder")
         return
-    if other := sorted(p.name for p in out.glob("latents*")): raise PrestoError(f"{out} holds {other[0]} without a record.json; use an empty folder")
-    with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if other := sorted(p.name for p in out.glob("latents*")):
+        raise PrestoError(f"{out} holds {other[0]} without a record.json; use an empty folder")
+    with atomic_path(out/"record.json") as p:
+        p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 def _check_same(out, lines:dict, wanted:dict, codec): # {id: line}; {id: clip}
     "Refuse to go on in a folder with latents of other sounds than those"
     for id, line in lines.items():
-        if not (c := wanted.get(id)): raise PrestoError(f"{out} holds latents of {id!r}, which is not among these clips; use an empty folder")
+        if not (c := wanted.get(id)):
+            raise PrestoError(f"{out} holds latents of {id!r}, which is not among these clips; use "
+                              f"an empty folder")
         if "sound" in line: same = sha256(c.path) == line["sound"]
-        else: same = abs(line["frames"] - c.seconds*codec.frame_rate) < 3          # of an earlier version
-        if not same: raise PrestoError(f"{c.path} is not the sound whose latents are in {out}; use an empty folder")
+        else: same = abs(line["frames"] - c.seconds*codec.frame_rate) < 3  # of an earlier version
+        if not same:
+            raise PrestoError(f"{c.path} is not the sound whose latents are in {out}; use an empty "
+                              f"folder")
 
+# %% ../nbs/03_codec.ipynb #409ddec7
 def _usual_id(c) -> str:
     "What a clip is called: by its dataset, or its path in its folder"
     return str(c.meta.get("id", Path(c.path).stem))
@@ -518,17 +539,20 @@ def _stem(c) -> str:
     "What an earlier version called a clip"
     return _usual_id(c) if "file" in c.meta else Path(c.path).stem
 
+# %% ../nbs/03_codec.ipynb #262ba010
 @torch.no_grad()
 def encode_folder(codec,              # any codec
                   data_dir,           # a folder that `load_folder` of 02_scores reads, or a list of clips
                   out,                # folder for the latents
                   per_shard:int=256,  # clips in a shard
-                  get_id=None,        # clip -> what it is called; None: by its dataset, or its path in its folder
+                  get_id=None,        # clip -> what it is called; None: by its dataset, or its path
                  ) -> dict:           # the record that was written
-    "Encode every clip of a data folder; after an interruption, or with more clips, the same call goes on"
+    "Encode every clip of a data folder; interrupted, or with more clips, the same call goes on"
     from presto_nb.scores import load_folder
-    clips, out = list(data_dir) if isinstance(data_dir, (list, tuple)) else load_folder(data_dir), Path(out)
-    made_by = dict(encoder=codec_sha256(codec, encoder=True), channels=codec.channels, frame_rate=codec.frame_rate, sample_rate=codec.sample_rate, hop=codec.hop)
+    clips = data_dir if isinstance(data_dir, (list, tuple)) else load_folder(data_dir)
+    out = Path(out)
+    made_by = dict(encoder=codec_sha256(codec, encoder=True))
+    made_by |= {k: getattr(codec, k) for k in ("channels", "frame_rate", "sample_rate", "hop")}
     with folder_lock(out):
         _claim_latents(out, made_by)
         remove_leftovers(out, HASHES, "record.json", "latents*.jsonl", "latents-*.safetensors")
@@ -536,16 +560,18 @@ def encode_folder(codec,              # any codec
         early = any("sound" not in x for x in lines.values())
         wanted = _called(clips, get_id or (_stem if early else _usual_id))
         _check_same(out, lines, wanted, codec)
-        (out/HASHES).unlink(missing_ok=True)                                     # it is written again at the end
+        (out/HASHES).unlink(missing_ok=True)  # it is written again at the end
         _encode_rest(codec, {id: c for id, c in wanted.items() if id not in lines}, out, per_shard)
         return _finish(out, wanted, dict(made_by, clips=len(clips), per_shard=per_shard))
 
+# %% ../nbs/03_codec.ipynb #7e406081
 def _encode_rest(codec, wanted:dict, out, per_shard:int): # {id: clip}
     "Encode clips into new shards"
-    names = (f"latents-{i:04d}" for i in itertools.count() if not (out/f"latents-{i:04d}.jsonl").exists())
+    names = (f"latents-{i:04d}" for i in itertools.count())
+    free = (name for name in names if not (out/f"{name}.jsonl").exists())
     todo = list(wanted.items())
     parts = [dict(todo[i:i+per_shard]) for i in range(0, len(todo), per_shard)]
-    for part in progress(parts, desc="encoding"): _write_shard(codec, part, out, next(names))
+    for part in progress(parts, desc="encoding"): _write_shard(codec, part, out, next(free))
 
 def _finish(out, wanted:dict, record:dict) -> dict: # {id: clip} -> the record
     "Write the index of all shards, and what the folder is a record of"
@@ -553,7 +579,8 @@ def _finish(out, wanted:dict, record:dict) -> dict: # {id: clip} -> the record
     rows = [lines[id] | _words(c) for id, c in wanted.items()]
     record["sounds"] = f"{stable_hash([[x['id'], x.get('sound')] for x in rows]):016x}"
     _write_lines(out/"latents.jsonl", rows)
-    with atomic_path(out/"record.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with atomic_path(out/"record.json") as p:
+        p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     write_hashes(out, ["record.json", *sorted(p.name for p in out.glob("latents*.*"))])
     return record
 

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import assets, atomic_path, build_module, check_hashes, Config, folder_lock, generator, HASHES, import_torchaudio, load_json, load_json_lines, load_tensors, need, plain, PrestoError, progress, remove_leftovers, save_tensors, sha256, stable_hash, write_hashes
+from .core import assets, atomic_path, build_module, check_folder, check_hashes, Config, folder_lock, generator, HASHES, import_torchaudio, load_json, load_json_lines, load_tensors, need, plain, PrestoError, progress, remove_leftovers, save_tensors, sha256, stable_hash, write_hashes
 from .audio import Audio, estimate_key, log_mel, onset_rate
 LATENT_STD = 0.5
 
@@ -283,7 +283,7 @@ def _stem(c) -> str:
     ...
 
 def encode_folder(codec, data_dir, out, per_shard: int=256, get_id=None) -> dict:
-    """Encode every clip of a data folder; after an interruption, or with more clips, the same call goes on"""
+    """Encode every clip of a data folder; interrupted, or with more clips, the same call goes on"""
     ...
 
 def _encode_rest(codec, wanted: dict, out, per_shard: int):

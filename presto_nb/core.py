@@ -6,7 +6,8 @@
 __all__ = ['SETUP_EXTRAS', 'KINDS', 'HASHES', 'PrestoError', 'need', 'import_torchaudio', 'atomic_path', 'folder_lock',
            'remove_leftovers', 'plain', 'stable_hash', 'sha256', 'generator', 'save_tensors', 'load_tensors',
            'check_state', 'load_state', 'build_module', 'is_kind', 'check_kind', 'Config', 'load_json',
-           'load_json_lines', 'write_hashes', 'check_hashes', 'assets', 'cache_dir', 'inside', 'progress']
+           'load_json_lines', 'write_hashes', 'check_hashes', 'check_folder', 'assets', 'cache_dir', 'inside',
+           'progress']
 
 # %% ../nbs/00_core.ipynb #56c68d14
 import hashlib, importlib, importlib.util, json, math, os, re, sys, tempfile, types, typing
@@ -80,7 +81,7 @@ def _umask():
 # %% ../nbs/00_core.ipynb #3ae66ccd
 @contextmanager
 def folder_lock(folder): # a folder, made if it is not there
-    "Nobody else who asks for this lock fills the folder inside this block; a second one is a `PrestoError`"
+    "Nobody else fills the folder inside this block; a second who asks gets a `PrestoError`"
     from filelock import FileLock, Timeout
     folder = Path(folder)
     file = folder/".lock"
@@ -89,13 +90,16 @@ def folder_lock(folder): # a folder, made if it is not there
         lock = FileLock(file, timeout=0)
         lock.acquire()
     except Timeout:
-        raise PrestoError(f"{folder} is being filled by another process; wait for it, or give another folder") from None
-    except OSError as e: raise PrestoError(f"cannot use the folder {folder}: {e.strerror or e}") from None
+        raise PrestoError(f"{folder} is being filled by another process; wait for it, or give "
+                          f"another folder") from None
+    except OSError as e:
+        raise PrestoError(f"cannot use the folder {folder}: {e.strerror or e}") from None
     try: yield folder
     finally:
         with suppress(OSError): file.unlink()
         lock.release()
 
+# %% ../nbs/00_core.ipynb #aa8c3000
 def remove_leftovers(folder, # one that is locked
                      *names, # of finished files; * stands for anything
                     ):
@@ -113,7 +117,8 @@ def plain(value):
 def _json(*parts, **kwargs) -> str:
     "JSON in which a number of numpy or torch is a number"
     def own(value):
-        if (number := plain(value)) is value: raise TypeError(f"{type(value).__name__} is nothing that json can write")
+        if (number := plain(value)) is value:
+            raise TypeError(f"{type(value).__name__} is nothing that json can write")
         return number
     return json.dumps(*parts, **kwargs, default=own)
 
@@ -227,7 +232,8 @@ class Config:
 
     def save(self, path): # .json file
         "Write the config as JSON, atomically"
-        with atomic_path(path) as p: p.write_text(_json(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        with atomic_path(path) as p:
+            p.write_text(_json(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def from_dict(cls, d:dict): # name -> value; JSON lists become tuples
@@ -246,6 +252,7 @@ class Config:
         "Read a config; a missing or broken file is a `PrestoError`"
         return cls.from_dict(load_json(path))
 
+# %% ../nbs/00_core.ipynb #3cc6ed10
 def load_json(path # a .json file
              ) -> dict:
     "Read a JSON object; a missing or broken file is a `PrestoError`"
@@ -255,18 +262,23 @@ def load_json(path # a .json file
     if not isinstance(d, dict): raise PrestoError(f"{path} holds {type(d).__name__}, not a JSON object")
     return d
 
+# %% ../nbs/00_core.ipynb #a24a6900
 def load_json_lines(path # a .jsonl file
                    ) -> list: # of dict
     "Read a file of JSON objects, one a line; a missing or broken file is a `PrestoError`"
     if not Path(path).is_file(): raise PrestoError(f"there is no file {path}")
     try: text = Path(path).read_text(encoding="utf-8-sig")
-    except (ValueError, OSError) as e: raise PrestoError(f"{path} is not readable text ({e})") from None
+    except (ValueError, OSError) as e:
+        raise PrestoError(f"{path} is not readable text ({e})") from None
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip(): continue
         try: row = json.loads(line)
-        except (ValueError, RecursionError) as e: raise PrestoError(f"line {number} of {path} is not readable JSON ({e})") from None
-        if not isinstance(row, dict): raise PrestoError(f"line {number} of {path} holds {type(row).__name__}, not a JSON object")
+        except (ValueError, RecursionError) as e:
+            raise PrestoError(f"line {number} of {path} is not readable JSON ({e})") from None
+        if not isinstance(row, dict):
+            raise PrestoError(f"line {number} of {path} holds {type(row).__name__}, not a JSON "
+                              f"object")
         rows.append(row)
     return rows
 
@@ -290,6 +302,16 @@ def check_hashes(folder): # of a saved model; one without hashes, of an earlier 
         if sha256(path) != wanted:
             raise PrestoError(f"{path} is not what it was when it was saved; copy the folder again, or delete {folder/HASHES} if the file was changed on purpose")
 
+def check_folder(folder,  # to save into
+                 key:str, # a field of the config.json that is written there
+                ):
+    "Refuse a folder whose config.json or weights are of something else"
+    config = Path(folder)/"config.json"
+    if not config.exists() and not config.with_name("model.safetensors").exists(): return
+    try: own = key in load_json(config)
+    except PrestoError: own = False
+    if not own: raise PrestoError(f"{folder} holds a config.json or weights of something else; give a new folder")
+
 # %% ../nbs/00_core.ipynb #c46eed87
 def assets() -> Path:
     "The folder of package data: weights, sound bank, tune index"
@@ -306,7 +328,8 @@ def inside(folder, # the folder that may not be left
     "`folder/name`, or a `PrestoError` when `name` leads out of the folder"
     folder = Path(folder).resolve()
     try: path = (folder/name).resolve()
-    except (ValueError, OSError, RuntimeError) as e: raise PrestoError(f"{name!r} cannot be a path ({e})") from None
+    except (ValueError, OSError, RuntimeError) as e:
+        raise PrestoError(f"{name!r} cannot be a path ({e})") from None
     if not path.is_relative_to(folder): raise PrestoError(f"the path {name!r} leaves the folder {folder}; only paths inside it are allowed")
     return path
 
