@@ -1350,6 +1350,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'presto_nb.training._average_gradients': ('training.html#_average_gradients', 'presto_nb/training.py'),
                                     'presto_nb.training._batch_ids': ('training.html#_batch_ids', 'presto_nb/training.py'),
                                     'presto_nb.training._begin': ('training.html#_begin', 'presto_nb/training.py'),
+                                    'presto_nb.training._check_row': ('training.html#_check_row', 'presto_nb/training.py'),
                                     'presto_nb.training._load_part': ('training.html#_load_part', 'presto_nb/training.py'),
                                     'presto_nb.training._loader': ('training.html#_loader', 'presto_nb/training.py'),
                                     'presto_nb.training._log_row': ('training.html#_log_row', 'presto_nb/training.py'),

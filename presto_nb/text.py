@@ -15,7 +15,7 @@ from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (Config, PrestoError, assets, atomic_path, build_module, check_hashes,
+from .core import (Config, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes,
                             import_torchaudio, load_tensors, need, save_tensors, sha256, write_hashes)
 
 # %% ../nbs/04_text.ipynb #026c8081
@@ -292,6 +292,7 @@ class SmallTextEncoder(nn.Module):
 def save(self:SmallTextEncoder, folder): # where to
     "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
     folder = Path(folder)
+    check_folder(folder, "table_dim")
     self.config.save(folder/"config.json")
     with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(self.wordpiece.pieces) + "\n", encoding="utf-8")
     save_tensors(folder/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()})

@@ -23,7 +23,7 @@ def files(folder): # every file's name and bytes
 
 # ---- what is somebody else's
 
-RUN = {'config.json': '{"steps": 10, "accumulate": 1}', 'log.csv': 'step,loss\n1,2\n', 'checkpoint/state.json': '{}', 'latents/latents.jsonl': ''}
+RUN = {'config.json': '{"steps": 10, "batch_size": 4, "accumulate": 1}', 'log.csv': 'step,loss\n1,2\n', 'checkpoint/state.json': '{}', 'latents/latents.jsonl': ''}
 FOREIGN = {'a run': RUN, 'a run that has just begun': {'config.json': '{"steps": 10, "accumulate": 1}'}, 'a project': {'config.json': '{"name": "site"}', 'main.py': 'x', '.git/HEAD': 'ref'},
            'a letter': {'letter.txt': 'dear'}, 'weights of another program': {'model.safetensors': 'x'}, 'a hidden file': {'.env': 'KEY=1'}, 'a broken config': {'config.json': '{'},
            'a config that is a list': {'config.json': '[]'}, 'an empty folder inside': {'sub/.keep': ''}}
@@ -237,3 +237,20 @@ def test_a_card_that_is_published(pipe, tmp_path):
     pipe.record['license'] = 'mit\nlibrary_name: other'
     with pytest.raises(PrestoError, match='the licence is'): pipe.save_pretrained(tmp_path/'m')
     assert (tmp_path/'m'/'README.md').read_text() == text
+
+# ---- parts alone
+
+@pytest.mark.parametrize('part', ['codec', 'encoder'])
+def test_a_part_is_not_saved_over_something_else(pipe, tmp_path, part):
+    save = getattr(pipe, part).save
+    for name, text in (('config.json', '{"name": "site"}'), ('model.safetensors', 'x'), ('config.json', '[')):
+        folder = tmp_path/f'{name}{len(text)}'
+        folder.mkdir()
+        (folder/name).write_text(text)
+        with pytest.raises(PrestoError, match='of something else; give a new folder'): save(folder)
+        assert {k: v.decode() for k, v in files(folder).items()} == {name: text}
+    save(tmp_path/'own')
+    (tmp_path/'own'/'notes.txt').write_text('mine')
+    save(tmp_path/'own')
+    assert (tmp_path/'own'/'notes.txt').read_text() == 'mine'
+    check_hashes(tmp_path/'own')
