@@ -291,7 +291,9 @@ def own_latents(args, codec, window:int): # of the command line; frames of a tra
     if (short := sum(frames(c) <= window - 1 for c in clips)) == len(clips): raise PrestoError(f"all {len(clips)} clips in {args.data} are shorter than the window of {window/codec.frame_rate:.1f} s; use longer clips, or a shorter window with --seconds")
     if short: print(f"{short} of {len(clips)} clips are shorter than the window of {window/codec.frame_rate:.1f} s and are left out", file=sys.stderr)
     with new_folder(args.out, "latents-*.jsonl"):
-        out.mkdir(exist_ok=True); claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
+        out.mkdir(exist_ok=True)
+        if not (Path(args.out)/"checkpoint").exists(): (out/"sounds.json").unlink(missing_ok=True)     # nothing was trained on them yet
+        claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
         encode_folder(codec, [c for c in clips if frames(c) >= 1], out, per_shard=8, get_id=name)
     return out
 
@@ -582,7 +584,7 @@ def setup(args): # of the command line
     import tempfile
     lines, needs = pinned(args.name), extra_requirements(SETUPS[args.name][1])
     with tempfile.TemporaryDirectory() as d:
-        (file := Path(d)/"pinned.txt").write_text("\n".join(lines) + "\n")
+        (file := Path(d)/"pinned.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if lines: pip("install", "--no-deps", "--require-hashes", "-r", str(file))
     if needs: pip("install", *needs)
     print(f"{args.name} is set up: {', '.join(SETUPS[args.name][0])}")

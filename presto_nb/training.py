@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
-from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
+from .core import (Config, PrestoError, atomic_path, check_hashes, folder_lock, generator, load_json, load_json_lines, load_state,
+                            load_tensors, progress, save_tensors, sha256, stable_hash)
 from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
@@ -47,6 +48,7 @@ class TrainConfig(Config):
     device: str|None = None        # "cpu" stays off the accelerator
 
     def __post_init__(self):
+        super().__post_init__()
         for k in ("batch_size", "accumulate", "save_every", "log_every"):
             if not (isinstance(getattr(self, k), int) and getattr(self, k) >= 1): raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be a whole number, 1 or more")
         if not 0 <= self.ema_decay < 1: raise PrestoError(f"ema_decay is {self.ema_decay}; it must be from 0 to less than 1")
@@ -159,8 +161,10 @@ def save_checkpoint(folder, # where `state.json` and one `step-N.safetensors` li
     folder, tensors = Path(folder), {}
     rest, name = pack(tree, tensors), f"step-{tree['step']:08d}.safetensors"
     save_tensors(folder/name, tensors)
-    with atomic_path(folder/"state.json") as p: p.write_text(json.dumps(dict(tensors=name, tree=rest)))
-    for old in folder.glob("*.safetensors"):
+    state = dict(tensors=name, sha256=sha256(folder/name), tree=rest)
+    with atomic_path(folder/"state.json") as p:
+        p.write_text(json.dumps(state), encoding="utf-8")
+    for old in folder.glob("step-*.safetensors"):
         if old.name != name: old.unlink(missing_ok=True)
 
 def load_checkpoint(folder):
@@ -168,8 +172,19 @@ def load_checkpoint(folder):
     folder = Path(folder)
     if not (folder/"state.json").is_file(): return None
     state = load_json(folder/"state.json")
-    if not {"tensors", "tree"} <= set(state): raise PrestoError(f"{folder/'state.json'} is not a checkpoint of this library")
-    return unpack(state["tree"], load_tensors(folder/Path(state["tensors"]).name))
+    if not {"tensors", "tree"} <= set(state) or not isinstance(state["tensors"], str):
+        raise PrestoError(f"{folder/'state.json'} is not a checkpoint of this library")
+    file = folder/Path(state["tensors"]).name
+    tensors = {k: v.clone() for k, v in load_tensors(file).items()}  # not the mapped file, which the next checkpoint removes
+    if "sha256" in state and sha256(file) != state["sha256"]:
+        raise PrestoError(f"{file} is not what was saved: its sha256 differs from the one in state.json; "
+                          "begin again in a new folder, with this run's ema.safetensors as `init_from` if it has one")
+    try: tree = unpack(state["tree"], tensors)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as e:
+        raise PrestoError(f"{folder/'state.json'} is damaged ({type(e).__name__} {str(e)[:60]})") from None
+    if not isinstance(tree, dict) or not isinstance(tree.get("step"), int):
+        raise PrestoError(f"{folder/'state.json'} is damaged: it has no step")
+    return tree
 
 # %% ../nbs/13_training.ipynb #29249ecb
 def bin_names(edges) -> list:
@@ -220,16 +235,26 @@ class Meter:
 # %% ../nbs/13_training.ipynb #62814689
 def read_log(path) -> dict: # column -> list of numbers, NaN where a row has none
     "The columns of a log"
-    with open(path, newline="") as f: rows = [r for r in csv.DictReader(f) if r.get("step") and None not in r.values()]
+    rows = _whole_rows(path)
     return {k: [float(r[k]) if r[k] != "" else math.nan for r in rows] for k in (rows[0] if rows else {})}
+
+def _whole_rows(path) -> list: # of dict
+    "The rows of a log that are whole: every column there, every value a number or empty"
+    with open(path, newline="", encoding="utf-8", errors="replace") as f:
+        lines = (line for line in f if "\0" not in line)
+        return [r for r in csv.DictReader(lines) if r.get("step") and None not in r.values() and None not in r and _numbers(r)]
+
+def _numbers(row) -> bool:
+    "Is every value a number or empty?"
+    try: return all(v == "" or float(v) == float(v) or v.lower() == "nan" for v in row.values())
+    except ValueError: return False
 
 class CSVLog:
     "A CSV file that grows by rows, and by columns when a row brings a new one"
     def __init__(self, path, after:int=0): # after: rows of later steps are cut off
         self.path, self.rows, self.names = Path(path), [], []
         if self.path.is_file():
-            with open(self.path, newline="") as f: rows = [r for r in csv.DictReader(f) if None not in r.values()]
-            self.rows = [r for r in rows if (r.get("step") or "").isdigit() and int(r["step"]) <= after]
+            self.rows = [r for r in _whole_rows(self.path) if r["step"].isdigit() and int(r["step"]) <= after]
             self.names = list(self.rows[0]) if self.rows else []
             self._rewrite()
 
@@ -240,10 +265,10 @@ class CSVLog:
         if new := [k for k in row if k not in self.names]:
             self.names += new; self._rewrite()
         else:
-            with open(self.path, "a", newline="") as f: csv.DictWriter(f, self.names, restval="").writerow(row)
+            with open(self.path, "a", newline="", encoding="utf-8") as f: csv.DictWriter(f, self.names, restval="").writerow(row)
 
     def _rewrite(self):
-        with atomic_path(self.path) as p, open(p, "w", newline="") as f:
+        with atomic_path(self.path) as p, open(p, "w", newline="", encoding="utf-8") as f:
             w = csv.DictWriter(f, self.names, restval=""); w.writeheader(); w.writerows(self.rows)
 
 # %% ../nbs/13_training.ipynb #b7c68785
@@ -646,16 +671,28 @@ def write_weights(trainer):
     save_tensors(trainer.out/"ema.safetensors", {k: v for n in trainer.emas for k, v in named(n, averaged_state(trainer, n)).items()})
 
 # %% ../nbs/13_training.ipynb #3c4d0027
+def _check_row(r:dict, index): # a line of latents.jsonl; the file
+    "Refuse a line that no encoding wrote"
+    captions, bpm = r.get("captions"), r.get("bpm")
+    words = isinstance(captions, list) and all(isinstance(c, str) for c in captions)
+    tempo = bpm is None or isinstance(bpm, (int, float)) and math.isfinite(bpm)
+    if not (isinstance(r.get("id"), str) and isinstance(r.get("split"), str) and words and tempo):
+        raise PrestoError(f"{index} is damaged: {str(r)[:80]} is no clip; encode the clips again")
+
 def read_latents(folder, # as written by `encode_folder` of 03_codec
                  split=None, # "train", "valid", "test", or None for all
                 ): # rows of latents.jsonl, {id: float16 tensor [frames, channels]}
     "The clips of a folder of latents"
     folder = Path(folder); index = folder/"latents.jsonl"
     if not index.is_file(): raise PrestoError(f"{folder} has no latents.jsonl; make it with: presto-nb data encode, or encode_folder")
-    rows = [json.loads(line) for line in index.read_text().splitlines() if line.strip()]
+    check_hashes(folder)
+    rows = load_json_lines(index)
+    for r in rows: _check_row(r, index)
     if not (rows := [r for r in rows if split in (None, r["split"])]): raise PrestoError(f"{folder} has no clips of the split {split!r}")
     shards = {k: v for f in sorted(folder.glob("latents-*.safetensors")) for k, v in load_tensors(f).items()}
     if missing := [r["id"] for r in rows if r["id"] not in shards]: raise PrestoError(f"the latents of clip {missing[0]} are in no shard of {folder}; encode it again")
+    if len({v.shape[1:] for v in shards.values()}) > 1 or any(v.ndim != 2 for v in shards.values()):
+        raise PrestoError(f"the latents in {folder} are of several shapes; encode the clips again")
     return rows, {r["id"]: shards[r["id"]] for r in rows}
 
 class LatentWindows:

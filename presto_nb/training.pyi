@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
-from .core import Config, PrestoError, atomic_path, generator, load_json, load_state, load_tensors, progress, save_tensors, stable_hash
+from .core import Config, PrestoError, atomic_path, check_hashes, folder_lock, generator, load_json, load_json_lines, load_state, load_tensors, progress, save_tensors, sha256, stable_hash
 from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
@@ -131,6 +131,14 @@ class Meter:
 
 def read_log(path) -> dict:
     """The columns of a log"""
+    ...
+
+def _whole_rows(path) -> list:
+    """The rows of a log that are whole: every column there, every value a number or empty"""
+    ...
+
+def _numbers(row) -> bool:
+    """Is every value a number or empty?"""
     ...
 
 class CSVLog:
@@ -323,6 +331,10 @@ def averaged_state(trainer, name: str) -> dict:
 
 def write_weights(trainer):
     """weights.safetensors and ema.safetensors, names begin with the model's"""
+    ...
+
+def _check_row(r: dict, index):
+    """Refuse a line that no encoding wrote"""
     ...
 
 def read_latents(folder, split=None):

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ import presto_nb
 from presto_nb import codec as codecs
 from presto_nb import scores
 from presto_nb.cli import main
-from presto_nb.codec import CODEC_TINY, SpectralVAE, codec_sha256, encode_folder
-from presto_nb.core import PrestoError, atomic_path, check_hashes, folder_lock, load_json, load_json_lines, load_tensors, stable_hash
+from presto_nb.codec import CODEC_TINY, SpectralVAE, encode_folder
+from presto_nb.core import PrestoError, atomic_path, check_hashes, folder_lock, load_json
+from presto_nb.core import load_json_lines, load_tensors, stable_hash
 from presto_nb.scores import load_folder
 
 RATE = 44100
@@ -509,6 +509,44 @@ def test_damaged_latents_are_made_again(codec, own, tmp_path, name, damage):
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
+LINES = {'broken': b'{"id": ', 'a list': b'[]', 'binary': bytes(range(256)), 'no id': b'{"split": "train"}', 'nested': b'['*10**5,
+         'captions': b'{"id": "c.wav", "split": "train", "captions": 5, "bpm": 5}', 'bpm': b'{"id": "c.wav", "split": "train", "captions": [], "bpm": "x"}',
+         'gone': b'{"id": "d.wav", "split": "train", "captions": [], "bpm": null}', 'bytes of the index': None}
+
+
+@pytest.mark.parametrize('line', LINES.values(), ids=LINES)
+def test_damaged_lines_of_latents(codec, own, tmp_path, line):
+    from presto_nb.training import read_latents
+    out = tmp_path/'latents'
+    encode_folder(codec, own, out)
+    assert set(read_latents(out)[1]) == {'a/01.wav', 'b/01.wav', 'c.wav'}
+    if line is None:
+        (out/'latents.jsonl').write_bytes((out/'latents.jsonl').read_bytes().replace(b'tune', b'mood'))
+    else:
+        (out/'sha256.json').unlink()
+        (out/'latents.jsonl').write_bytes(line)
+    with pytest.raises(PrestoError) as e:
+        read_latents(out)
+    assert len(str(e.value)) < 500
+
+
+def test_own_sound_before_training(codec, own, tmp_path, monkeypatch):
+    "One sound more is one sound encoded; once a run has begun, its sounds stay"
+    from types import SimpleNamespace
+    from presto_nb.cli import own_latents
+    args, read = SimpleNamespace(data=str(own), out=str(tmp_path/'run')), []
+    own_latents(args, codec, 1)
+    side(sound(own/'aa.wav', 500), dict(caption='one more'))
+    plain = scores.Clip.audio
+    monkeypatch.setattr(scores.Clip, 'audio', lambda self, *a: (read.append(self.path.name), plain(self, *a))[1])
+    out = own_latents(args, codec, 1)
+    assert read == ['aa.wav'] and len(rows(out)) == 4
+    (tmp_path/'run'/'checkpoint').mkdir()
+    side(sound(own/'ab.wav', 600), dict(caption='too late'))
+    with pytest.raises(PrestoError, match='was begun with sounds'):
+        own_latents(args, codec, 1)
+
+
 def test_encode_by_the_command(codec_folder, own, tmp_path, capfd, monkeypatch):
     "New captions are read, a replaced sound is refused in one line"
     monkeypatch.setenv('IN_TEST', '1')
@@ -567,7 +605,7 @@ def bare_text_calls(source):
             yield f'line {node.lineno}: {ast.unparse(node)[:90]}'
 
 
-@pytest.mark.parametrize('module', ['core', 'audio', 'scores', 'codec'])
+@pytest.mark.parametrize('module', ['core', 'audio', 'scores', 'codec', 'training', 'cli'])
 def test_text_is_utf8(module):
     "Nothing is read or written in the machine's own code page"
     assert list(bare_text_calls((PACKAGE/f'{module}.py').read_text(encoding='utf-8'))) == []
