@@ -227,6 +227,8 @@ class BlindTest:
     def __init__(self, folder): # made by `make_test`
         self.folder, self.lock = Path(folder), threading.Lock(); self.plan = Plan.load(self.folder/"plan.json")
         self.clips = {clip_name(self.plan, i, s) for i in range(len(self.plan.prompts)) for s in self.plan.systems}
+        missing = [c for c in self.clips if not (self.folder/"clips"/c).is_file()]
+        if missing: raise PrestoError(f"{self.folder} lacks {len(missing)} of the {len(self.clips)} clips that plan.json names; the command that made the test makes them, or the plan is damaged")
 
     def clip(self, name:str) -> Path: # of `clip_name`
         "The file of a clip; raises `Refusal` for an unknown name"

@@ -117,7 +117,7 @@ def test_ratings_that_are_not_whole(test, cut):
     with listening(test, token='') as port: assert ask(port, '/?listener=ann')[0] == 500 and ask(port, '/rate', 'POST', json.dumps(dict(listener='ann', ratings=dict.fromkeys(list(test.clips)[:2], [1, .5]))), Content_Type='application/json')[0] == 500
     assert file.read_bytes() == damaged
 
-@pytest.mark.parametrize('change', [dict(prompts=[['a']]*6), dict(systems=[{}, 'a']), dict(seconds='6'), dict(seconds=1e300), dict(seed=[1]), dict(prompts='a reel'), dict(unknown=1)])
+@pytest.mark.parametrize('change', [dict(prompts=[['a']]*6), dict(systems=[{}, 'a']), dict(seconds='6'), dict(seconds=1e300), dict(seed=[1]), dict(prompts='a reel'), dict(unknown=1), dict(seed=3), dict(prompts=list('abcdef'))])
 def test_a_plan_that_is_none(test, change):
     path = test.folder/'plan.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
