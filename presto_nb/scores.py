@@ -29,8 +29,8 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np, torch
 from .core import (PrestoError, assets, atomic_path, cache_dir, folder_lock, inside,
-                            load_json, load_json_lines, need, plain, progress, remove_leftovers, sha256,
-                            stable_hash)
+                            load_json, load_json_lines, need, plain, progress, remove_leftovers,
+                            sha256, stable_hash)
 from .audio import Audio, sound_seconds
 
 # %% ../nbs/02_scores.ipynb #b6f09be1
