@@ -660,7 +660,7 @@ def _begin(trainer, resume, init_from):
         for m in trainer.stage.models.values():
             for t in [*m.parameters(), *m.buffers()]: torch.distributed.broadcast(t.data, 0)
     rows = trainer.config.batch_size//(trainer.world*trainer.parts)
-    sizes = training_memory(trainer.stage, rows, trainer.config.precision)
+    sizes = training_memory(trainer.stage, rows, trainer.accelerator.mixed_precision)
     say(f"memory for training, {rows} rows at a time: {' + '.join(f'{k} {size_text(v)}' for k, v in sizes.items())} = {size_text(sum(sizes.values()))}"
         + ("" if "activations" in sizes else ", and activations"))
 
