@@ -1396,6 +1396,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'presto_nb.training.training_memory': ('training.html#training_memory', 'presto_nb/training.py'),
                                     'presto_nb.training.unpack': ('training.html#unpack', 'presto_nb/training.py'),
                                     'presto_nb.training.warm_start': ('training.html#warm_start', 'presto_nb/training.py'),
+                                    'presto_nb.training.weights_hash': ('training.html#weights_hash', 'presto_nb/training.py'),
                                     'presto_nb.training.write_weights': ('training.html#write_weights', 'presto_nb/training.py')},
             'presto_nb.variance': { 'presto_nb.variance.Probe': ('variance.html#probe', 'presto_nb/variance.py'),
                                     'presto_nb.variance.Probe.__enter__': ('variance.html#probe.__enter__', 'presto_nb/variance.py'),

@@ -15,7 +15,7 @@ from .core import Config, PrestoError, generator
 from .edm import Denoiser, edm_loss, noise_named
 from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
-from .training import BaseStage, LatentWindows, TrainConfig
+from .training import weights_hash, BaseStage, LatentWindows, TrainConfig
 
 # %% ../nbs/32_presto_l.ipynb #fe1b5883
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class PrestoLStage(BaseStage):
         config.keep(network.config.depth, max(config.drops))         # refuses to skip more than there is
         super().__init__(Denoiser(network.requires_grad_(True), teacher.sigma_data), data, encoder, noise_named(config.noise), lr=config.lr)
         self.config = config
+        self.begun_from = weights_hash(teacher.network)
 
     def loss(self, x0, cond, sigma, noise):
         "`presto_l_loss` of a batch"

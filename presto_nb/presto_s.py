@@ -21,7 +21,7 @@ from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .audio import onset_rate
 from .frames import Explorer
 from .pipeline import MusicPipeline
-from .training import EMA, BaseStage, LatentWindows, TrainConfig, lr_factor, read_log
+from .training import weights_hash, EMA, BaseStage, LatentWindows, TrainConfig, lr_factor, read_log
 from .toy import by_seed, mean_over_rows
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
 from .discriminator import PointHead, features, halvings, lsgan, middle_block, nsgan
@@ -254,6 +254,7 @@ class PrestoSStage(BaseStage):
         generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
         super().__init__(generator, data, encoder, lr=config.lr, p_drop=0.)
         self.config, self.pairs = config, pairs
+        self.begun_from = weights_hash(teacher.network)
         head = config.game and config.game.head(teacher.network.config.width, halvings(data.frames, frame_rate), named_generator("head", seed))
         self.players = Players(played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
         self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})

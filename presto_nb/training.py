@@ -6,12 +6,12 @@
 __all__ = ['FREE', 'BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator',
            'pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog',
            'StopSignal', 'faster_precision', 'make_accelerator', 'size_text', 'training_memory', 'Trainer',
-           'check_finite', 'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights',
-           'read_latents', 'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer', 'BaseStage', 'plot_log',
-           'base_stage', 'fine_stage', 'held_out_loss']
+           'check_finite', 'weights_hash', 'run_weights', 'warm_start', 'every', 'fit', 'averaged_state',
+           'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer',
+           'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
 
 # %% ../nbs/13_training.ipynb #a7a7c678
-import contextlib, copy, csv, functools, json, math, os, signal, threading, time
+import contextlib, copy, csv, functools, hashlib, json, math, os, signal, threading, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -456,6 +456,13 @@ def update(self:Trainer, name:str, # which optimiser
 FREE = ("steps", "minutes", "save_every", "save_minutes", "log_every", "sigma_edges", "accumulate",
         "tensorboard", "prefetch", "compile", "quiet", "device")  # what a run may be gone on with otherwise
 
+def weights_hash(module) -> str:
+    "Another one for other weights"
+    h = hashlib.sha256()
+    for k, v in sorted(module.state_dict().items()):
+        h.update(k.encode() + v.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return h.hexdigest()[:16]
+
 def _switches(stage) -> dict: # name -> what JSON can hold
     "What a stage says it was made of"
     return json.loads(json.dumps(stage.switches())) if hasattr(stage, "switches") else {}
@@ -864,15 +871,18 @@ class BaseStage:
         self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = denoiser, data, noise, p_drop, p_drop_bpm
         self.cache = CaptionCache(encoder, [c for cs in data.captions for c in cs])
         network = getattr(denoiser, "network", denoiser)
+        self.begun_from = None # `weights_hash` of the model that a run goes on from, or distils
         self.models = dict(network=network)
         self.optimizers = dict(network=base_optimizer(network, lr, betas, weight_decay, muon))
 
     def switches(self) -> dict:
         "What a run is refused to go on without"
-        network = getattr(self.denoiser.network, "config", None)
+        network = getattr(getattr(self.denoiser, "network", None), "config", None)
         data = {k: getattr(self.data, k) for k in ("frames", "fingerprint") if hasattr(self.data, k)}
-        return dict(noise=repr(self.noise), p_drop=self.p_drop, p_drop_bpm=self.p_drop_bpm, **data,
-                    network=network.to_dict() if isinstance(network, DiTConfig) else None)
+        own = self.config.to_dict() if hasattr(self, "config") else {}
+        own |= dict(network=network.to_dict()) if isinstance(network, DiTConfig) else {}
+        return dict(noise=repr(self.noise), p_drop=self.p_drop, p_drop_bpm=self.p_drop_bpm,
+                    begun_from=self.begun_from) | data | own
 
     def to(self, device):
         "Move the network"
@@ -955,7 +965,9 @@ def fine_stage(latents_dir,       # as written by `encode_folder`
     dit, own = DiTConfig.from_dict(pipe.config.dit), round(pipe.config.max_seconds*pipe.codec.frame_rate)
     if not 1 <= (frames := own if frames is None else frames) <= dit.max_frames: raise PrestoError(f"frames is {frames}; the model takes 1 to {dit.max_frames}")
     network = copy.deepcopy(pipe.denoiser.network).requires_grad_(True)
-    return BaseStage(Denoiser(network, pipe.config.sigma_data), LatentWindows(latents_dir, frames), pipe.encoder, lr=lr)
+    stage = BaseStage(Denoiser(network, pipe.config.sigma_data), LatentWindows(latents_dir, frames), pipe.encoder, lr=lr)
+    stage.begun_from = weights_hash(network)
+    return stage
 
 @torch.no_grad()
 def held_out_loss(denoiser,     # x [b, frames, channels], sigma [b], cond -> x0_hat
