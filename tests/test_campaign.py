@@ -1,7 +1,6 @@
 """The long training survives what happens to long trainings: recipes/campaign.py"""
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
