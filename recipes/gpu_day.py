@@ -49,7 +49,7 @@ def pack(args):
         from presto_nb.training import run_weights
         save_tensors(HOUSE/'start.safetensors', run_weights(args.weights))
     size = sum(f.stat().st_size for f in HOUSE.rglob('*') if f.is_file())/2**20
-    print(f'{HOUSE}: {size:.1f} MB. Models under presto_nb/assets need not travel: move presto-* and '
+    print(f'{HOUSE}: {size:.1f} MB. Models need not travel: move presto_nb/assets/presto-* and '
           'laptop-* away for the call. There: python recipes/gpu_day.py run --out FOLDER')
 
 
