@@ -78,7 +78,9 @@ def read_ratings(files) -> list: # csv files -> of dict
             with file.open(newline="", encoding="utf-8") as f:
                 reader, before = csv.DictReader(f), len(rows)
                 for r in reader: rows.append({k: r[k] for k in FIELDS} | dict(rating=int(r["rating"]), position=int(r["position"]), seconds=float(r["seconds"])))
-            if len(rows) == before or not file.read_bytes().endswith(b"\n"): raise PrestoError(f"{file} was cut short: a file of ratings has whole lines, and at least one screen; look for a copy, or delete it to begin again")
+            if len(rows) == before or not file.read_bytes().endswith(b"\n"):
+                raise PrestoError(f"{file} was cut short: a file of ratings has whole lines, and at least "
+                                  f"one screen; look for a copy, or delete it to begin again")
         except OSError as e: raise PrestoError(f"{file} cannot be read: {e.strerror}") from None
         except PrestoError: raise
         except (KeyError, TypeError, ValueError, csv.Error): raise PrestoError(f"{file} is not a file of ratings near line {reader.line_num}; each line has {', '.join(FIELDS)}") from None
@@ -90,8 +92,10 @@ def check_ratings(rows): # of dict
     seen = set()
     for r in rows:
         who = f"{r['listener']}'s rating of {r['model']} for {r['prompt']!r}"
-        if not 0 <= r["rating"] <= 100: raise PrestoError(f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100")
-        if not 0 <= r["seconds"] < 1e9: raise PrestoError(f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged")
+        if not 0 <= r["rating"] <= 100:
+            raise PrestoError(f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100")
+        if not 0 <= r["seconds"] < 1e9:
+            raise PrestoError(f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged")
         if (key := (r["listener"], r["prompt"], r["model"])) in seen: raise PrestoError(f"{who} is there twice; give each listener's file once")
         seen.add(key)
 
@@ -164,8 +168,10 @@ class Plan(Config):
 
     def __post_init__(self):
         for names in (self.prompts, self.systems):
-            if not all(isinstance(n, str) for n in names): raise PrestoError("prompts and systems of a listening test must be lists of text")
-        if not (math.isfinite(self.seconds) and 0 < self.seconds <= 600): raise PrestoError(f"seconds is {self.seconds}; clips of a listening test last up to 600 s")
+            if not all(isinstance(n, str) for n in names):
+                raise PrestoError("prompts and systems of a listening test must be lists of text")
+        if not 0 < self.seconds <= 600:
+            raise PrestoError(f"seconds is {self.seconds}; clips of a listening test last up to 600 s")
         for what, names, least, most in (("prompts", self.prompts, LEAST, 10_000), ("systems", self.systems, 2, MOST)):
             if not least <= len(names) <= most: raise PrestoError(f"there are {len(names)} {what}; {least} to {most} are allowed in a listening test")
             if len(set(names)) < len(names): raise PrestoError(f"two {what} are called {max(names, key=names.count)!r}; they must differ")
@@ -228,7 +234,9 @@ class BlindTest:
         self.folder, self.lock = Path(folder), threading.Lock(); self.plan = Plan.load(self.folder/"plan.json")
         self.clips = {clip_name(self.plan, i, s) for i in range(len(self.plan.prompts)) for s in self.plan.systems}
         missing = [c for c in self.clips if not (self.folder/"clips"/c).is_file()]
-        if missing: raise PrestoError(f"{self.folder} lacks {len(missing)} of the {len(self.clips)} clips that plan.json names; the command that made the test makes them, or the plan is damaged")
+        if missing:
+            raise PrestoError(f"{self.folder} lacks {len(missing)} of the {len(self.clips)} clips that plan.json "
+                              f"names; the command that made the test makes them, or the plan is damaged")
 
     def clip(self, name:str) -> Path: # of `clip_name`
         "The file of a clip; raises `Refusal` for an unknown name"
@@ -241,16 +249,20 @@ class BlindTest:
 
     def ratings(self) -> list: # of dict
         "What all listeners said"
-        rows = [r for f in sorted(self.folder.glob("ratings-*.csv")) for r in self.of(f.stem.removeprefix("ratings-"))]
+        listeners = [f.stem.removeprefix("ratings-") for f in sorted(self.folder.glob("ratings-*.csv"))]
+        rows = [r for listener in listeners for r in self.of(listener)]
         check_ratings(rows)
         return rows
 
     def of(self, listener:str) -> list:
         "A listener's ratings so far, rows as `read_ratings` gives them"
         rows = read_ratings([f] if (f := self.file(listener)).is_file() else [])
-        shown = [(self.plan.prompts[i], s, k) for i, order in screens(self.plan, listener) for k, s in enumerate(order, 1)]
-        if [(r["prompt"], r["model"], r["position"]) for r in rows] != shown[:len(rows)] or len(rows) % len(self.plan.systems):
-            raise PrestoError(f"{f} does not hold the whole screens that {listener} was shown in this test; it is damaged, or of another test")
+        shown = [(self.plan.prompts[i], s, k) for i, order in screens(self.plan, listener)
+                 for k, s in enumerate(order, 1)]
+        rated = [(r["prompt"], r["model"], r["position"]) for r in rows]
+        if rated != shown[:len(rows)] or len(rows) % len(self.plan.systems):
+            raise PrestoError(f"{f} does not hold the whole screens that {listener} was shown in this test; "
+                              f"it is damaged, or of another test")
         return rows
 
     def left(self, listener:str) -> list: # of `screens`
@@ -453,7 +465,8 @@ class Handler(BaseHTTPRequestHandler):
         "What this request gets, also where it is refused"
         s, post = self.server, self.command == "POST"
         try:
-            if refused := s.gate.check(self.command, self.path, self.headers): return refused[0], refused[1], refused[2].encode()
+            if refused := s.gate.check(self.command, self.path, self.headers):
+                return refused[0], refused[1], refused[2].encode()
             n = check_body(self.headers) if post else 0
             if not post and self.command != "GET": raise Refusal(405, f"{self.command} is not allowed; GET and POST are")
             return on_post(s.test, self.path, self.rfile.read(n)) if post else on_get(s.test, self.path)
@@ -488,7 +501,8 @@ def serve_test(test:BlindTest,
                token:bool=True,   # only who has the printed address may see it
               ):
     "Serve a listening test on this machine until it is stopped"
-    with listen_server(test, port, new_token() if token else "") as server, tempfile.TemporaryDirectory() as folder:
+    word = new_token() if token else ""
+    with listen_server(test, port, word) as server, tempfile.TemporaryDirectory() as folder:
         address = server.gate.address
         print(f"the listening test in {test.folder}: {address} (this machine only; Ctrl-C ends it, the same command goes on)", flush=True)
         if browser: open_page(address, folder)

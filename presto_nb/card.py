@@ -19,7 +19,8 @@ def front_matter(license:str="other", # as the hub spells it, such as apache-2.0
     "The lines of YAML that a hub reads"
     for what, word in (("licence", license), *(("tag", t) for t in tags)):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,39}", str(word)):
-            raise PrestoError(f"the {what} is {str(word)!a:.60}; it must be a word as the hub spells it, such as apache-2.0")
+            raise PrestoError(f"the {what} is {str(word)!a:.60}; it must be a word as the hub spells it, "
+                              f"such as apache-2.0")
     lines = [f"license: {license}", "language: en", f"library_name: {LIBRARY}", "pipeline_tag: text-to-audio", "tags:", *(f"- {t}" for t in tags)]
     return "\n".join(["---", *lines, "---", ""])
 
@@ -52,7 +53,7 @@ def last_name(word:str) -> str: # of a command
     return option + equals + (value or "FOLDER")
 
 def without_places(command:str) -> str: # in a line or several
-    "The command as anybody may read it: paths from the root or from somebody's home keep their last name"
+    "The command as anybody may read it: paths from the root or a home keep their last name"
     def shown(line):
         try: words = shlex.split(line)
         except ValueError: words = line.split()

@@ -31,8 +31,9 @@ class OneLineParser(argparse.ArgumentParser):
 def one_line(text, # anything with a str
              limit:int=500, # characters
             ) -> str:
-    "The text without line breaks and codes that a terminal obeys, cut in the middle when it is very long"
-    s = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(str(text).split()))
+    "The text without line breaks and codes that a terminal obeys, cut in the middle when long"
+    shown = lambda c: c if c.isprintable() else c.encode("unicode_escape").decode()
+    s = "".join(map(shown, " ".join(str(text).split())))
     return s if len(s) <= limit else f"{s[:(limit - 5)//2]} ... {s[-((limit - 5)//2):]}"
 
 # %% ../nbs/53_cli.ipynb #3e35bde9
@@ -50,7 +51,8 @@ def out_files(out:str,      # a folder, or one sound file
     "Where each prompt's sound is written; a folder may be called v1.2, but not song.txt"
     path = Path(out)
     no_suffix = not re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,4}", path.suffix)
-    if no_suffix or path.is_dir() or out.endswith("/"): return [path/f"{slug(p)}-{seed + i}.wav" for i, p in enumerate(prompts)]
+    if no_suffix or path.is_dir() or out.endswith("/"):
+        return [path/f"{slug(p)}-{seed + i}.wav" for i, p in enumerate(prompts)]
     if path.suffix.lower() not in SUFFIXES: raise PrestoError(f"--out is {out!r}; allowed are a folder or a file ending in {', '.join(SUFFIXES)}")
     if len(prompts) > 1: raise PrestoError(f"--out is the file {out!r} but there are {len(prompts)} prompts; give a folder")
     return [path]
@@ -59,8 +61,10 @@ def free_name(file:Path, # as `out_files` gives it
               data:bytes, # of the sound
              ) -> Path:
     "The file, or the next of its name, that is not there yet or holds this very sound"
-    names = itertools.chain([file], (file.with_stem(f"{file.stem}-{n}") for n in itertools.count(2)))
-    return next(f for f in names if not f.exists() and not f.with_suffix(".png").exists() or f.is_file() and f.read_bytes() == data)
+    more = (file.with_stem(f"{file.stem}-{n}") for n in itertools.count(2))
+    free = lambda f: not f.exists() and not f.with_suffix(".png").exists()
+    same = lambda f: f.is_file() and f.read_bytes() == data
+    return next(f for f in itertools.chain([file], more) if free(f) or same(f))
 
 # %% ../nbs/53_cli.ipynb #39aa3bf8
 @contextmanager
@@ -138,7 +142,7 @@ def begun(args): # of the command line
     return dict(init_audio=Audio.load(args.init, seconds=LONGEST), init_sigma=args.init_sigma, kept_seconds=None if args.keep is None else spans_of(args.keep))
 
 def generate(args): # of the command line
-    "Make music from prompts: a sound file and a spectrogram each, written as soon as they are ready"
+    "Make music from prompts: a sound file and a spectrogram each, written when they are ready"
     wait_awake(); started = time.perf_counter()
     files = out_files(args.out, args.prompt, args.seed)
     named = files == [Path(args.out)]   # by the user, who may replace what is there
@@ -148,7 +152,8 @@ def generate(args): # of the command line
     asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, rho=args.rho, bpm=args.bpm, seed=args.seed) | begin
     shown = sys.stderr.isatty()  # a bar, and a line about words that mean nothing to the model
     started, seconds = time.perf_counter() - started, 0.
-    pieces = pipe.pieces(args.prompt, **{k: v for k, v in asked.items() if v is not None}, progress=shown)
+    asked = {k: v for k, v in asked.items() if v is not None}
+    pieces = pipe.pieces(args.prompt, **asked, progress=shown)
     for i, (audio, file) in enumerate(zip(pieces, files)):
         if pipe.notes and not (shown or i): print(*pipe.notes, sep="\n", file=sys.stderr)
         file, png = save_with_picture(audio, file, replace=named)
@@ -197,10 +202,12 @@ def check_comparison(out, prompt, seed): # folder; what is asked
     "Refuse a folder that holds another comparison, or somebody's page"
     from presto_nb.core import load_json
     if not (out/"index.html").exists(): return
-    if not (out/"comparison.json").is_file(): raise PrestoError(f"{out} holds an index.html that is no comparison; give another --out")
+    if not (out/"comparison.json").is_file():
+        raise PrestoError(f"{out} holds an index.html that is no comparison; give another --out")
     earlier = load_json(out/"comparison.json")
     if (earlier.get("prompt"), earlier.get("seed")) != (prompt, seed):
-        raise PrestoError(f"{out} holds the comparison of another prompt or seed, {str(earlier.get('prompt'))[:60]!r}; give another --out")
+        raise PrestoError(f"{out} holds the comparison of another prompt or seed, "
+                          f"{str(earlier.get('prompt'))[:60]!r}; give another --out")
 
 def compare(args): # of the command line
     "The same prompt and seed through several models: a table, a picture, sound files and a page that plays them"
@@ -213,13 +220,16 @@ def compare(args): # of the command line
     with new_folder(out, "*.wav"):
         audios, rows = [], []
         for m in names:
-            audio, row = one_model(m, args.prompt, dict(seconds=args.seconds, seed=args.seed, device=args.device))
+            how = dict(seconds=args.seconds, seed=args.seed, device=args.device)
+            audio, row = one_model(m, args.prompt, how)
             audio.save(out/f"{slug(m)}.wav")
             audios.append(audio)
             rows.append(row)
         with atomic_path(out/"comparison.png") as p: comparison_picture(audios, rows).savefig(p, format="png")
-        with atomic_path(out/"comparison.json") as p: p.write_text(json.dumps(dict(prompt=args.prompt, seed=args.seed, rows=rows, command=args.command), indent=1) + "\n", encoding="utf-8")
-        with atomic_path(out/"index.html") as p: p.write_text(comparison_page(args.prompt, rows), encoding="utf-8")
+        record = dict(prompt=args.prompt, seed=args.seed, rows=rows, command=args.command)
+        page = comparison_page(args.prompt, rows)
+        with atomic_path(out/"comparison.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(out/"index.html") as p: p.write_text(page, encoding="utf-8")
     print(f"{comparison_table(rows)}\n{out/'index.html'}")
 
 # %% ../nbs/53_cli.ipynb #bc5dff0b
@@ -354,8 +364,11 @@ def recorded(pipe, args, trainer): # a pipeline that was trained; the command li
     "The pipeline, with what its card says of the training"
     import datetime
     from presto_nb.card import without_places
-    pipe.record = dict(command=args.command, config=trainer.config.to_dict(), steps=trainer.step, minutes=trainer.minutes, date=datetime.date.today().isoformat(),
-                       data=f"`{without_places(shlex.join(('--data', str(args.data))))}`, as in the command below. Whose sounds those are, and who may use them, is for the maker of this model to say here.")
+    data = without_places(shlex.join(("--data", str(args.data))))
+    pipe.record = dict(command=args.command, config=trainer.config.to_dict(), steps=trainer.step,
+                       minutes=trainer.minutes, date=datetime.date.today().isoformat(),
+                       data=f"`{data}`, as in the command below. Whose sounds those are, and who may use them, "
+                            f"is for the maker of this model to say here.")
     return pipe
 
 def train_base(args): # of the command line
@@ -675,7 +688,9 @@ def listening_test(args): # of the command line
     from presto_nb.pipeline import MusicPipeline, PipelineConfig, find_model
     from presto_nb.scores import load_folder
     seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["laptop-base", "laptop-s", "laptop-ls"]
-    if args.data and Path(args.data).resolve() == Path(args.out or "blind-test").resolve(): raise PrestoError(f"--out is the folder of --data, {args.data}, whose sounds would lie among the clips; give another folder")
+    if args.data and Path(args.data).resolve() == Path(args.out or "blind-test").resolve():
+        raise PrestoError(f"--out is the folder of --data, {args.data}, whose sounds would lie among the clips; "
+                          f"give another folder")
     if twice := [m for m in names if (names + ["original"]).count(m) > 1]: raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
     seconds = min(10., *(PipelineConfig.load(find_model(m)/"config.json").max_seconds for m in names))                # ten as in the paper, or what all models can make
     prompts = blind_test.clip_prompts(load_folder(args.data), n, seconds, seed) if args.data else metrics.held_out_prompts(n, f"listening {seed}", seconds)
@@ -686,7 +701,9 @@ def listening_test(args): # of the command line
 def lab(args): # of the command line
     "Open a widget of the course, or a blind listening test, as a page on this machine"
     from presto_nb.widgets import free_port, serve
-    if args.name == "listen": from presto_nb.blind_test import serve_test; return serve_test(listening_test(args), free_port(args.port), not args.no_browser, not args.no_token)
+    if args.name == "listen":
+        from presto_nb.blind_test import serve_test
+        return serve_test(listening_test(args), free_port(args.port), not args.no_browser, not args.no_token)
     for k in ("prompts", "models", "seed", "data", "out"):
         if getattr(args, k) is not None: raise PrestoError(f"--{k} goes with lab listen")
     serve(args.name, args.port, not args.no_browser, not args.no_token)
@@ -696,7 +713,8 @@ def add_lab(sub): # subparsers
     p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
     p.add_argument("name", nargs="?", help="variance, noise, plane or steps; listen for a blind test of models; a list of the first four unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
     p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
-    p.add_argument("--no-token", action="store_true", help="any program on this machine may open the page; without this only who has its address")
+    p.add_argument("--no-token", action="store_true",
+                   help="any program on this machine may open the page; without this only who has its address")
     p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; laptop-base, laptop-s and laptop-ls unless given")
     p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given"); p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")
     p.add_argument("--data", help="listen: a folder of captioned recordings instead of held-out tunes")
@@ -714,7 +732,8 @@ def parser():
 
 # %% ../nbs/53_cli.ipynb #13058553
 LIMITS = { # what a command takes; more would fill the memory, or end in years
-    "train": dict(seconds=(.1, 600), steps=(1, 10**9), minutes=(0, 10**6), batch_size=(1, 4096), seed=(0, 2**53), lr=(0, 10), P_mean=(-20, 20), P_std=(0, 20), w=(0, 100)),
+    "train": dict(seconds=(.1, 600), steps=(1, 10**9), minutes=(0, 10**6), batch_size=(1, 4096), seed=(0, 2**53),
+                  lr=(0, 10), P_mean=(-20, 20), P_std=(0, 20), w=(0, 100)),
     "evaluate": dict(n=(16, 100_000), seconds=(.5, 600), seed=(0, 2**53), memorisation=(4, 100_000)),
     "bench": dict(runs=(1, 1000), threads=(1, max(64, 4*(os.cpu_count() or 1))), budget=(0, 3600)),
     "lab": dict(prompts=(1, 10_000), seed=(0, 2**53))} # the pipeline checks what `generate` and `compare` are asked
@@ -724,18 +743,20 @@ def check_limits(args): # of the command line
     for k, (low, high) in LIMITS.get(args.words[0] if args.words else "", {}).items():
         value = getattr(args, k, None)
         if value is None or low <= value <= high: continue
-        raise PrestoError(f"--{k.replace('_', '-')} is {one_line(value, 40)}; it must be a number from {low:,} to {high:,}")
+        raise PrestoError(f"--{k.replace('_', '-')} is {one_line(value, 40)}; "
+                          f"it must be a number from {low:,} to {high:,}")
 
 PLACES = "out", "data", "init", "base", "start", "codec", "clap", "model", "models"
 
 def at_home(args): # of the command line
     "A path that begins with ~ is the user's own, also where the shell does not say so"
-    home = lambda v: [*map(home, v)] if isinstance(v, list) else os.path.expanduser(v) if isinstance(v, str) else v
     for k in PLACES:
-        if hasattr(args, k): setattr(args, k, home(getattr(args, k)))
+        value = getattr(args, k, None)
+        if isinstance(value, str): setattr(args, k, os.path.expanduser(value))
+        if isinstance(value, list): setattr(args, k, [*map(os.path.expanduser, value)])
 
 def open_streams():
-    "Where a stream was closed, what is said goes nowhere; what its code page lacks is written in escapes"
+    "What is said to a closed stream goes nowhere; what a code page lacks is escaped"
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None: setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
@@ -761,7 +782,8 @@ def main(argv=None, # words of the command line; None = those the program was st
         p = parser(); args = p.parse_args(words)
         if args.version: import presto_nb; print(presto_nb.__version__); return 0
         if not hasattr(args, "run"): p.print_help(); return 0
-        args.words, args.command = words, shlex.join(("presto-nb", *words)).encode("utf-8", "backslashreplace").decode()
+        args.words = words
+        args.command = shlex.join(("presto-nb", *words)).encode("utf-8", "backslashreplace").decode()
         check_limits(args)
         at_home(args)
         status = args.run(args) or 0

@@ -202,7 +202,8 @@ class SpectralVAEConfig(Config):
         if low: raise PrestoError(f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed")
         most = lambda k: 1000 if k.endswith("blocks") else 1_000_000   # a file may say anything
         high = [k for k, v in self.to_dict().items() if v > most(k)]
-        if high: raise PrestoError(f"{high[0]} is {getattr(self, high[0])}; at most {most(high[0]):,} is allowed")
+        if high:
+            raise PrestoError(f"{high[0]} is {getattr(self, high[0])}; at most {most(high[0]):,} is allowed")
 
     @property
     def bins(self):

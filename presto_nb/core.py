@@ -196,7 +196,8 @@ def build_module(make,         # builds an nn.Module
     return load_state(make(), tensors, source)
 
 # %% ../nbs/00_core.ipynb #af4a6e4f
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a list", dict: "an object"}
+KINDS = {bool: "true or false", int: "a whole number", float: "a number",
+         str: "text", tuple: "a list", dict: "an object"}
 
 def is_kind(value, # from a file
             kinds, # types of `KINDS` that are allowed
@@ -237,7 +238,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, d:dict): # name -> value; JSON lists become tuples
-        "The config with the given values; an unknown or missing name, or a value of another kind, is a `PrestoError`"
+        "The config with the given values; a name or a kind that does not fit is a `PrestoError`"
         known = [f.name for f in fields(cls)]
         if extra := set(d) - set(known): raise PrestoError(f"{cls.__name__} does not know {sorted(extra)[0]}; it knows {', '.join(known)}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
@@ -258,7 +259,8 @@ def load_json(path # a .json file
     "Read a JSON object; a missing or broken file is a `PrestoError`"
     if not Path(path).is_file(): raise PrestoError(f"there is no file {path}")
     try: d = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError) as e: raise PrestoError(f"{path} is not readable JSON ({e})") from None
+    except (ValueError, OSError, RecursionError) as e:
+        raise PrestoError(f"{path} is not readable JSON ({e})") from None
     if not isinstance(d, dict): raise PrestoError(f"{path} holds {type(d).__name__}, not a JSON object")
     return d
 
@@ -290,17 +292,20 @@ def write_hashes(folder, # of a saved model
                 ):
     "Write down what the files of a folder are"
     hashes = {name: sha256(Path(folder)/name) for name in names}
-    with atomic_path(Path(folder)/HASHES) as p: p.write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(hashes, indent=1) + "\n"
+    with atomic_path(Path(folder)/HASHES) as p: p.write_text(text, encoding="utf-8")
 
-def check_hashes(folder): # of a saved model; one without hashes, of an earlier version, is not checked
+def check_hashes(folder): # of a saved model; one of an earlier version has no hashes
     "Refuse a folder with a file that is not what was saved"
     folder = Path(folder)
     if not (folder/HASHES).is_file(): return
     for name, wanted in load_json(folder/HASHES).items():
         path = folder/name.replace("\0", "")
-        if not path.is_file(): raise PrestoError(f"there is no file {path}, which was there when the model was saved")
+        if not path.is_file():
+            raise PrestoError(f"there is no file {path}, which was there when the model was saved")
         if sha256(path) != wanted:
-            raise PrestoError(f"{path} is not what it was when it was saved; copy the folder again, or delete {folder/HASHES} if the file was changed on purpose")
+            raise PrestoError(f"{path} is not what it was when it was saved; copy the folder again, "
+                              f"or delete {folder/HASHES} if the file was changed on purpose")
 
 def check_folder(folder,  # to save into
                  key:str, # a field of the config.json that is written there
@@ -310,7 +315,9 @@ def check_folder(folder,  # to save into
     if not config.exists() and not config.with_name("model.safetensors").exists(): return
     try: own = key in load_json(config)
     except PrestoError: own = False
-    if not own: raise PrestoError(f"{folder} holds a config.json or weights of something else; give a new folder")
+    if own: return
+    raise PrestoError(f"{folder} holds a config.json or weights of something else; "
+                      f"give a new folder")
 
 # %% ../nbs/00_core.ipynb #c46eed87
 def assets() -> Path:

@@ -133,7 +133,9 @@ def new_token() -> str:
 def onward_page(address:str) -> str: # HTML
     "A page that goes on to an address by itself"
     url = html.escape(address)
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer"><meta http-equiv="refresh" content="0; url={url}"><title>One moment</title><a href="{url}">Go on</a></html>\n'
+    head = (f'<meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+            f'<meta http-equiv="refresh" content="0; url={url}"><title>One moment</title>')
+    return f'<!doctype html><html lang="en">{head}<a href="{url}">Go on</a></html>\n'
 
 @dataclass(frozen=True)
 class Gate:
@@ -159,34 +161,42 @@ class Gate:
         pairs = (c.strip().partition("=") for c in headers.get("Cookie", "").split(";"))
         return any(name == self.cookie and self.told(value) for name, _, value in pairs)
 
-    def stranger(self, headers) -> tuple|None: # (status, sentence)
+    def stranger(self, headers,
+                 linked:bool=False, # by the printed address, from an editor, say
+                ) -> tuple|None:    # (status, sentence)
         "Why a request is refused that does not come from a page of this server"
         hosts = [f"{h}:{self.port}" for h in ("127.0.0.1", "localhost")]
         host = headers.get("Host")
         if host not in hosts: return 421, f"this server is {' or '.join(hosts)} only"
-        if headers.get("Origin", f"http://{host}") != f"http://{host}": return 403, "requests are taken from this server's own page only"
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"): return 403, "a page elsewhere may not open this one; type or click the address that was printed"
+        if headers.get("Origin", f"http://{host}") != f"http://{host}":
+            return 403, "requests are taken from this server's own page only"
+        if not linked and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return 403, "a page elsewhere may not open this one; type or click the printed address"
 
-    def check(self, method:str, target:str, headers) -> tuple|None: # path and query; -> (status, headers, text)
+    def check(self, method:str,
+              target:str, # path and query
+              headers,
+             ) -> tuple|None: # (status, headers, text)
         "What a request gets that is not let in; None: let it in"
-        url = urlsplit(target)
+        plain = {"Content-Type": "text/plain; charset=utf-8"}
+        try: url = urlsplit(target)
+        except ValueError: return 400, plain, "the address is none\n"
         query = parse_qsl(url.query, keep_blank_values=True)
         knows = any(k == "token" and self.told(v) for k, v in query)
-        elsewhere = {k: v for k, v in dict(headers.items()).items() if k.lower() != "sec-fetch-site"} if knows else headers   # a link in a terminal or an editor
-        plain = {"Content-Type": "text/plain; charset=utf-8"}
-        if refused := self.stranger(elsewhere): return refused[0], plain, f"{refused[1]}\n"
+        if refused := self.stranger(headers, knows): return refused[0], plain, f"{refused[1]}\n"
         if knows and method == "GET":
             rest = urlencode([(k, v) for k, v in query if k != "token"])
             path = "/" + url.path.lstrip("/\\") + (f"?{rest}" if rest else "")
             cookie = f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
-            return 200, {"Content-Type": "text/html; charset=utf-8", "Set-Cookie": cookie, "Cache-Control": "no-store"}, onward_page(path)
+            page = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+            return 200, page | {"Set-Cookie": cookie}, onward_page(path)
         if self.token and not (knows or self.has_cookie(headers)):
-            return 403, plain, "the whole address is needed, with the token at its end, as it was printed\n"
+            return 403, plain, "the whole address is needed, with the token at its end, as printed\n"
 
 def open_page(address:str, # with its token
               folder,      # that only this user can read
              ):
-    "Open a page in the browser; other users can see the words of a command, so the address goes through a file"
+    "Open a page in the browser, by a file: other users can see the words of a command"
     file = Path(folder)/"open.html"
     file.write_text(onward_page(address), encoding="utf-8")
     webbrowser.open(file.resolve().as_uri())

@@ -91,20 +91,26 @@ def check_config(c:PipelineConfig):
     if c.drops: shifted_keep(DiTConfig.from_dict(c.dit).depth, max(DropSchedule(c.drops, over=c.over).drops), c.shift)
 
 def check_words(c:PipelineConfig):
-    "Refuse a name that no line can hold, hashes that are none, and lists of other things than numbers"
-    if not (0 < len(c.name) <= 100 and c.name.isprintable()): raise PrestoError(f"the config's name is {c.name!a:.60}; it must be 1 to 100 letters in one line")
+    "Refuse a name that no line can hold, hashes that are none, and lists of other things"
+    if not (0 < len(c.name) <= 100 and c.name.isprintable()):
+        raise PrestoError(f"the config's name is {c.name!a:.60}; it must be 1 to 100 letters in one line")
     for k in ("codec_sha256", "text_sha256"):
-        if not re.fullmatch(r"([0-9a-f]{64})?", getattr(c, k)): raise PrestoError(f"the config's {k} is {getattr(c, k)!a:.60}; it must be 64 hex digits, or nothing")
+        if not re.fullmatch(r"([0-9a-f]{64})?", digest := getattr(c, k)):
+            raise PrestoError(f"the config's {k} is {digest!a:.60}; it must be 64 hex digits, or nothing")
     for k, kinds in (("drops", int), ("check", (int, float))):
-        if not all(isinstance(v, kinds) for v in getattr(c, k)): raise PrestoError(f"the config's {k} is {getattr(c, k)!a:.60}; it must be a list of numbers")
-    if c.sigma_min >= c.sigma_max: raise PrestoError(f"the config's sigma_min is {c.sigma_min:g}; it must be below sigma_max, {c.sigma_max:g}")
+        if not all(isinstance(v, kinds) for v in getattr(c, k)):
+            raise PrestoError(f"the config's {k} is {getattr(c, k)!a:.60}; it must be a list of numbers")
+    if c.sigma_min >= c.sigma_max:
+        raise PrestoError(f"the config's sigma_min is {c.sigma_min:g}; it must be below sigma_max, {c.sigma_max:g}")
 
-SIZES = dict(depth=(1, 1000), mlp_ratio=(.01, 1000.), rope_base=(1., 1e9), frame_rate=(.01, 1e6)) # of a network; whole numbers not named here: up to a million
+SIZES = dict( # of a network; what is not named here may be up to a million
+    depth=(1, 1000), mlp_ratio=(.01, 1000.), rope_base=(1., 1e9), frame_rate=(.01, 1e6))
 
 def check_sizes(dit:dict): # the fields of `DiTConfig`
     "Refuse a network that no memory can hold"
     for k, v in dit.items():
-        if isinstance(v, (int, float)) and not isinstance(v, bool): check_range(f"the network's {k}", v, *SIZES.get(k, (0, 1_000_000)))
+        if isinstance(v, (int, float)) and not isinstance(v, bool):
+            check_range(f"the network's {k}", v, *SIZES.get(k, (0, 1_000_000)))
     DiTConfig.from_dict(dit)
 
 # %% ../nbs/14_pipeline.ipynb #f748b6cc
@@ -136,7 +142,9 @@ def find_model(name:str, # a shipped model, a folder, or a hub id
     path = Path(os.path.expanduser(name))
     for folder in (path/"model", path):                              # a run's folder has its model inside
         if is_file(folder/"config.json") and not is_run(folder): return folder
-    if is_run(path): raise PrestoError(f"{name} is a training that has not ended and has no model yet; the same command goes on from there")
+    if is_run(path):
+        raise PrestoError(f"{name} is a training that has not ended and has no model yet; "
+                          f"the same command goes on from there")
     a_path = lambda: path.exists() or path.parent.is_dir()           # owner/name, where a folder owner lies here
     if HUB_ID.fullmatch(name) and len(name) < 100 and not a_path(): return from_hub(name)
     known = ", ".join(model_names()) or "none is installed"
@@ -446,7 +454,7 @@ def decode_blocks(codec,             # a `SpectralVAE`; any other decodes at onc
 # %% ../nbs/14_pipeline.ipynb #c35e678b
 @contextmanager
 def in_float32():
-    "Inside this block new tensors are float32, whatever torch's default is: the same seed gives the same music"
+    "Inside this block new tensors are float32, whatever torch's default is"
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try: yield
@@ -553,14 +561,16 @@ def walks(self:MusicPipeline,
 @torch.inference_mode()
 def pieces(self:MusicPipeline,
            prompts,             # a prompt or several
-           seconds=None, steps=None, guidance_scale=None, rho=None, bpm=None, seed=0, # as in `generate`, like what follows
-           init_audio=None, init_sigma=None, kept_seconds=None, keep=None, batch_size=None, progress=True, callback=None,
+           seconds=None, steps=None, guidance_scale=None, rho=None, # as in `generate`,
+           bpm=None, seed=0, init_audio=None, init_sigma=None,      # like what follows
+           kept_seconds=None, keep=None, batch_size=None, progress=True, callback=None,
           ):                    # yields `Audio`, one per prompt
     "Make music, and give each piece away as soon as it is ready"
     r = self.request(prompts, seconds, steps, guidance_scale, rho, seed)
     given = self.given(init_audio, kept_seconds, r.seconds)
     for rows, x in self.walks(r, bpm, given, init_sigma, keep, batch_size, progress, callback):
-        with timed(self.timings, "decode", self.device): samples = torch.cat(list(decode_blocks(self.codec, x, self.window)), -1)
+        with timed(self.timings, "decode", self.device):
+            samples = torch.cat(list(decode_blocks(self.codec, x, self.window)), -1)
         yield from self.finish(samples, r.prompts[rows], r.seconds, given)
 
 @patch
@@ -581,8 +591,8 @@ def generate(self:MusicPipeline,
              callback=None,       # called after each step of each batch: `callback(i, n, sigma, x0_hat [b, frames, channels])`
             ) -> list:            # of `Audio`, one per prompt
     "Make music"
-    return list(self.pieces(prompts, seconds, steps, guidance_scale, rho, bpm, seed, init_audio, init_sigma,
-                            kept_seconds, keep, batch_size, progress, callback))
+    return list(self.pieces(prompts, seconds, steps, guidance_scale, rho, bpm, seed, init_audio,
+                            init_sigma, kept_seconds, keep, batch_size, progress, callback))
 
 # %% ../nbs/14_pipeline.ipynb #1887b5b4
 @patch
@@ -631,8 +641,10 @@ def self_check(self:MusicPipeline,
     return self
 
 # %% ../nbs/14_pipeline.ipynb #f2881997
-PART_FILES = {"codec": ("config.json", "model.safetensors", HASHES), "text": ("config.json", "vocab.txt", "model.safetensors", HASHES)}
-MODEL_FILES = HASHES, "config.json", "model.safetensors", "README.md", *(f"{part}/{name}" for part in PARTS for name in PART_FILES[part])
+PART_FILES = {"codec": ("config.json", "model.safetensors", HASHES),
+              "text": ("config.json", "vocab.txt", "model.safetensors", HASHES)}
+MODEL_FILES = (HASHES, "config.json", "model.safetensors", "README.md",
+               *(f"{part}/{name}" for part in PARTS for name in PART_FILES[part]))
 SAVING = ".saving" # the folder inside a model's folder in which it is written
 
 def may_hold_model(path:Path) -> bool: # a folder, or nothing yet
@@ -645,11 +657,12 @@ def may_hold_model(path:Path) -> bool: # a folder, or nothing yet
 
 @contextmanager
 def new_model_folder(path): # a folder to be made, or of a model to be replaced
-    "A temporary folder whose files take their places when the block ends well; files that are not a model's stay"
+    "A temporary folder whose files take their places when the block ends well; others stay"
     path = Path(os.path.expanduser(path))
     new = False
     try:
-        if not may_hold_model(path): raise PrestoError(f"{path} exists and is not a model; give a new folder")
+        if not may_hold_model(path):
+            raise PrestoError(f"{path} exists and is not a model; give a new folder")
         new = not path.exists()
         with folder_lock(path):
             tmp = path/SAVING
@@ -662,7 +675,8 @@ def new_model_folder(path): # a folder to be made, or of a model to be replaced
             new = False
     except (OSError, ValueError) as e:
         if isinstance(e, PrestoError): raise
-        raise PrestoError(f"cannot write {str(path)!r}: {getattr(e, 'strerror', None) or e}") from None
+        why = getattr(e, "strerror", None) or e
+        raise PrestoError(f"cannot write {str(path)!r}: {why}") from None
     finally:
         if new: remove_empty(path)
 

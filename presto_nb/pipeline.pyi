@@ -60,7 +60,7 @@ def check_config(c: PipelineConfig):
     ...
 
 def check_words(c: PipelineConfig):
-    """Refuse a name that no line can hold, hashes that are none, and lists of other things than numbers"""
+    """Refuse a name that no line can hold, hashes that are none, and lists of other things"""
     ...
 SIZES = dict(depth=(1, 1000), mlp_ratio=(0.01, 1000.0), rope_base=(1.0, 1000000000.0), frame_rate=(0.01, 1000000.0))
 
@@ -283,7 +283,7 @@ def decode_blocks(codec, latents: Tensor, block: int=129, context: int=16):
 
 @contextmanager
 def in_float32():
-    """Inside this block new tensors are float32, whatever torch's default is: the same seed gives the same music"""
+    """Inside this block new tensors are float32, whatever torch's default is"""
     ...
 
 def stepwise(steps):
@@ -308,7 +308,7 @@ def may_hold_model(path: Path) -> bool:
 
 @contextmanager
 def new_model_folder(path):
-    """A temporary folder whose files take their places when the block ends well; files that are not a model's stay"""
+    """A temporary folder whose files take their places when the block ends well; others stay"""
     ...
 
 def put_in_place(tmp: Path, path: Path):

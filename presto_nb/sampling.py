@@ -218,7 +218,7 @@ def noise_like(shape,      # [b, ...]
                seeds,      # b ints or torch.Generators; or a single torch.Generator for the whole array
                device=None, dtype=torch.float32): # where the result goes, and as what
     "Standard normal noise [b, ...] whose row i depends on seeds[i] alone"
-    draw = lambda shape, g: torch.randn(shape, generator=g, device=g.device, dtype=torch.float32)   # whatever torch's default is
+    draw = lambda shape, g: torch.randn(shape, generator=g, device=g.device, dtype=torch.float32)
     if isinstance(seeds, torch.Generator): return draw(shape, seeds).to(device or seeds.device, dtype)
     if len(seeds) != shape[0]: raise PrestoError(f"there are {len(seeds)} seeds for {shape[0]} rows; one for each is needed")
     rows = [draw(shape[1:], g) for g in row_generators(seeds)]
@@ -241,7 +241,9 @@ def renoisers(generator, # seeds in a list, a range, a tensor or an array; or on
     "Where the fresh noise of all steps comes from"
     if isinstance(generator, torch.Generator): return generator
     try: seeds = list(generator)
-    except TypeError: raise PrestoError(f"generator is {generator!r}; a seed for each of the {rows} rows, in a list, or a torch.Generator is needed") from None
+    except TypeError:
+        raise PrestoError(f"generator is {generator!r}; a seed for each of the {rows} rows, in a list, "
+                          f"or a torch.Generator is needed") from None
     return row_generators(seeds, "renoise")
 
 @torch.no_grad()

@@ -27,7 +27,8 @@ def check_prompt(prompt:str # what the user typed
     if not isinstance(prompt, str): raise PrestoError(f"the prompt is {type(prompt).__name__} {str(prompt)[:40]!r}; it must be a string")
     text = prompt.strip()
     if any("\ud800" <= c <= "\udfff" for c in text):
-        raise PrestoError(f"the prompt {text[:20]!a} holds bytes that are not UTF-8; write it in a terminal or file that is")
+        raise PrestoError(f"the prompt {text[:20]!a} holds bytes that are not UTF-8; "
+                          f"write it in a terminal or file that is")
     if not text: raise PrestoError(f"the prompt is {prompt[:20]!r}, which holds no words; write what to play, such as 'a brisk fiddle reel'")
     if len(text) > MAX_PROMPT:
         raise PrestoError(f"the prompt {text[:20]!r}... has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed")
@@ -197,12 +198,16 @@ class TextConfig(Config):
     def __post_init__(self):
         for k in ("pieces", "table_dim", "width", "layers", "heads", "conv", "max_tokens", "teacher_dim"):
             most = 1000 if k == "layers" else 1_000_000
-            if not 1 <= getattr(self, k) <= most: raise PrestoError(f"{k} is {getattr(self, k)}; a text encoder needs 1 to {most:,}")
-        if self.width % self.heads: raise PrestoError(f"heads is {self.heads}; it must divide the width, {self.width}")
-        if self.conv % 2 == 0: raise PrestoError(f"conv is {self.conv}; it must be odd, so that a word is in the middle of those it sees")
+            if not 1 <= getattr(self, k) <= most:
+                raise PrestoError(f"{k} is {getattr(self, k)}; a text encoder needs 1 to {most:,}")
+        if self.width % self.heads:
+            raise PrestoError(f"heads is {self.heads}; it must divide the width, {self.width}")
+        if self.conv % 2 == 0:
+            raise PrestoError(f"conv is {self.conv}; it must be odd, so that a word has as many on both sides")
         lists = dict(familiar=self.familiar, strange=self.strange) | self.knows
         for k, words in lists.items():
-            if not (isinstance(words, (list, tuple)) and all(isinstance(w, str) and w.isprintable() for w in (k, *words))):
+            printable = lambda w: isinstance(w, str) and w.isprintable()
+            if not (isinstance(words, (list, tuple)) and all(map(printable, (k, *words)))):
                 raise PrestoError(f"{k!a} of the text encoder is {words!a:.40}; it must be a list of words")
 
 # %% ../nbs/04_text.ipynb #01e095a9

@@ -90,11 +90,12 @@ def guard(app, # a tornado.web.Application
     inner = app.find_handler
     def find_handler(request, **kwargs):
         answer = gate.check(request.method, request.uri, request.headers)
-        return app.get_handler_delegate(request, Refusal, dict(answer=answer)) if answer else inner(request, **kwargs)
+        if answer is None: return inner(request, **kwargs)
+        return app.get_handler_delegate(request, Refusal, dict(answer=answer))
     app.find_handler = find_handler
 
-def run_voila(): # in a process of its own; the token comes as an environment variable, which other users cannot see
-    "Voila behind a `Gate`"
+def run_voila(): # in a process of its own
+    "Voila behind a `Gate`; other users cannot see the environment, which names the token"
     from voila.app import Voila
     class Lab(Voila):
         "Voila, which asks for the token first"
@@ -124,11 +125,14 @@ def serve(name:str=None,     # of LABS; None: a list of all
     with tempfile.TemporaryDirectory() as folder:
         labs = Path(folder)/"labs"; write_labs(labs); write_template(folder); page = f"{name}.ipynb" if name else "."; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         idle = "--MappingKernelManager.cull_interval=60", "--MappingKernelManager.cull_idle_timeout=120"     # kernels whose page was closed
-        command = [sys.executable, "-c", "from presto_nb.widgets import run_voila; run_voila()", page, f"--port={gate.port}", "--Voila.ip=127.0.0.1", "--Voila.port_retries=0",
+        command = [sys.executable, "-c", "from presto_nb.widgets import run_voila; run_voila()", page,
+                   f"--port={gate.port}", "--Voila.ip=127.0.0.1", "--Voila.port_retries=0",
                    "--Voila.log_level=ERROR", "--template=presto", "--classic-tree", "--no-browser", *idle]
         paths = os.pathsep.join([folder, *filter(None, [os.environ.get("JUPYTER_PATH")])])
-        print(f"{'the lab ' + name if name else 'all labs'}: {gate.address} (this machine only; Ctrl-C ends it)", flush=True)
-        run = subprocess.Popen(command, cwd=labs, env=os.environ | dict(OMP_WAIT_POLICY="PASSIVE", JUPYTER_PATH=paths, PRESTO_LAB_TOKEN=gate.token))
+        what = f"the lab {name}" if name else "all labs"
+        print(f"{what}: {gate.address} (this machine only; Ctrl-C ends it)", flush=True)
+        own = dict(OMP_WAIT_POLICY="PASSIVE", JUPYTER_PATH=paths, PRESTO_LAB_TOKEN=gate.token)
+        run = subprocess.Popen(command, cwd=labs, env=os.environ | own)
         try:
             if browser and wait_for(run, gate.port): open_page(gate.address, folder)
             code = run.wait()

@@ -49,6 +49,15 @@ def test_the_token_leaves_the_address_and_nobody_is_sent_elsewhere(target, onwar
     status, headers, text = Gate(80, 't').check('GET', target, {'Host': '127.0.0.1:80', 'Sec-Fetch-Site': 'cross-site'})
     assert status == 200 and f'url={onward.replace("&", "&amp;")}"' in text and '<script>' not in text
 
+def test_an_address_that_is_none(test):
+    with listening(test) as port:
+        for path in ('//[', '/?token=%ff%fe', '/?token=\x80'): assert ask(port, path)[0] in (400, 403)
+        c = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
+        c.putrequest('GET', '/?token=secret', skip_host=True)
+        c.putheader('host', f'127.0.0.1:{port}')                  # names of headers may be written in small letters
+        c.endheaders()
+        assert c.getresponse().status == 200
+
 def test_tokens_differ(): assert len({frames.new_token() for _ in range(100)}) == 100 and len(frames.new_token()) >= 32
 
 def test_the_browser_gets_a_file_that_only_its_user_can_read(tmp_path, monkeypatch):
