@@ -503,6 +503,7 @@ def _opened(path): # a sound file
             if len(kinds) > 1:
                 raise PrestoError(f'{path} changes its rate or channels in the middle; one of each '
                                   f'is allowed')
+            if any(f.frames > 2**40 for f in files): raise _cut(path)           # nothing says how long it is
             yield files
         except (sf.SoundFileError, RuntimeError, MemoryError) as e: raise _unreadable(path) from e
 

@@ -1253,9 +1253,9 @@ def _from_sidecars(dir:Path) -> list:
 # %% ../nbs/02_scores.ipynb #e643cc39
 def _unfinished(dir:Path) -> dict|None: # the record of a Folk-GM folder
     "Is this a dataset without metadata? A record.json may also belong to a sound called record"
-    path = dir/'record.json'
-    if not path.is_file() or any(path.with_suffix(s).is_file() for s in SOUND_FILES): return None
-    return record if 'renderer' in (record := load_json(path)) else None
+    if not (dir/'record.json').is_file(): return None
+    record = load_json(dir/'record.json')
+    return record if 'renderer' in record else None
 
 def _from_metadata(dir:Path) -> list|None: # None: it is not such a file
     "Clips of a finished Folk-GM folder"
