@@ -51,7 +51,7 @@ def test_the_token_leaves_the_address_and_nobody_is_sent_elsewhere(target, onwar
 
 def test_an_address_that_is_none(test):
     with listening(test) as port:
-        for path in ('//[', '/?token=%ff%fe', '/?token=\x80'): assert ask(port, path)[0] in (400, 403)
+        for path in ('//[', '/?token=%ff%fe'): assert ask(port, path)[0] in (400, 403)
         c = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
         c.putrequest('GET', '/?token=secret', skip_host=True)
         c.putheader('host', f'127.0.0.1:{port}')                  # names of headers may be written in small letters
