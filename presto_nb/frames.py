@@ -168,8 +168,9 @@ class Gate:
         hosts = [f"{h}:{self.port}" for h in ("127.0.0.1", "localhost")]
         host = headers.get("Host")
         if host not in hosts: return 421, f"this server is {' or '.join(hosts)} only"
-        if headers.get("Origin", f"http://{host}") != f"http://{host}":
-            return 403, "requests are taken from this server's own page only"
+        origin = headers.get("Origin")
+        if origin == f"http://{host}": return None         # browsers say it of sockets and of what is sent
+        if origin: return 403, "requests are taken from this server's own page only"
         if not linked and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return 403, "a page elsewhere may not open this one; type or click the printed address"
 
