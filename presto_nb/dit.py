@@ -35,6 +35,7 @@ class DiTConfig(Config):
     frame_rate: float = 44100/2048 # latent frames a second, by which those heads know a beat
 
     def __post_init__(self):
+        super().__post_init__()
         for k in 'channels width depth heads text_dim max_frames frequencies'.split():
             if not getattr(self, k) >= 1: raise PrestoError(f'{k} is {getattr(self, k)}; a network needs at least 1.')
         if not 0 <= self.beat_heads <= self.heads:
@@ -413,6 +414,7 @@ class DropSchedule(Config):
     over: str = "inf"                # equal parts of what: "inf" (the inference schedule) or "train" (the training distribution)
 
     def __post_init__(self):
+        super().__post_init__()
         drops = tuple(self.drops) if isinstance(self.drops, (tuple, list)) else ()
         object.__setattr__(self, 'drops', drops or self.drops)
         if not drops or any(type(d) is not int or d < 0 for d in drops):
