@@ -320,7 +320,7 @@ def latents_of(args, codec, whose, window:int): # of the command line; a codec, 
 def with_noise(stage, args): # a `BaseStage`; the command line
     "The stage at the noise levels that were asked for"
     from presto_nb.edm import LogNormal
-    if args.P_mean is not None or args.P_std is not None: stage.noise = LogNormal(*(d if a is None else a for a, d in ((args.P_mean, LogNormal.P_mean), (args.P_std, LogNormal.P_std))))
+    if args.P_mean is not None or args.P_std is not None: stage.noise = LogNormal(*(d if a is None else a for a, d in ((args.P_mean, stage.noise.P_mean), (args.P_std, stage.noise.P_std))))
     return stage
 
 def from_nothing(args): # of the command line
@@ -333,7 +333,7 @@ def from_nothing(args): # of the command line
     if (preset := args.preset or "study") not in PRESETS: raise PrestoError(f"--preset is {preset!r}; networks come in {', '.join(PRESETS)}")
     codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); frames = args.seconds and round(args.seconds*codec.frame_rate)
     stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed, **({} if args.lr is None else dict(lr=args.lr)))
-    return config, with_noise(stage, args), lambda net: new_pipeline(net, codec, encoder, stage.data.frames)
+    return config, with_noise(stage, args), lambda net: new_pipeline(net, codec, encoder, stage.data.frames, P_mean=stage.noise.P_mean, P_std=stage.noise.P_std)
 
 def distilled(config): # a `PipelineConfig`
     "Was the model made with fewer steps or blocks from another?"
@@ -350,8 +350,9 @@ def from_model(args): # of the command line
     if distilled(c): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
     frames = round((c.max_seconds if args.seconds is None else check_range("--seconds", args.seconds, .1, c.dit["max_frames"]/rate))*rate)
     stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames, **({} if args.lr is None else dict(lr=args.lr)))
-    kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check")}
-    return config, with_noise(stage, args), lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, **kept)
+    stage.noise = c.training_noise
+    kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check", "P_mean", "P_std")}
+    return config, with_noise(stage, args), lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, P_mean=stage.noise.P_mean, P_std=stage.noise.P_std, **kept)
 
 def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have clips of the split valid
     "How well a model knows clips that were not trained on"

@@ -225,9 +225,9 @@ class KarrasDiscrete(NoiseDistribution):
         return torch.where(on_grid, -math.log(len(levels)), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #902ff684
-WIDE = .2, 1.6 # mean and standard deviation of ln sigma where a few-step model is to follow: its first step is taken at sigma_max
+WIDE = .2, 1.6 # mean and standard deviation of ln sigma of a base model that a few-step model is to follow: its first step is taken at sigma_max
 
-def noise_named(name:str,      # "train", "wide", "inf", or "inf-N": a grid of N levels
+def noise_named(name:str,      # "train", "inf", or "inf-N": a grid of N levels
                 P_mean=P_MEAN, # of "train"
                 P_std=P_STD,   # of "train"
                 rho=RHO,       # of "inf" and "inf-N"
@@ -235,10 +235,9 @@ def noise_named(name:str,      # "train", "wide", "inf", or "inf-N": a grid of N
     "The noise distribution of this name"
     kind, _, n = name.partition("-")
     if name == "train": return LogNormal(P_mean, P_std)
-    if name == "wide": return LogNormal(*WIDE)
     if name == "inf": return KarrasContinuous(rho=rho)
     if kind == "inf" and n.isdecimal(): return KarrasDiscrete(int(n), rho=rho)
-    raise PrestoError(f"noise distribution {name!r} is unknown; wide, train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed")
+    raise PrestoError(f"noise distribution {name!r} is unknown; train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed")
 
 # %% ../nbs/10_edm.ipynb #72f7ce5e
 LOOK = {"train": ("#0072B2", "--"), "inf": ("#D55E00", "-"), "grid": ("#006E51", "-")}  # told apart by line and shape too

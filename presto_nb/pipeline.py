@@ -28,7 +28,7 @@ from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
 from .text import Condition, SmallTextEncoder, check_prompt, read_bpm, unknown_words, unread_words
 from .scores import usual_bpm
-from .edm import Denoiser
+from .edm import P_MEAN, P_STD, Denoiser, LogNormal
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
 
@@ -48,6 +48,8 @@ class PipelineConfig(Config):
     guidance:str = "cfg"          # "cfg" (scale from 0), "cfg++" (scale 0 to 1), or "none" for a generator, which has learned it
     guidance_scale:float = 3.     # how strongly the prompt is followed; 1 for a generator
     max_seconds:float = 6.        # the window: as much as the network hears at once
+    P_mean:float = P_MEAN         # mean of ln sigma of the noise levels the base was trained at,
+    P_std:float = P_STD           # and its standard deviation
     drops:tuple = ()              # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
     over:str = "inf"              # equal parts of what, see `DropSchedule`
     shift:int = 1                 # blocks at the end that always run: 1 (Presto-L) or 0 (ASE)
@@ -56,6 +58,11 @@ class PipelineConfig(Config):
     check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
     def __post_init__(self): check_config(self)
 
+    @property
+    def training_noise(self):
+        "The noise levels the base was trained at"
+        return LogNormal(self.P_mean, self.P_std)
+
     def skipping(self, denoiser): # denoiser(x, sigma, cond, keep, budget)
         "The denoiser, asked as this model was trained: without the blocks that its schedule names"
         if not any(self.drops): return denoiser
@@ -63,7 +70,7 @@ class PipelineConfig(Config):
 
 # %% ../nbs/14_pipeline.ipynb #9792e176
 STEPS = ("euler", "heun", "dpmpp_2s", "dpmpp_2m", "pingpong")
-RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 1000.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.))
+RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 1000.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.), P_mean=(-20., 20.), P_std=(1e-3, 20.))
 
 def check_range(name:str,  # what the user calls it
                 value,     # a number

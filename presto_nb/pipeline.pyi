@@ -16,7 +16,7 @@ from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
 from .text import Condition, SmallTextEncoder, check_prompt, read_bpm, unknown_words, unread_words
 from .scores import usual_bpm
-from .edm import Denoiser
+from .edm import P_MEAN, P_STD, Denoiser, LogNormal
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
 
@@ -35,6 +35,8 @@ class PipelineConfig(Config):
     guidance: str = 'cfg'
     guidance_scale: float = 3.0
     max_seconds: float = 6.0
+    P_mean: float = P_MEAN
+    P_std: float = P_STD
     drops: tuple = ()
     over: str = 'inf'
     shift: int = 1
@@ -45,11 +47,16 @@ class PipelineConfig(Config):
     def __post_init__(self):
         ...
 
+    @property
+    def training_noise(self):
+        """The noise levels the base was trained at"""
+        ...
+
     def skipping(self, denoiser):
         """The denoiser, asked as this model was trained: without the blocks that its schedule names"""
         ...
 STEPS = ('euler', 'heun', 'dpmpp_2s', 'dpmpp_2m', 'pingpong')
-RANGES = dict(sigma_data=(0.001, 1000.0), sigma_min=(1e-05, 1.0), sigma_max=(1.0, 10000.0), rho=(1.0, 1000.0), steps=(1, 1000), guidance_scale=(0.0, 50.0), max_seconds=(0.1, 600.0))
+RANGES = dict(sigma_data=(0.001, 1000.0), sigma_min=(1e-05, 1.0), sigma_max=(1.0, 10000.0), rho=(1.0, 1000.0), steps=(1, 1000), guidance_scale=(0.0, 50.0), max_seconds=(0.1, 600.0), P_mean=(-20.0, 20.0), P_std=(0.001, 20.0))
 
 def check_range(name: str, value, low: float, high: float, unit: str=''):
     """The value, or a `PrestoError` when it is no finite number from `low` to `high`"""

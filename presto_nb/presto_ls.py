@@ -34,4 +34,4 @@ def ls_stage(data, watch, start, config, seed=0): # as `presto_ls_stage`, with t
     "The stage of step distillation whose generator skips blocks"
     if not any(start.config.drops): raise PrestoError(f"the generator begins as {start.config.name}, which skips no blocks; give a model with drops, or use train presto-s")
     if start.config.dit["depth"] != watch.config.dit["depth"]: raise PrestoError(f"the generator has {start.config.dit['depth']} blocks, the scores {watch.config.dit['depth']}; they must be of one size")
-    return PrestoSStage(watch.denoiser, data, watch.encoder, config, watch.codec.frame_rate, seed, start=start.denoiser, played=start.config.skipping)
+    return PrestoSStage(watch.denoiser, data, watch.encoder, config, watch.codec.frame_rate, seed, start=start.denoiser, played=start.config.skipping, training=watch.config.training_noise)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from .core import Config, PrestoError, generator as named_generator, progress
-from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, noise_named, noised
+from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, LogNormal, noise_named, noised
 from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .audio import onset_rate
 from .frames import Explorer
@@ -24,7 +24,7 @@ from .pipeline import MusicPipeline
 from .training import weights_hash, EMA, BaseStage, LatentWindows, TrainConfig, lr_factor, read_log
 from .toy import by_seed, mean_over_rows
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
-from .discriminator import PointHead, features, halvings, lsgan, middle_block, nsgan
+from .discriminator import HEADS, PointHead, features, halvings, lsgan, middle_block, nsgan
 
 # %% ../nbs/23_presto_s.ipynb #207abe4a
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class FewLevels(KarrasDiscrete):
         "The levels"
         return few_sigmas(self.n, False, self.sigma_min, self.sigma_max, self.rho)[:-1].flip(0).double()
 
-def noise_at(name): # "train", "inf", "inf-N" as in `noise_named`, or "few-N"
+def noise_at(name,               # "train", "inf", "inf-N" as in `noise_named`, or "few-N"
+             training=LogNormal(), # what "train" means: the levels the teacher was trained at
+            ):
     "A noise distribution by its name"
     few = isinstance(name, str) and name.startswith("few-") and name[4:].isdigit()
-    return FewLevels(int(name[4:])) if few else noise_named(name)
+    if few: return FewLevels(int(name[4:]))
+    return noise_named(name, training.P_mean, training.P_std)
 
 # %% ../nbs/23_presto_s.ipynb #1e096fdc
 GAMES = dict(ls=lsgan, ns=nsgan, none=None)
@@ -52,7 +55,8 @@ class PrestoSConfig(Config):
     p_dsm:str = "train"    # of the fake score's loss
     p_gan:str = "train"    # of the discriminator's input
     w:float = 4.5          # guidance scale of the real score
-    gan:str = "ls"         # "ls" (least squares on a map), "ns" (non-saturating, one answer), "none"
+    gan:str = "ls"         # "ls" (least squares), "ns" (non-saturating), "none"
+    head:str|None = None   # "map" (answers in time), "one" (one answer); None: "map" with "ls", "one" with "ns"
     dmd:bool = True        # the matching loss
     normalise:bool = True  # DMD2's normaliser
     ratio:int = 5          # fake turns for each generator turn
@@ -66,6 +70,7 @@ class PrestoSConfig(Config):
             try: noise_at(getattr(self, k))
             except PrestoError as e: raise PrestoError(f"{k} is {getattr(self, k)!r}: {e}; allowed are train, inf, inf-N and few-N, a grid of N levels or the levels of N steps") from None
         if self.gan not in GAMES: raise PrestoError(f"gan is {self.gan!r}; allowed are {', '.join(GAMES)}")
+        if self.head not in (None, *HEADS): raise PrestoError(f"head is {self.head!r}; allowed are {', '.join(HEADS)}, or None for the one that goes with gan")
         if not (isinstance(self.ratio, int) and self.ratio >= 1): raise PrestoError(f"ratio is {self.ratio!r}; a whole number of at least 1 is needed")
         for k in ("nu_g", "nu_d", "nu_reg", "w"):
             if not 0 <= getattr(self, k) < math.inf: raise PrestoError(f"{k} is {getattr(self, k)}; it must be 0 or a positive number")
@@ -76,16 +81,23 @@ class PrestoSConfig(Config):
         "`lsgan`, `nsgan` or None"
         return GAMES[self.gan]
 
+    def new_head(self, width, halvings, generator): # see `MapHead`
+        "The network that answers, or None"
+        if self.game is None: return None
+        kind = HEADS[self.head] if self.head else self.game.head
+        return kind(width, halvings, generator)
+
 BASELINES = { # names of sets of switches
     "presto-s": {},
     "dmd-gan": dict(p_gen="few-4", p_dmd="inf-1000", p_dsm="inf-1000", p_gan="inf-1000", gan="ns"), # DMD2's grid and game, for four steps
     "discrete": dict(p_gen="few-4"),
-    "wide": dict(p_gen="few-4", p_dmd="wide", p_dsm="wide", p_gan="wide"), # for a teacher that was trained so
     "no-gan": dict(gan="none"),
     "no-dmd": dict(dmd=False),
     "all-inf": dict(p_dmd="inf", p_dsm="inf", p_gan="inf"),
     "all-train": dict(p_gen="train"),
-    "non-saturating": dict(gan="ns"),
+    "non-saturating": dict(gan="ns"),                 # loss and head of DMD2
+    "non-saturating-map": dict(gan="ns", head="map"), # its loss alone
+    "one-answer": dict(head="one"),                   # its head alone
     "offline": dict(gan="none", nu_reg=.25)}
 
 # %% ../nbs/23_presto_s.ipynb #af9703a2
@@ -98,10 +110,12 @@ class Players(NamedTuple):
 
 class Draws:
     "Chance of a turn: levels and noise from one torch.Generator"
-    def __init__(self, generator): self.generator = generator
+    def __init__(self, generator,      # where chance comes from
+                 training=LogNormal()): # what "train" means, see `noise_at`
+        self.generator, self.training = generator, training
     def sigma(self, name, rows): # see `noise_at`; how many
         "Noise levels [rows]"
-        return noise_at(name).sample(rows, self.generator)
+        return noise_at(name, self.training).sample(rows, self.generator)
     def noise(self, x):
         "Standard normal noise of x's shape"
         return torch.randn(x.shape, generator=self.generator, device=self.generator.device).to(x)
@@ -163,9 +177,10 @@ def generator_turn(players, config,  # `Players`, `PrestoSConfig`
 
 # %% ../nbs/23_presto_s.ipynb #aefef17e
 def same_shape(a, b, what): # two modules; what they are called
-    "Refuse two networks that cannot be copies of each other"
-    a, b = ({k: list(v.shape) for k, v in m.state_dict().items()} for m in (a, b))
-    for k in a.keys() | b.keys():
+    "Refuse two networks that cannot be copies of each other, what listens to a budget left aside"
+    shapes = lambda m: {k: list(v.shape) for k, v in m.state_dict().items() if not k.startswith("network.budget")}
+    a, b = shapes(a), shapes(b)
+    for k in sorted(a.keys() | b.keys()):
         if a.get(k) != b.get(k): raise PrestoError(f"{what} differ in {k}: {a.get(k)} and {b.get(k)}; generator, real and fake score must be networks of one shape")
 
 def check_players(teacher, config, # a `Denoiser`; `PrestoSConfig`
@@ -232,10 +247,11 @@ def likeness_by_level(generator, x0, cond, # a few-step generator; real latents 
 # %% ../nbs/23_presto_s.ipynb #d5f6d7eb
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
-    def __init__(self, trainer): self.trainer = trainer
+    def __init__(self, trainer, training=LogNormal()): # a `Trainer`; what "train" means, see `noise_at`
+        self.trainer, self.training = trainer, training
     def sigma(self, name, rows):
         "Noise levels [rows]"
-        return self.trainer.rows(lambda n, g: noise_at(name).sample(n, generator=g))
+        return self.trainer.rows(lambda n, g: noise_at(name, self.training).sample(n, generator=g))
     def noise(self, x):
         "Standard normal noise of x's shape"
         return self.trainer.randn(*x.shape)
@@ -249,13 +265,15 @@ class PrestoSStage(BaseStage):
                  seed:int=0,                   # of the head's first weights
                  pairs=None,                   # `TeacherPairs`, where nu_reg is not 0
                  start=None,                   # `Denoiser` the generator begins as; None: the teacher
-                 played=lambda denoiser: denoiser): # how the generator is asked, e.g. `PipelineConfig.skipping`
+                 played=lambda denoiser: denoiser, # how the generator is asked, e.g. `PipelineConfig.skipping`
+                 training=LogNormal()):        # noise levels the teacher was trained at: what "train" means
         check_players(teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs)
+        if start is not None: same_shape(start, teacher, "what the generator begins as and the teacher")
         generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
-        super().__init__(generator, data, encoder, lr=config.lr, p_drop=0.)
-        self.config, self.pairs = config, pairs
+        super().__init__(generator, data, encoder, training, lr=config.lr, p_drop=0.)
+        self.config, self.pairs, self.waiting = config, pairs, []
         self.begun_from = weights_hash(teacher.network)
-        head = config.game and config.game.head(teacher.network.config.width, halvings(data.frames, frame_rate), named_generator("head", seed))
+        head = config.game and config.new_head(teacher.network.config.width, halvings(data.frames, frame_rate), named_generator("head", seed))
         self.players = Players(played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
         self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})
         groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
@@ -272,16 +290,35 @@ class PrestoSStage(BaseStage):
 
     def step(self, trainer, batch):
         "Every turn a fake turn; with the last of every `ratio` also a generator turn"
-        c, p, draw, x0 = self.config, self.players, TrainerDraws(trainer), batch["x0"]
-        cond, mine = self.condition(trainer, batch["captions"], batch["bpm"]), (trainer.step + 1) % c.ratio == 0
-        with torch.set_grad_enabled(mine): x0_hat = generate(p, c, x0, cond, draw)
+        c, p, x0 = self.config, self.players, batch["x0"]
+        draw = TrainerDraws(trainer, self.noise)
+        cond = self.condition(trainer, batch["captions"], batch["bpm"])
+        generators = (trainer.step + 1) % c.ratio == 0
+        before = trainer.shared.get_state()
+        with torch.set_grad_enabled(generators and trainer.parts == 1): x0_hat = generate(p, c, x0, cond, draw)
         loss, log = fake_turn(p, c, x0_hat, x0, cond, draw)
-        trainer.update("fake", loss); trainer.log(**log)
-        if mine:
-            pair = self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g)))
-            loss, log = generator_turn(p, c, x0_hat, cond, draw, pair)
-            trainer.update("generator", loss); trainer.log(**log)
+        trainer.update("fake", loss)
+        trainer.log(**log)
+        if generators: self.generator_turns(trainer, draw, x0_hat, x0, cond, before)
         return likeness(x0_hat.detach(), x0)
+
+    def generator_turns(self, trainer, draw, x0_hat, x0, cond, before): # of one part; the random state it was begun with
+        "The generator's turn with all parts of a batch, when the fake score has made its step: with the last of them"
+        if trainer.part == 0: self.waiting = []
+        self.waiting.append((x0, cond))
+        if trainer.part < trainer.parts - 1: return
+        after = trainer.shared.get_state()   # the same with every part
+        for part, (x0, cond) in enumerate(self.waiting):
+            trainer.part = part
+            if trainer.parts > 1:            # generated again, now with a graph
+                trainer.shared.set_state(before)
+                x0_hat = generate(self.players, self.config, x0, cond, draw)
+                trainer.shared.set_state(after)
+            pair = self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g)))
+            loss, log = generator_turn(self.players, self.config, x0_hat, cond, draw, pair)
+            trainer.update("generator", loss)
+            trainer.log(**log)
+        self.waiting = []
 
 # %% ../nbs/23_presto_s.ipynb #19b548cb
 def _means(log, rows): # columns; a slice
@@ -391,7 +428,7 @@ def presto_s_stage(latents_dir, # as written by `encode_folder`
                    start=None): # the model its generator begins as, if not the teacher
     "The stage that distils a model, on windows of the length it was trained at"
     data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
-    return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed, start=start and start.denoiser)
+    return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed, start=start and start.denoiser, training=pipe.config.training_noise)
 
 def few_step_pipeline(pipe,        # the teacher's
                       network,     # the generator's network

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['Guess', 'move', 'euler', 'heun', 'dpmpp_2s', 'dpmpp_2m', 'check_sigmas', 'paste', 'keep_known', 'start_from',
-           'sample', 'calls_of', 'euler_start', 'plan', 'cat_cond', 'both_guesses', 'guided', 'guided_plus_plus',
-           'row_generators', 'noise_like', 'few_sigmas', 'renoisers', 'pingpong']
+           'evaluating', 'sample', 'calls_of', 'euler_start', 'plan', 'cat_cond', 'both_guesses', 'guided',
+           'guided_plus_plus', 'row_generators', 'noise_like', 'few_sigmas', 'renoisers', 'pingpong']
 
 # %% ../nbs/11_sampling.ipynb #5c231b7e
-import math
+import inspect, math
+from contextlib import contextmanager
 from typing import NamedTuple
-import torch
+import torch, torch.nn as nn
 from .core import PrestoError, generator as named_generator
 from .edm import SIGMA_MIN, SIGMA_MAX, RHO, karras_sigmas
 
@@ -116,6 +117,22 @@ def start_from(noise,     # standard normal [b, ...]
     return x0 + sigma*noise
 
 # %% ../nbs/11_sampling.ipynb #c5745e7d
+def _networks(denoiser, seen=()):
+    "The modules that answer: the denoiser itself, or those that it wraps"
+    if isinstance(denoiser, nn.Module): return [denoiser]
+    if not inspect.isfunction(denoiser) or denoiser in seen: return []
+    held = inspect.getclosurevars(denoiser).nonlocals.values()
+    return [n for d in held for n in _networks(d, (*seen, denoiser))]
+
+@contextmanager
+def evaluating(denoiser): # a module, or a function around one, such as `guided` returns
+    "Inside this block its networks are in eval mode, after it every part in its own again"
+    parts = [m for n in _networks(denoiser) for m in n.modules() if m.training]
+    for m in parts: m.training = False
+    try: yield
+    finally:
+        for m in parts: m.training = True
+
 @torch.no_grad()
 def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, or a `Guess`
            noise,          # standard normal [b, ...]
@@ -138,9 +155,10 @@ def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, 
         last = out if isinstance(out, Guess) else Guess(out, out)
         return last
     x = start_from(noise, sigmas[0], init, known, known_mask)
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        x, state = step(denoise, x, sigma, sigma_next, state)
-        if callback: callback(i, len(sigmas)-1, sigma, last.x0_hat)
+    with evaluating(denoiser):
+        for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+            x, state = step(denoise, x, sigma, sigma_next, state)
+            if callback: callback(i, len(sigmas)-1, sigma, last.x0_hat)
     return x if known is None else paste(x, known, known_mask)
 
 # %% ../nbs/11_sampling.ipynb #3503ed3f
@@ -262,8 +280,9 @@ def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of t
     if known is not None: generator_net = keep_known(generator_net, known, known_mask)
     if generator is not None: generator = renoisers(generator, len(noise))
     x = start_from(noise, sigmas[0], init, known, known_mask)
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        x0_hat = generator_net(x, x.new_full((len(x),), sigma), cond)
-        if callback: callback(i, len(sigmas)-1, sigma, x0_hat)
-        if sigma_next: x = x0_hat + sigma_next*noise_like(x.shape, generator, x.device, x.dtype)
+    with evaluating(generator_net):
+        for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+            x0_hat = generator_net(x, x.new_full((len(x),), sigma), cond)
+            if callback: callback(i, len(sigmas)-1, sigma, x0_hat)
+            if sigma_next: x = x0_hat + sigma_next*noise_like(x.shape, generator, x.device, x.dtype)
     return x0_hat

@@ -35,7 +35,7 @@ def main(argv=None):
     b = data.batch(torch.randperm(len(data), generator=g)[:args.clips].tolist(), g); sigmas = torch.logspace(0, 1, 41, base=SIGMA_MAX/SIGMA_MIN)*SIGMA_MIN
     for name in args.models:
         pipe = MusicPipeline.from_pretrained(name); cond = Condition.from_prompts(pipe.encoder, b['captions'], b['bpm'].tolist())
-        profile = variance_profile(pipe.denoiser, b['x0'], sigmas, cond, SEED); spike = profile.spike()
+        profile = variance_profile(pipe.denoiser, b['x0'], sigmas, cond, SEED); spike = profile.spike().over_median
         made = dict(model=name, sha256=sha256(find_model(name)/'model.safetensors'), seed=str(SEED), clips=str(len(b['x0'])), frames=str(FRAMES), split='test', date=datetime.date.today().isoformat(),
                     command=f'python recipes/variance_profiles.py {name} --latents latents/full --clips {args.clips}')
         extra = dict(levels=torch.tensor(LEVELS)) | channels(pipe.denoiser, b['x0'], cond)
