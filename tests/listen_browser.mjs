@@ -5,7 +5,9 @@ const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '
 const page = await browser.newPage({ viewport: { width: 1000, height: 760 } }), errors = [], asked = [], seen = [];
 page.on('pageerror', e => errors.push(e.message)); page.on('console', m => m.type() == 'error' && errors.push(m.text())); page.on('request', r => asked.push(r.url()));
 const shot = async name => { if (shots) await page.screenshot({ path: `${shots}${name}.png`, fullPage: true }); };
-await page.goto(address); await shot('start'); await page.fill('#name', 'Ann'); await page.keyboard.press('Enter');
+await page.goto(address); await page.waitForSelector('#name'); await page.waitForLoadState('networkidle');   // the token's page leads on to the first one
+await shot('start'); await page.fill('#name', 'Ann'); await page.press('#name', 'Enter');
+const origin = new URL(address).origin;
 let screens = 0, early = true, sliders = [];
 for (; screens < 50; screens++) {
   await page.waitForSelector('[data-clip]', { state: 'attached' }); if (!await page.locator('#next').count()) break;
@@ -29,9 +31,9 @@ for (; screens < 50; screens++) {
     await page.setViewportSize({ width: 1000, height: 760 }); await page.emulateMedia({ colorScheme: 'light' });
   }
   await next.click(); await page.waitForFunction(t => document.title != t, title);
-  if (screens == 0) await page.goto(address + '?listener=ann');                                     // a page that was closed goes on
+  if (screens == 0) await page.goto(origin + '/?listener=ann');                                     // a page that was closed goes on
 }
 const result = await page.content(); await page.locator('summary').first().click(); await page.locator('td button').first().click(); await page.waitForFunction(() => document.querySelector('td button').textContent.includes('\u25a0'));
 await shot('result'); await page.setViewportSize({ width: 360, height: 720 }); await shot('result-phone');
-console.log(JSON.stringify({ screens, early, sliders, seen: seen.join(''), result, errors, foreign: asked.filter(u => !u.startsWith(address) && !u.startsWith('blob:') && !u.startsWith('data:')) }));
+console.log(JSON.stringify({ screens, early, sliders, seen: seen.join(''), result, errors, foreign: asked.filter(u => !u.startsWith(origin + '/') && !u.startsWith('blob:') && !u.startsWith('data:')) }));
 await browser.close();
