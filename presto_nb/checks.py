@@ -536,18 +536,18 @@ def check_cycle_saving(answer):
 @checker
 def check_atomic_write(answer):
     "00_core: `answer(path, write)`: `write(p)` writes a file to p and may fail; afterwards `path` is the whole new file, or as it was, and nothing else is left in the folder"
-    def half(p): Path(p).write_text("half"); raise OSError("the disk is full")
-    def look(p): seen.append(p.read_text() if p.exists() else None)
+    def half(p): Path(p).write_text("half", encoding="utf-8"); raise OSError("the disk is full")
+    def look(p): seen.append(p.read_text(encoding="utf-8") if p.exists() else None)
     with TemporaryDirectory() as d:
         path, seen = Path(d)/"song.txt", []
         for text in ("old", "new"):
-            answer(path, lambda p: (Path(p).write_text(text[:1]), look(path), Path(p).write_text(text)))
-            if not path.exists() or path.read_text() != text: raise NotYet("after a good end the file is not there, or not what was written")
+            answer(path, lambda p: (Path(p).write_text(text[:1], encoding="utf-8"), look(path), Path(p).write_text(text, encoding="utf-8")))
+            if not path.exists() or path.read_text(encoding="utf-8") != text: raise NotYet("after a good end the file is not there, or not what was written")
         if seen != [None, "old"]: raise NotYet("while it is being written, a reader of the path sees half a file")
         try: answer(path, half)
         except Exception: pass
         else: raise NotYet("the writer's error is swallowed: nobody would know that nothing was written")
-        if path.read_text() != "new": raise NotYet("after a failed write the old file is gone or half overwritten")
+        if path.read_text(encoding="utf-8") != "new": raise NotYet("after a failed write the old file is gone or half overwritten")
         if len(left := [p.name for p in Path(d).iterdir()]) > 1: raise NotYet(f"a temporary file is left behind: the folder holds {sorted(left)}")
     return "whole or not at all"
 

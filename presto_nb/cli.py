@@ -6,18 +6,18 @@
 __all__ = ['SUFFIXES', 'SETUPS', 'LIMITS', 'PLACES', 'OneLineParser', 'one_line', 'slug', 'out_files', 'free_name', 'new_folder',
            'save_picture', 'save_with_picture', 'times', 'heard', 'wait_awake', 'spans_of', 'begun', 'generate',
            'one_model', 'comparison_table', 'comparison_picture', 'comparison_page', 'check_comparison', 'compare',
-           'data_build', 'load_codec', 'data_encode', 'train_config', 'stopped', 'split_of', 'train_codec',
-           'same_codec', 'own_latents', 'latents_of', 'with_noise', 'from_nothing', 'distilled', 'from_model',
-           'held_out', 'recorded', 'train_base', 'distil', 'teacher_of', 'latents_for', 'switches_of', 'train_presto_s',
-           'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores', 'find_memorised', 'evaluate', 'add_evaluate',
-           'bench_plan', 'bench_lab', 'bench_model', 'bench', 'extra_requirements', 'pip', 'pinned', 'setup',
-           'add_generate', 'add_compare', 'add_data', 'add_train', 'add_train_new', 'add_train_presto_l',
-           'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab', 'parser', 'check_limits', 'at_home',
-           'open_streams', 'fail', 'no_memory', 'main']
+           'data_build', 'load_codec', 'data_encode', 'train_config', 'made_of', 'check_out', 'stopped', 'split_of',
+           'train_codec', 'same_codec', 'own_latents', 'latents_of', 'with_noise', 'from_nothing', 'distilled',
+           'from_model', 'held_out', 'recorded', 'train_base', 'distil', 'teacher_of', 'latents_for', 'switches_of',
+           'begun_as', 'train_presto_s', 'train_presto_l', 'train_presto_ls', 'set_of', 'show_scores', 'find_memorised',
+           'evaluation_folder', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model', 'bench',
+           'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data', 'add_train',
+           'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab',
+           'parser', 'check_limits', 'at_home', 'open_streams', 'fail', 'no_memory', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, functools, itertools, os, re, shlex, shutil, sys, time, unicodedata, warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from .core import PrestoError, atomic_path, need
 
@@ -198,12 +198,14 @@ def comparison_page(prompt, rows) -> str: # what was asked; rows of the table
     return (f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>One prompt, {len(rows)} models</title><style>{style}</style>"
             f"<h1>“{escape(prompt)}”</h1><table>{head}{''.join(map(row, rows))}</table><img src=comparison.png alt='spectrograms of {', '.join(escape(r['model']) for r in rows)}'></html>\n")
 
-def check_comparison(out, prompt, seed): # folder; what is asked
-    "Refuse a folder that holds another comparison, or somebody's page"
+def check_comparison(out, prompt, seed, files): # folder; what is asked; names of the sounds without suffix
+    "Refuse a folder that holds another comparison, or somebody's page or sound"
     from presto_nb.core import load_json
-    if not (out/"index.html").exists(): return
+    names = ["index.html", "comparison.png", *(f"{name}.wav" for name in files)]
+    there = [name for name in names if (out/name).exists()]
     if not (out/"comparison.json").is_file():
-        raise PrestoError(f"{out} holds an index.html that is no comparison; give another --out")
+        if not there: return
+        raise PrestoError(f"{out} holds {there[0]}, which is of no comparison; give another --out")
     earlier = load_json(out/"comparison.json")
     if (earlier.get("prompt"), earlier.get("seed")) != (prompt, seed):
         raise PrestoError(f"{out} holds the comparison of another prompt or seed, "
@@ -216,7 +218,7 @@ def compare(args): # of the command line
     names = args.models or [m for m in RELEASED if m in model_names()]; files, out = [slug(m) for m in names], Path(args.out)
     for m in names: find_model(m)                                                                        # a wrong name is refused before anything plays
     if twice := [f for f in files if files.count(f) > 1]: raise PrestoError(f"two of --models would be written to {twice[0]}.wav; give models whose names differ")
-    check_comparison(out, args.prompt, args.seed)
+    check_comparison(out, args.prompt, args.seed, files)
     with new_folder(out, "*.wav"):
         audios, rows = [], []
         for m in names:
@@ -260,6 +262,23 @@ def train_config(args,  # of the command line
     if "steps" in asked or "minutes" in asked: asked = dict(steps=None, minutes=None) | asked
     return usual.replace(**asked)
 
+def made_of(args) -> dict: # of the command line
+    "The models that a run begins with"
+    names = ("base", "start") if hasattr(args, "base") else ("init",)
+    given = {k: getattr(args, k, None) for k in names}
+    return {k: v and str(v) for k, v in given.items()}
+
+def check_out(args, *models): # of the command line; names of the models that are trained
+    "Refuse a folder in use, or of something else, before anything is written"
+    from presto_nb.core import folder_lock
+    from presto_nb.metrics import check_claim
+    from presto_nb.training import check_run
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1   # processes of one run share its folder
+    if not Path(args.out).is_dir(): return
+    with folder_lock(args.out) if alone else nullcontext():
+        check_run(args.out, models)
+        check_claim(args.out, made_of(args), "switches.json")
+
 def stopped(where, by="a signal") -> int: # exit status
     "Say how an interrupted run goes on"
     print(f"{where} was stopped by {by}; the same command goes on from there")
@@ -276,6 +295,7 @@ def train_codec(args): # of the command line
     from presto_nb.codec import CODEC_TINY, SpectralVAEConfig
     from presto_nb.scores import load_folder
     config, sizes, model = train_config(args, codec_training.CODEC_RUN), dict(tiny=CODEC_TINY, study=SpectralVAEConfig()), Path(args.out)/"model"
+    check_out(args, "codec")
     if (preset := args.preset or "study") not in sizes: raise PrestoError(f"--preset is {preset!r}; codecs come in {', '.join(sizes)}")
     clips, window = split_of(load_folder(args.data)), {} if args.seconds is None else dict(seconds=args.seconds)
     with new_folder(args.out, "state.json"):
@@ -293,7 +313,7 @@ def same_codec(data, codec, whose): # folder of latents; a codec, and what the u
 def own_latents(args, codec, window:int): # of the command line; frames of a training window
     "Encode a folder of own sound into the run's folder, once"
     from presto_nb.codec import encode_folder
-    from presto_nb.core import stable_hash
+    from presto_nb.core import folder_lock, remove_leftovers, stable_hash
     from presto_nb.metrics import claim
     from presto_nb.scores import load_folder
     clips, top, out = load_folder(args.data), Path(args.data).resolve(), Path(args.out)/"latents"
@@ -301,9 +321,10 @@ def own_latents(args, codec, window:int): # of the command line; frames of a tra
     if (short := sum(frames(c) <= window - 1 for c in clips)) == len(clips): raise PrestoError(f"all {len(clips)} clips in {args.data} are shorter than the window of {window/codec.frame_rate:.1f} s; use longer clips, or a shorter window with --seconds")
     if short: print(f"{short} of {len(clips)} clips are shorter than the window of {window/codec.frame_rate:.1f} s and are left out", file=sys.stderr)
     with new_folder(args.out, "latents-*.jsonl"):
-        out.mkdir(exist_ok=True)
-        if not (Path(args.out)/"checkpoint").exists(): (out/"sounds.json").unlink(missing_ok=True)     # nothing was trained on them yet
-        claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
+        with folder_lock(out):
+            remove_leftovers(out, "sounds.json")
+            if not (Path(args.out)/"checkpoint").exists(): (out/"sounds.json").unlink(missing_ok=True)     # nothing was trained on them yet
+            claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
         encode_folder(codec, [c for c in clips if frames(c) >= 1], out, per_shard=8, get_id=name)
     return out
 
@@ -359,7 +380,12 @@ def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have cl
     from presto_nb.training import LatentWindows, held_out_loss
     try: data = LatentWindows(stage.data.folder, stage.data.frames, split="valid")
     except PrestoError: return "no clips were held out"
-    return f"loss on {len(data)} held-out clips: {held_out_loss(pipe.denoiser, data, pipe.encoder).mean():.4f}"
+    losses = held_out_loss(pipe.denoiser, data, pipe.encoder)
+    broken = [i % len(data) for i, loss in enumerate(losses) if not loss.isfinite()]
+    if broken:
+        return (f"the loss on the held-out clip {data.ids(broken[:1])[0]} is no number; "
+                f"its latents or the model are damaged")
+    return f"loss on {len(data)} held-out clips: {losses.mean():.4f}"
 
 def recorded(pipe, args, trainer): # a pipeline that was trained; the command line; a `Trainer`
     "The pipeline, with what its card says of the training"
@@ -377,12 +403,13 @@ def train_base(args): # of the command line
     from presto_nb.metrics import claim
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.training import fit
+    check_out(args, "network")
     config, stage, finish = (from_model if args.init else from_nothing)(args)
-    with new_folder(args.out, "state.json"): claim(args.out, dict(init=args.init and str(args.init)), "switches.json"); trainer = fit(stage, config, args.out)
+    with new_folder(args.out, "state.json"): claim(args.out, made_of(args), "switches.json"); trainer = fit(stage, config, args.out)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
     with trainer.emas["network"].swapped(): (pipe := recorded(finish(stage.models["network"].cpu()), args, trainer)).save_pretrained(Path(args.out)/"model"); said = held_out(pipe, stage)
-    print(f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}" if args.init and "loss" in said else said)
+    print(f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}" if args.init and said.startswith("loss") else said)
     print(Path(args.out)/"model")
 
 # %% ../nbs/53_cli.ipynb #d51e97ec
@@ -391,7 +418,7 @@ def distil(args, config, switches, stage, network:str, finish, callbacks=()): # 
     from presto_nb.metrics import claim
     from presto_nb.training import fit
     with new_folder(args.out, "state.json"):
-        claim(args.out, dict(base=str(args.base), **({"start": str(args.start)} if getattr(args, "start", None) else {}), **switches.to_dict()), "switches.json")    # a run goes on with the switches it was begun with
+        claim(args.out, made_of(args) | switches.to_dict(), "switches.json")    # a run goes on with the switches it was begun with
         trainer = fit(stage, config, args.out, callbacks=callbacks)
     if trainer.stopped: return stopped(args.out, trainer.stopped)
     if not trainer.main: return
@@ -414,17 +441,26 @@ def switches_of(args, kind, usual, variants): # of the command line; a `Config`;
     if args.variant not in variants: raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(variants)}")
     return kind(**usual | variants[args.variant] | {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k, None) is not None})
 
+def begun_as(stage, start): # of `presto_s_stage`; what its generator begins as, a pipeline, or None
+    "The stage, which knows the weights its generator began as"
+    from presto_nb.training import weights_hash
+    stage.started_as = start and weights_hash(start.denoiser.network)
+    return stage
+
 def train_presto_s(args): # of the command line
     "Distil a model into a generator of few steps"
+    check_out(args, "generator")
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
     config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
     base, start = teacher_of(args.base), args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
     if start and any(start.config.drops): raise PrestoError(f"--start is {args.start}, which skips blocks; use train presto-ls for it")
-    return distil(args, config, switches, presto_s_stage(latents_for(args, base), base, switches, config.seed, start), "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
+    stage = begun_as(presto_s_stage(latents_for(args, base), base, switches, config.seed, start), start)
+    return distil(args, config, switches, stage, "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
 
 def train_presto_l(args): # of the command line
     "Teach a model to skip blocks"
+    check_out(args, "network")
     from presto_nb.layer_drop import drops_of
     from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
     config, switches = train_config(args, PRESTO_L_RUN), switches_of(args, PrestoLConfig, {}, LAYER_BASELINES)
@@ -434,6 +470,7 @@ def train_presto_l(args): # of the command line
 
 def train_presto_ls(args): # of the command line
     "Distil a model that skips blocks into few steps, beside the full model"
+    check_out(args, "generator")
     from presto_nb.dit import DROPS
     from presto_nb.layer_drop import drops_of
     from presto_nb.pipeline import MusicPipeline
@@ -443,7 +480,8 @@ def train_presto_ls(args): # of the command line
     base, start = teacher_of(args.base), MusicPipeline.from_pretrained(args.start, device="cpu")
     if args.drops and any(start.config.drops): raise PrestoError(f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out")
     start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"])
-    return distil(args, config, switches, presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
+    stage = begun_as(presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), start)
+    return distil(args, config, switches, stage, "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
 
 # %% ../nbs/53_cli.ipynb #67f2f146
 def set_of(name:str, # what the user calls it
@@ -486,13 +524,25 @@ def find_memorised(ev, sets, n): # an `Evaluator`, of `Hearing`, how many clips 
     finder = TuneFinder([t for t in read_tunes() if t.split == "train"]); held = ev.nearest("real", finder, n)
     return {h.name: memorised(ev.nearest(h.name, finder, n), held) for h in sets}
 
+@contextmanager
+def evaluation_folder(out): # what `--out` says
+    "A folder of nothing else, which is held inside this block; what a killed process left in it goes"
+    from presto_nb.core import folder_lock, remove_leftovers
+    out = Path(out)
+    others = sorted(p.name for p in out.iterdir() if p.name[0] != ".") if out.is_dir() else []
+    if others and "evaluation.json" not in others:
+        raise PrestoError(f"{out} holds {others[0]}, which is of no evaluation; give another --out")
+    with new_folder(out, "clips/*"), folder_lock(out):
+        for folder in (out, *(p for p in out.rglob("*") if p.is_dir())): remove_leftovers(folder, "*")
+        yield
+
 def evaluate(args): # of the command line
     "Judge models on held-out prompts, with intervals, beside real clips; what was made is kept, and an interrupted run goes on"
     from presto_nb.metrics import ClapEmbedder, Evaluator, LogMelEmbedder, chance
     need("symusic", "data")
     if args.memorisation is not None and args.memorisation < 4: raise PrestoError(f"--memorisation is {args.memorisation}; at least 4 clips are needed")
     named = [set_of(name, args) for name in args.model]
-    with new_folder(args.out, "clips/*"):
+    with evaluation_folder(args.out):
         ev = Evaluator(args.out, args.n, args.seed, args.seconds, [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])])
         ev.listener   # what is not installed is said now, not after a thousand clips
         sets = [ev.add(*s) for s in named]

@@ -514,7 +514,8 @@ def _claim_latents(out, record:dict):
         if any(old.get(k) != v for k, v in record.items()):
             raise PrestoError(f"{out} holds latents of another codec; use an empty folder")
         return
-    if other := sorted(p.name for p in out.glob("latents*")):
+    foreign = [p for pattern in ("latents*", HASHES, "config.json") for p in out.glob(pattern)]
+    if other := sorted(p.name for p in foreign):
         raise PrestoError(f"{out} holds {other[0]} without a record.json; use an empty folder")
     with atomic_path(out/"record.json") as p:
         p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -6,16 +6,22 @@
 __all__ = ['CODEC_RUN', 'ClipWindows', 'Adversary', 'RunningMeans', 'CodecStage', 'finish_codec', 'train_codec']
 
 # %% ../nbs/15_codec_training.ipynb #fc923ce0
-import math, warnings
+import functools, hashlib, math, warnings
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import PrestoError, assets, generator
+from .core import PrestoError, assets, generator, sha256, stable_hash
 from .audio import Audio
 from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, ENCODER, audiocraft, codec_sha256, fit_scale, float32, linear_start, vae_losses
 from .training import TrainConfig, Trainer, averaged_state, fit, item_generator, read_log
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
+def _sound_hash(clip) -> str|None: # an `Audio`, or what has an `.audio()`, of a file perhaps
+    "Another one for other sound"
+    if isinstance(clip, Audio): return hashlib.sha256(clip.samples.contiguous().numpy().tobytes()).hexdigest()
+    path = getattr(clip, "path", None)
+    return sha256(path) if path and Path(path).is_file() else None
+
 class ClipWindows:
     "Random windows from sound clips, as the loop's data"
     def __init__(self, clips,           # list with `.audio() -> Audio` (see `load_folder`), or of `Audio`
@@ -28,6 +34,11 @@ class ClipWindows:
         if not self.clips: raise PrestoError("the codec was given 0 clips to train on; at least one is needed")
 
     def __len__(self): return len(self.clips)
+
+    @functools.cached_property
+    def fingerprint(self) -> str: # of the sounds
+        "Another number for other data"
+        return f"{stable_hash(*map(_sound_hash, self.clips)):x}"
 
     def wave(self, i:int) -> Tensor: # int16, [n], at least one window long
         "A whole clip"
@@ -119,6 +130,14 @@ class CodecStage:
         if adversary:
             adversary.balancer.averager, adversary.balancer.total_norm = RunningMeans(), share
             self.models["discriminator"], self.optimizers["discriminator"] = adversary.net, adversary.optimizer
+
+    def switches(self) -> dict:
+        "What a run is refused to go on without"
+        own = {k: getattr(self, k) for k in ("after", "windows", "every", "rows", "weights")}
+        data = {k: getattr(self.data, k) for k in ("samples", "fingerprint") if hasattr(self.data, k)}
+        trained = [k for k, p in self.models["codec"].named_parameters() if p.requires_grad]
+        critic = self.adversary and dict(self.adversary.weights, total_norm=self.adversary.balancer.total_norm)
+        return own | data | dict(network=self.models["codec"].config.to_dict(), trained=stable_hash(trained), adversary=critic)
 
     def to(self, device):
         "Move what `fit` does not"

@@ -419,7 +419,7 @@ def row(pipe, variant,        # `MusicPipeline`, `Variant`
 # %% ../nbs/51_latency.ipynb #aef06850
 def processor() -> str:
     "The processor's name"
-    with contextlib.suppress(OSError, StopIteration): return next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
+    with contextlib.suppress(OSError, StopIteration): return next(l.split(":")[1].strip() for l in open("/proc/cpuinfo", encoding="utf-8", errors="replace") if l.startswith("model name"))
     return platform.processor() or platform.machine()
 
 def machine(device) -> dict: # a torch.device

@@ -10,8 +10,9 @@ __all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'DISTORTIONS', 'HEARD', 'STAC
            'agreement', 'half_samples', 'interval', 'paired_interval', 'no_worse', 'Embedder', 'check_sounds',
            'mono_at', 'LogMelEmbedder', 'MusicnnEmbedder', 'load_clap', 'ClapEmbedder', 'Prompt', 'held_out_prompts',
            'with_noise', 'low_pass', 'shuffled', 'white_noise', 'through_codec', 'of_real', 'of_model', 'agreements',
-           'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'claim', 'Evaluator', 'embed_all',
-           'text_of', 'chance_of', 'score_table', 'plot_scores', 'rhythm_facts', 'rhythm_scores', 'memorised']
+           'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'check_claim', 'claim',
+           'Evaluator', 'embed_all', 'text_of', 'chance_of', 'score_table', 'plot_scores', 'rhythm_facts',
+           'rhythm_scores', 'memorised']
 
 # %% ../nbs/50_metrics.ipynb #68508ec0
 import json, math, time
@@ -518,18 +519,26 @@ def with_intervals(f,               # indices [b] -> {score: number}
 # %% ../nbs/50_metrics.ipynb #d208946a
 BLOCK_CLIPS, BLOCK_HEARD = 8, 64   # clips made, and heard, at a time
 
+def check_claim(folder,      # of a run
+                wanted:dict, # what it is for
+                name:str,    # of the file that says so
+               ) -> bool:    # is there such a file?
+    "Refuse a folder that is for something else"
+    path, wanted = Path(folder)/name, json.loads(json.dumps(wanted))                     # a tuple comes back as a list
+    if not path.is_file(): return False
+    old = load_json(path)
+    for k, v in wanted.items():
+        if old.get(k) != v: raise PrestoError(f"{folder} was begun with {k} {old.get(k)!r}, not {v!r}; give another folder")
+    return True
+
 def claim(folder,      # of a run
           wanted:dict, # what it is for
           name:str,    # of the file that says so
          ):
     "Write down what a folder is for, or refuse one that is for something else"
-    path, wanted = Path(folder)/name, json.loads(json.dumps(wanted))                     # a tuple comes back as a list
-    if path.is_file():
-        old = load_json(path)
-        for k, v in wanted.items():
-            if old.get(k) != v: raise PrestoError(f"{folder} was begun with {k} {old.get(k)!r}, not {v!r}; give another folder")
-    else:
-        with atomic_path(path) as tmp: tmp.write_text(json.dumps(wanted, indent=1) + '\n')
+    if check_claim(folder, wanted, name): return
+    text = json.dumps(wanted, indent=1) + '\n'
+    with atomic_path(Path(folder)/name) as tmp: tmp.write_text(text, encoding='utf-8')
 
 class Evaluator:
     "Judges sets of clips on the same held-out prompts and seeds"
@@ -623,7 +632,7 @@ def scorecard(self:Evaluator,
                   reference=f'{len(self.reference)} real clips, other arrangements of the same tunes', embedders=sorted(h.embeddings), listener=sha256(assets()/'listen'/'probes.safetensors'),
                   intervals=f'95 %, {self.repeats} half samples of whole clips, without replacement; the reference is held fixed', date=made, torch=torch.__version__,
                   scores=with_intervals(lambda i: scores(h, self.real, self.reference, i), len(h), self.repeats))
-    with atomic_path(self.out/h.name/'scores.json') as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n')
+    with atomic_path(self.out/h.name/'scores.json') as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
     return record
 
 @patch
@@ -732,7 +741,7 @@ def nearest(self:Evaluator,
         m = finder(Audio.load(self.clip(name, i)), prompts[i].arrangement.tick*EIGHTH)
         rows.append(dict(tune=m.tune.id, similarity=round(m.similarity, 4), shift=m.shift, start=m.start))
         if i % 16 == 15 or i == min(n, self.n) - 1:
-            with atomic_path(path) as tmp: tmp.write_text(json.dumps(dict(tunes=len(finder.tunes), rows=rows)))
+            with atomic_path(path) as tmp: tmp.write_text(json.dumps(dict(tunes=len(finder.tunes), rows=rows)), encoding='utf-8')
     return rows[:n]
 
 def memorised(rows, held_out, # what `nearest` found for a model and for real clips of held-out tunes, of the same prompts

@@ -1,6 +1,6 @@
 # Made from metrics.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """How far is one set of clips from another, does a clip say what its prompt says, and how sure are we of either number"""
-__all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'DISTORTIONS', 'HEARD', 'STACKED', 'COUNTED', 'RATES', 'BLOCK_CLIPS', 'BLOCK_HEARD', 'check_set', 'check_pair', 'sqrt_psd', 'check_gaussian', 'gaussian_frechet', 'frechet_distance', 'line_fit', 'frechet_sizes', 'frechet_curve', 'frechet_inf', 'distance_blocks', 'median_bandwidth', 'kernel_mean', 'kad', 'unit', 'cmmd', 'kth_radius2', 'prdc', 'clap_score', 'same_tempo', 'agreement', 'half_samples', 'interval', 'paired_interval', 'no_worse', 'Embedder', 'check_sounds', 'mono_at', 'LogMelEmbedder', 'MusicnnEmbedder', 'load_clap', 'ClapEmbedder', 'Prompt', 'held_out_prompts', 'with_noise', 'low_pass', 'shuffled', 'white_noise', 'through_codec', 'of_real', 'of_model', 'agreements', 'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'claim', 'Evaluator', 'embed_all', 'text_of', 'chance_of', 'score_table', 'plot_scores', 'rhythm_facts', 'rhythm_scores', 'memorised']
+__all__ = ['BLOCK', 'TEMPO_ERROR', 'TEMPO_RATIOS', 'DISTORTIONS', 'HEARD', 'STACKED', 'COUNTED', 'RATES', 'BLOCK_CLIPS', 'BLOCK_HEARD', 'check_set', 'check_pair', 'sqrt_psd', 'check_gaussian', 'gaussian_frechet', 'frechet_distance', 'line_fit', 'frechet_sizes', 'frechet_curve', 'frechet_inf', 'distance_blocks', 'median_bandwidth', 'kernel_mean', 'kad', 'unit', 'cmmd', 'kth_radius2', 'prdc', 'clap_score', 'same_tempo', 'agreement', 'half_samples', 'interval', 'paired_interval', 'no_worse', 'Embedder', 'check_sounds', 'mono_at', 'LogMelEmbedder', 'MusicnnEmbedder', 'load_clap', 'ClapEmbedder', 'Prompt', 'held_out_prompts', 'with_noise', 'low_pass', 'shuffled', 'white_noise', 'through_codec', 'of_real', 'of_model', 'agreements', 'Hearing', 'chance', 'better', 'correlation', 'scores', 'with_intervals', 'check_claim', 'claim', 'Evaluator', 'embed_all', 'text_of', 'chance_of', 'score_table', 'plot_scores', 'rhythm_facts', 'rhythm_scores', 'memorised']
 import json, math, time
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -292,6 +292,10 @@ def with_intervals(f, n: int, repeats: int=100, seed: int=0) -> dict:
     """Every score with its 95 % interval"""
     ...
 BLOCK_CLIPS, BLOCK_HEARD = (8, 64)
+
+def check_claim(folder, wanted: dict, name: str) -> bool:
+    """Refuse a folder that is for something else"""
+    ...
 
 def claim(folder, wanted: dict, name: str):
     """Write down what a folder is for, or refuse one that is for something else"""

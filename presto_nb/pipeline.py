@@ -56,7 +56,9 @@ class PipelineConfig(Config):
     codec_sha256:str = ""         # of the half of the codec that makes latents: the other may be trained further; "" = not checked
     text_sha256:str = ""          # of the text encoder's weights; "" = not checked
     check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
-    def __post_init__(self): check_config(self)
+    def __post_init__(self):
+        super().__post_init__()
+        check_config(self)
 
     @property
     def training_noise(self):

@@ -196,6 +196,7 @@ class TextConfig(Config):
     strange:tuple=()     # words that people may ask for and no caption holds
 
     def __post_init__(self):
+        super().__post_init__()
         for k in ("pieces", "table_dim", "width", "layers", "heads", "conv", "max_tokens", "teacher_dim"):
             most = 1000 if k == "layers" else 1_000_000
             if not 1 <= getattr(self, k) <= most:

@@ -1,12 +1,12 @@
 # Made from training.py by docs/make_stubs.py; change the notebook, export, then run that command again.
 """One loop for every stage of the project: codec, base model, distillation. It can be killed at any moment, and it says where along the noise axis a model learns"""
-__all__ = ['BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal', 'faster_precision', 'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'run_weights', 'warm_start', 'every', 'fit', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer', 'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
-import contextlib, copy, csv, functools, json, math, os, signal, threading, time
+__all__ = ['FREE', 'UNSEEN', 'BEFORE', 'BASE_RUN', 'FINE_RUN', 'TrainConfig', 'lr_factor', 'EMA', 'epoch_order', 'batch_indices', 'item_generator', 'pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'Meter', 'read_log', 'CSVLog', 'StopSignal', 'faster_precision', 'make_accelerator', 'size_text', 'training_memory', 'Trainer', 'check_finite', 'weights_hash', 'run_weights', 'warm_start', 'every', 'fit', 'check_run', 'averaged_state', 'write_weights', 'read_latents', 'LatentWindows', 'CaptionCache', 'OptimizerPair', 'base_optimizer', 'BaseStage', 'plot_log', 'base_stage', 'fine_stage', 'held_out_loss']
+import contextlib, copy, csv, functools, hashlib, json, math, os, re, signal, sys, threading, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
-from .core import Config, PrestoError, atomic_path, check_hashes, folder_lock, generator, load_json, load_json_lines, load_state, load_tensors, progress, save_tensors, sha256, stable_hash
+from .core import Config, PrestoError, atomic_path, check_hashes, folder_lock, generator, load_json, load_json_lines, load_state, load_tensors, progress, remove_leftovers, save_tensors, sha256, stable_hash
 from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
@@ -254,6 +254,28 @@ def _average_gradients(trainer, params):
 def _watch(trainer, what, value, sigma=None):
     """Remember a value to be checked: at once on a CPU, with the next log row on a GPU, which must not be made to wait"""
     ...
+FREE = ('steps', 'minutes', 'save_every', 'save_minutes', 'log_every', 'sigma_edges', 'accumulate', 'tensorboard', 'prefetch', 'compile', 'quiet', 'device')
+
+def weights_hash(module) -> str:
+    """Another one for other weights"""
+    ...
+
+def _tensors_hash(tensors: dict) -> str:
+    """Another one for other tensors"""
+    ...
+
+def _switches(trainer) -> dict:
+    """What a stage says it was made of, and what it began with"""
+    ...
+UNSEEN = dict(fingerprint='the data', begun_from='the model that the run goes on from or distils', started_as='the model that the generator begins as', init_from='the weights to begin with')
+
+def _check_same(trainer, tree):
+    """Refuse to go on with a run that was begun otherwise"""
+    ...
+
+def _check_models(out, models, there: set):
+    """Refuse a run of another kind"""
+    ...
 
 def _state(trainer):
     """Everything a run needs to go on"""
@@ -277,6 +299,11 @@ class _Writers:
     def __init__(self, trainer):
         ...
 
+    @contextlib.contextmanager
+    def _without_board(self):
+        """Where TensorBoard cannot write, the run goes on without it"""
+        ...
+
     def add(self, row):
         """A row, to the log and to TensorBoard"""
         ...
@@ -284,6 +311,11 @@ class _Writers:
     def close(self):
         """Flush what is open"""
         ...
+
+@contextlib.contextmanager
+def _quiet_board():
+    """Inside this block a failed write of TensorBoard's thread is no traceback: its next call says it"""
+    ...
 
 def _agree(trainer, stop):
     """Progress, and whether to stop, as all processes see it (their clocks and signals differ)"""
@@ -305,6 +337,10 @@ def _log_row(trainer, writers, bar):
     """Read the means, write a row, show the loss and the time left"""
     ...
 
+def _log_or_save(trainer, writers, bar):
+    """A row of the log; where it cannot be written, at least a checkpoint"""
+    ...
+
 def _save_due(trainer):
     """Whether it is time for a checkpoint"""
     ...
@@ -323,6 +359,19 @@ def _begin(trainer, resume, init_from):
 
 def fit(stage, config, out_dir, callbacks=(), resume=True, init_from=None) -> Trainer:
     """Train a stage; interrupted at any moment, the same call goes on where it was"""
+    ...
+
+def _run(trainer, resume, init_from, callbacks):
+    """A run in a folder that is its own"""
+    ...
+BEFORE = re.compile('latents|switches\\.json|\\.lock|\\..+-[a-z0-9_]{8}(\\.[^.]*)?')
+
+def check_run(out, models):
+    """Refuse a folder of something else than a training of these models"""
+    ...
+
+def _models_of(out) -> set:
+    """What the run in a folder trains, as its checkpoint says; nothing where it has none, or a damaged one"""
     ...
 
 def averaged_state(trainer, name: str) -> dict:
@@ -347,6 +396,11 @@ class LatentWindows:
     def __init__(self, latents_dir, frames: int, split='train'):
         ...
     channels = property(lambda self: self.latents.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """Another number for other data"""
+        ...
 
     @property
     def frame_rate(self) -> float:
@@ -421,6 +475,10 @@ class BaseStage:
     """Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"""
 
     def __init__(self, denoiser, data, encoder, noise=LogNormal(), lr: float=0.002, betas=(0.9, 0.99), weight_decay: float=0.01, p_drop: float=0.1, p_drop_bpm: float=0.2, muon: bool=False):
+        ...
+
+    def switches(self) -> dict:
+        """What a run is refused to go on without"""
         ...
 
     def to(self, device):

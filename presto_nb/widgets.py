@@ -32,7 +32,7 @@ def write_labs(folder) -> list: # where to -> of Path
     "A notebook for each lab"
     paths = [Path(folder)/f"{name}.ipynb" for name in LABS]
     for path in paths:
-        with atomic_path(path) as p: p.write_text(json.dumps(lab_notebook(path.stem)))
+        with atomic_path(path) as p: p.write_text(json.dumps(lab_notebook(path.stem)), encoding="utf-8")
     return paths
 
 # %% ../nbs/52_widgets.ipynb #0ff11ne2
@@ -58,9 +58,9 @@ def write_template(folder, # where to, as `JUPYTER_PATH` names it
     "Voila's page as it is, but without what it asks of the network, and with our style and list"
     from jupyter_core.paths import jupyter_path
     theirs = next(p for d in jupyter_path("voila", "templates", "lab") if (p := Path(d)/"index.html.j2").is_file()); ours = Path(folder)/"voila"/"templates"/"presto"
-    page = re.sub(r'[^\n]*https?://[^\n]*\n', '', theirs.read_text()).replace("{{ super() }}\n{%- endblock notebook_css -%}", "{{ super() }}\n" + STYLE + "{%- endblock notebook_css -%}")
+    page = re.sub(r'[^\n]*https?://[^\n]*\n', '', theirs.read_text(encoding="utf-8")).replace("{{ super() }}\n{%- endblock notebook_css -%}", "{{ super() }}\n" + STYLE + "{%- endblock notebook_css -%}")
     for name, text in (("conf.json", '{"base_template": "lab"}'), ("index.html.j2", page), ("tree.html", labs_page())):
-        with atomic_path(ours/name) as p: p.write_text(text)
+        with atomic_path(ours/name) as p: p.write_text(text, encoding="utf-8")
     return ours
 
 # %% ../nbs/52_widgets.ipynb #fcb500b2

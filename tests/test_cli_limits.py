@@ -87,7 +87,7 @@ def test_a_comparison_of_something_else_is_not_replaced(models, here, capsys):
     assert main(words('a jig')) == 2 and 'holds the comparison of another prompt' in capsys.readouterr().err
     Path('site').mkdir()
     Path('site/index.html').write_text('mine')
-    assert main(words('a jig', 'site')) == 2 and 'an index.html that is no comparison' in capsys.readouterr().err
+    assert main(words('a jig', 'site')) == 2 and 'index.html, which is of no comparison' in capsys.readouterr().err
     assert os.listdir('site') == ['index.html'] and {p.name: p.read_bytes() for p in Path('both').iterdir()} == before
     assert main(words('a $reel_$ 音楽')) == 0
 
