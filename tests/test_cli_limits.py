@@ -1,7 +1,7 @@
 """The command line: nothing that was made is lost, any text is text, and numbers that no command can take are refused in a sentence"""
 import json, os, shutil, stat, subprocess, sys
 from pathlib import Path
-import numpy as np, pytest, soundfile as sf
+import pytest, soundfile as sf
 from presto_nb import cli
 from presto_nb.cli import main, out_files, slug
 from tiny_model import random_pipeline

@@ -230,7 +230,7 @@ def test_words_that_are_not_read():
 def test_a_card_that_is_published(pipe, tmp_path):
     "No path of the machine, and a licence that is one word"
     pipe = random_pipeline()
-    pipe.record = dict(command="presto-nb train base --data '/home/anna/My Music' --out=/srv/secret/run", data='`--data x`')
+    pipe.record = dict(command="presto-nb train base --data '/media/anna/My Music' --out=/srv/secret/run", data='`--data x`')
     pipe.save_pretrained(tmp_path/'m')
     text = (tmp_path/'m'/'README.md').read_text()
     assert "--data 'My Music' --out=run" in text and 'anna' not in text and 'secret' not in text
