@@ -11,7 +11,7 @@ import torch.nn as nn
 from presto_nb import presto_l, presto_s
 from presto_nb.core import PrestoError, generator
 from presto_nb.discriminator import MapHead, ScalarHead, lsgan, nsgan
-from presto_nb.dit import DiT, DiTConfig
+from presto_nb.dit import DiT, DiTConfig, shifted_keep
 from presto_nb.dmd import dmd_gradient, dmd_loss
 from presto_nb.edm import (
     Denoiser,
@@ -28,10 +28,11 @@ from presto_nb.presto_l import (
     PrestoLStage,
     layer_pipeline,
     presto_l_loss,
+    self_teacher_loss,
     with_budget,
     without_budget,
 )
-from presto_nb.presto_ls import ls_stage
+from presto_nb.presto_ls import ls_stage, skipping
 from presto_nb.presto_s import (
     BASELINES,
     Draws,
@@ -145,10 +146,14 @@ def test_scores_of_presto_ls_are_the_full_model(pair):
 
 def test_generator_alone_skips_blocks(pair):
     full, light = pair
+    assert skipping(light, (0, 1)) is light  # a model's own schedule stays
     stage = ls_stage(Pieces(16), full, light, PrestoSConfig(w=1.0))
     x, sigma = torch.randn(2, 32, 16, generator=generator("x")), torch.full((2,), 60.0)
     expected = light.denoiser(x, sigma, keep=[0, 2], budget=1)
     assert torch.allclose(stage.players.generator(x, sigma), expected, atol=1e-5)
+    mixed, drop = torch.tensor([60.0, 0.01]), torch.tensor([1, 0])
+    expected = light.denoiser(x, mixed, keep=shifted_keep(3, drop), budget=drop)
+    assert torch.allclose(stage.players.generator(x, mixed), expected, atol=1e-5)
     assert torch.equal(stage.players.real_score(x, sigma), full.denoiser(x, sigma))
 
 
@@ -373,12 +378,57 @@ def test_guidance_asks_with_and_without_the_condition():
     assert torch.equal(gradient, torch.full((2, 2), -7.0))  # -(-1 + 2 (3 + 1))
 
 
-def test_generator_sees_noised_data():
-    p, x0 = players(), torch.full((64, 2), 5.0)
-    x0_hat = generate(p, PrestoSConfig(p_gen="inf-1"), x0, None, Draws(generator("gen")))
-    ((sigma, x),) = p.generator.asked
-    assert torch.equal(sigma, torch.full((64,), 80.0)) and torch.equal(x0_hat, x)
-    assert abs((x - 5).std() - 80) < 12 and abs(x.mean() - 5) < 25
+def test_the_fake_score_learns_with_conditions_and_alone():
+    "It is told every condition, and its loss stops at the samples"
+    from presto_nb.toy import Labels
+
+    told, gain = [], torch.ones(1, requires_grad=True)
+
+    def fake(x, sigma, cond):
+        told.append(cond.labels.tolist())
+        return gain * x
+
+    x0_hat = points("a", 4).requires_grad_()
+    switches = PrestoSConfig(gan="none")
+    labels = Labels(torch.tensor([3, 1, 2, 0]))
+    loss, _ = fake_turn(
+        Players(None, None, fake, None), switches, x0_hat, points("b", 4), labels, Draws(generator("f"))
+    )
+    assert told == [[3, 1, 2, 0]]
+    reached = torch.autograd.grad(loss.sum(), (gain, x0_hat), allow_unused=True)
+    assert reached[0] != 0 and reached[1] is None
+
+
+class Marks(Draws):
+    "A level of its own for each name"
+
+    levels = {"inf": 1.0, "train": 2.0, "few-3": 4.0, "inf-7": 8.0}
+
+    def sigma(self, name, rows):
+        return torch.full((rows,), self.levels[name])
+
+
+def test_each_loss_has_its_own_levels():
+    switches = PrestoSConfig(p_gen="inf", p_dmd="train", p_dsm="inf-7", p_gan="few-3", w=1.0)
+    p, draw, x0 = players(), Marks(generator("marks")), torch.full((256, 2), 5.0)
+    levels = lambda player: [sigma[0].item() for sigma, _ in player.asked]
+    x0_hat = generate(p, switches, x0, None, draw)
+    assert levels(p.generator) == [1.0]
+    assert abs(x0_hat.mean() - 5) < 0.2 and abs(x0_hat.std() - 1) < 0.1  # data under noise
+    fake_turn(p, switches, x0_hat, x0, None, draw)
+    assert levels(p.fake_score) == [8.0, 4.0] and levels(p.real_score) == []
+    generator_turn(p, switches, x0_hat, None, draw)
+    assert levels(p.fake_score)[2:] == [2.0, 4.0] and levels(p.real_score) == [2.0]
+
+
+def test_the_discriminator_is_shown_data_and_samples():
+    "Data lie at 100 and samples at -100, and the head says where"
+    p = Players(None, None, Linear(1.0), lambda h: h[:, :1])
+    there, here = torch.full((8, 2), 100.0), torch.full((8, 2), -100.0)
+    _, log = fake_turn(p, PrestoSConfig(), here, there, None, Marks(generator("game")))
+    assert log["d_real"] > 90 and log["d_fake"] < -90
+    assert log["right_real"] == 1 and log["right_fake"] == 1
+    assert abs(log["gan_d"] - (99**2 + 100**2)) < 1500  # real is 1, generated is 0
 
 
 def test_loss_and_head_are_two_switches():
@@ -468,6 +518,16 @@ def test_weight_of_the_self_teacher():
     assert torch.allclose(loss, log["edm"] + 3 * log["st"], rtol=1e-5)
 
 
+def test_the_self_teacher_compares_directions_and_teaches_one_side():
+    h, full = torch.randn(2, 3, 5, 8, generator=generator("h"))
+    h.requires_grad_()
+    full.requires_grad_()
+    loss = self_teacher_loss(h, full)
+    assert torch.allclose(loss, self_teacher_loss(7 * h + 2, full / 9), rtol=1e-3)
+    taught = torch.autograd.grad(loss.sum(), (h, full), allow_unused=True)
+    assert taught[0].abs().max() > 0 and taught[1] is None
+
+
 def blocks_run(net, ask):
     "Which blocks run when a network is asked"
     ran = []
@@ -506,6 +566,17 @@ def test_a_pipeline_plays_its_own_rule(shift, ran):
         )
         == ran
     )
+
+
+def test_a_pipeline_plays_its_own_parts():
+    "At sigma = 1 half of the schedule lies above, and less than half of training"
+    base = random_pipeline(0)
+    net = with_budget(base.denoiser.network)
+    for over, ran in (("inf", [0, 1, 2]), ("train", [0, 2])):
+        pipe = layer_pipeline(base, net, PrestoLConfig(drops=(1, 0), over=over))
+        asked = pipe.config.skipping(pipe.denoiser)
+        x = torch.randn(1, 8, 16, generator=generator("x"))
+        assert blocks_run(net, lambda: asked(x, torch.tensor([1.0]))) == ran
 
 
 # --- noise levels
