@@ -54,7 +54,7 @@ def train(args):
     "Train; the model when the run has come to its end"
     encoder = SmallTextEncoder.from_pretrained()
     stage = base_stage(args.data, encoder, NETWORKS[args.network], args.frames, args.seed,
-                       noise=LogNormal(*WIDE))
+                       noise=LogNormal(*WIDE), muon=True)
     config = BASE_RUN.replace(steps=args.steps, minutes=args.minutes, batch_size=args.batch_size,
                               seed=args.seed, precision='auto', compile=not args.plain,
                               tensorboard=False)
