@@ -317,16 +317,16 @@ def _crc16(data:bytes, rows:int=1024) -> int:
     return total
 
 # %% ../nbs/01_audio.ipynb #5f80a7e7
-def _is_as_encoded(data:bytes, first:int, to:int) -> bool:
+def _mp3_agrees(data:bytes, first:int, to:int) -> tuple: # of header and sound
     "Do the encoder's checksums agree, where there are some? mp3gain changes frames, and says so"
     mark = first + 4 + _side_size(_mp3_header(data, first))
     tag = mark + 120
     known = data[tag:tag+4] in (b'LAME', b'Lavf', b'Lavc')
-    if data[mark+4:mark+8] != b'\0\0\0\x0f' or not known: return True
+    if data[mark+4:mark+8] != b'\0\0\0\x0f' or not known: return True, True
     music, own = struct.unpack_from('>HH', data, tag + 32)
-    if not music or not own or b'MP3GAIN' in data[:first] + data[to:]: return True
+    if not music or not own or b'MP3GAIN' in data[:first] + data[to:]: return True, True
     begin = first + _mp3_size(_mp3_header(data, first))
-    return _crc16(data[first:tag+34]) == own and _crc16(data[begin:to]) == music
+    return _crc16(data[first:tag+34]) == own, _crc16(data[begin:to]) == music
 
 # %% ../nbs/01_audio.ipynb #dd57e9cb
 def _mp3_info(h:int, frames:int) -> bytes:
@@ -343,8 +343,9 @@ def _mp3_source(path, data:bytes): # the path, or what to read in its place
     said = _mp3_said(data, first)
     count -= said is not None
     if count < (said or 0) - 1 or cut and count != said: raise _cut(path)
+    if said == count + 1 and _mp3_agrees(data, first, to) == (True, False): raise _cut(path)
     if said == count and len(spans) == 1:
-        if not _is_as_encoded(data, first, to):
+        if not all(_mp3_agrees(data, first, to)):
             raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is '
                               f'needed')
         return str(path)

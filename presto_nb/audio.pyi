@@ -164,7 +164,7 @@ def _crc16(data: bytes, rows: int=1024) -> int:
     """LAME's checksum, of many stretches at a time; then each is carried over those behind it"""
     ...
 
-def _is_as_encoded(data: bytes, first: int, to: int) -> bool:
+def _mp3_agrees(data: bytes, first: int, to: int) -> tuple:
     """Do the encoder's checksums agree, where there are some? mp3gain changes frames, and says so"""
     ...
 

@@ -240,7 +240,7 @@ class Config:
     def from_dict(cls, d:dict): # name -> value; JSON lists become tuples
         "The config with the given values; a name or a kind that does not fit is a `PrestoError`"
         known = [f.name for f in fields(cls)]
-        if extra := set(d) - set(known): raise PrestoError(f"{cls.__name__} does not know {sorted(extra)[0]}; it knows {', '.join(known)}")
+        if extra := set(d) - set(known): raise PrestoError(f"{cls.__name__} does not know {sorted(extra)[0][:60]}; it knows {', '.join(known)}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
         kinds = typing.get_type_hints(cls)
         for k, v in values.items():
@@ -300,7 +300,7 @@ def check_hashes(folder): # of a saved model; one of an earlier version has no h
     folder = Path(folder)
     if not (folder/HASHES).is_file(): return
     for name, wanted in load_json(folder/HASHES).items():
-        path = folder/name.replace("\0", "")
+        path = folder/name.replace("\0", "")[:250]  # no file system has longer names
         if not path.is_file():
             raise PrestoError(f"there is no file {path}, which was there when the model was saved")
         if sha256(path) != wanted:

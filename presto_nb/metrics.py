@@ -600,19 +600,37 @@ class Evaluator:
     def hear(self, name:str, prompts, first:int) -> tuple: # (rows, tempograms [b, 400], embedder -> [b, dim])
         "One block, heard now or as it was stored"
         stem = self.out/name/'heard'/f'{first:04d}-{len(prompts)}'
-        said, points = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
-        if not (said.is_file() and load_json(said).get('ears') == self.ears):
-            said.unlink(missing_ok=True)                                     # so that both files are of one hearing
+        if not self.is_heard(stem):
             audios = [Audio.load(self.clip(name, first + i)) for i in range(len(prompts))]
             heard = self.listener(audios)
             kept = {k: torch.stack([getattr(h, v) for h in heard]) for k, v in STACKED.items()}
-            save_tensors(points, kept | embed_all(self.embedders, audios, prompts))
             rows = [{k: getattr(h, k) for k in HEARD} for h in heard]
-            text = json.dumps(dict(ears=self.ears, rows=rows))
-            with atomic_path(said) as tmp:
-                tmp.write_text(text, encoding='utf-8')
-        embeddings = load_tensors(points)
-        return tuple(load_json(said)['rows']), embeddings.pop('tempogram'), embeddings
+            self.keep(stem, kept | embed_all(self.embedders, audios, prompts), rows)
+        embeddings = load_tensors(stem.with_suffix('.safetensors'))
+        return tuple(load_json(stem.with_suffix('.json'))['rows']), embeddings.pop('tempogram'), embeddings
+
+    def keep(self, stem,    # path without suffix
+             points:dict,   # name -> [b, dim]
+             rows:list,     # of dict
+            ):
+        "Store what was heard of a block, and the hashes of both"
+        said, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
+        said.unlink(missing_ok=True)                     # so that both files are of one hearing
+        save_tensors(file, points)
+        record = dict(ears=self.ears, rows=rows, hash=stable_hash(rows), sha256=sha256(file))
+        text = json.dumps(record)
+        with atomic_path(said) as tmp:
+            tmp.write_text(text, encoding='utf-8')
+
+    def is_heard(self, stem) -> bool: # path without suffix
+        "Is a block stored, whole, and as it would be heard now?"
+        said, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
+        if not (said.is_file() and file.is_file()): return False
+        try: record = load_json(said)
+        except PrestoError: return False
+        if record.get('ears') != self.ears or 'rows' not in record: return False
+        if 'hash' not in record: return True             # of an earlier version
+        return (record['hash'], record.get('sha256')) == (stable_hash(record['rows']), sha256(file))
 
 def embed_all(embedders, # see `Embedder`
               audios,    # sounds

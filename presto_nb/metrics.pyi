@@ -344,6 +344,14 @@ class Evaluator:
         """One block, heard now or as it was stored"""
         ...
 
+    def keep(self, stem, points: dict, rows: list):
+        """Store what was heard of a block, and the hashes of both"""
+        ...
+
+    def is_heard(self, stem) -> bool:
+        """Is a block stored, whole, and as it would be heard now?"""
+        ...
+
     def scorecard(self, h: Hearing) -> dict:
         """All scores of a set with intervals, and how they were got"""
         ...

@@ -161,7 +161,7 @@ def save_checkpoint(folder, # where `state.json` and one `step-N.safetensors` li
     folder, tensors = Path(folder), {}
     rest, name = pack(tree, tensors), f"step-{tree['step']:08d}.safetensors"
     save_tensors(folder/name, tensors)
-    state = dict(tensors=name, sha256=sha256(folder/name), tree=rest)
+    state = dict(tensors=name, sha256=sha256(folder/name), hash=stable_hash(rest), tree=rest)
     with atomic_path(folder/"state.json") as p:
         p.write_text(json.dumps(state), encoding="utf-8")
     for old in folder.glob("step-*.safetensors"):
@@ -176,6 +176,8 @@ def load_checkpoint(folder):
         raise PrestoError(f"{folder/'state.json'} is not a checkpoint of this library")
     file = folder/Path(state["tensors"]).name
     tensors = {k: v.clone() for k, v in load_tensors(file).items()}  # not the mapped file, which the next checkpoint removes
+    if state.get("hash") not in (None, stable_hash(state["tree"])):
+        raise PrestoError(f"{folder/'state.json'} is not what was saved; begin again in a new folder")
     if "sha256" in state and sha256(file) != state["sha256"]:
         raise PrestoError(f"{file} is not what was saved: its sha256 differs from the one in state.json; "
                           "begin again in a new folder, with this run's ema.safetensors as `init_from` if it has one")
@@ -493,7 +495,7 @@ def _check_same(trainer, tree):
 def _check_models(out, models, there:set): # what is to be trained; what the run in the folder trains
     "Refuse a run of another kind"
     if set(models) <= there: return
-    raise PrestoError(f"{out} holds a training of {', '.join(sorted(there))}, not of "
+    raise PrestoError(f"{out} holds a training of {', '.join(sorted(map(str, there)))}, not of "
                       f"{', '.join(models)}; give the run another folder")
 
 def _state(trainer):

@@ -1,4 +1,5 @@
 """Runs: they go on only as they were begun, and nothing of anybody else's is lost"""
+
 import json
 import math
 import shutil
@@ -14,7 +15,8 @@ from presto_nb.cli import main
 from presto_nb.codec import CODEC_TINY, SpectralVAE, encode_folder
 from presto_nb.codec_training import ClipWindows, CodecStage
 from presto_nb.core import PrestoError, load_tensors, save_tensors
-from presto_nb.pipeline import PipelineConfig
+from presto_nb.metrics import Evaluator
+from presto_nb.pipeline import MusicPipeline, PipelineConfig
 from presto_nb.scores import load_folder
 from presto_nb.text import TextConfig
 from presto_nb.training import TrainConfig, fit, load_checkpoint, read_latents
@@ -469,6 +471,56 @@ def test_a_resumed_run_maps_no_checkpoint(tmp_path):
 
     fit(Toy(), CONFIG.replace(steps=6, quiet=True), tmp_path, callbacks=[look])
     assert seen == [False] * 3
+
+
+# ---- damaged records
+
+
+def changed_state(folder, change):
+    "The checkpoint's record with something else in it"
+    path = folder / 'checkpoint' / 'state.json'
+    state = json.loads(path.read_text(encoding='utf-8'))
+    change(dict(state['tree']['dict']), state)
+    path.write_text(json.dumps(state), encoding='utf-8')
+
+
+def test_a_number_in_a_checkpoint_is_another(tmp_path):
+    config = CONFIG.replace(steps=2, quiet=True)
+    fit(Toy(), config, tmp_path)
+    changed_state(tmp_path, lambda tree, state: state['tree']['dict'][0].__setitem__(1, 7))
+    with pytest.raises(PrestoError, match='state.json is not what was saved'):
+        fit(Toy(), config, tmp_path)
+
+
+def test_a_checkpoint_of_models_without_a_name(tmp_path):
+    config = CONFIG.replace(steps=2, quiet=True)
+    fit(Toy(), config, tmp_path)
+    changed_state(tmp_path, lambda tree, state: tree['models']['dict'][0].__setitem__(0, 3))
+    with pytest.raises(PrestoError, match='holds a training of 3, scale'):
+        fit(Toy(), config, tmp_path)
+
+
+def test_names_without_end(here):
+    path = here / 'model' / 'sha256.json'
+    path.write_text(json.dumps({'x' * 100_000: ''}), encoding='utf-8')
+    with pytest.raises(PrestoError, match='which was there') as e:
+        MusicPipeline.from_pretrained('model', device='cpu')
+    assert len(str(e.value)) < 1000
+    with pytest.raises(PrestoError, match='does not know xxx') as e:
+        PipelineConfig.from_dict({'x' * 100_000: 1})
+    assert len(str(e.value)) < 1000
+
+
+@pytest.mark.parametrize('damage', [b'', b'{}', b'[1]', b'{"rows": [], "ears": 3}', None])
+def test_what_was_heard_is_whole(tmp_path, damage):
+    "A block that was stored is heard again when it is damaged"
+    ev = Evaluator(tmp_path, 16, seconds=0.5)
+    stem = tmp_path / 'x' / 'heard' / '0000-2'
+    ev.keep(stem, dict(tempogram=torch.rand(2, 400)), [dict(bpm=math.nan)] * 2)
+    assert ev.is_heard(stem)
+    path = stem.with_suffix('.json' if damage is not None else '.safetensors')
+    path.write_bytes(path.read_bytes()[:-1] + b'x' if damage is None else damage)
+    assert not ev.is_heard(stem)
 
 
 # ---- encoding into the data

@@ -165,6 +165,16 @@ def test_mp3_cut_between_frames(refused):
     refused(b'not a sound' * 999, 'text.mp3', 'cannot be read')
 
 
+def test_mp3_without_its_last_frame(refused):
+    "The encoder's checksum tells that it is missing, or damaged beyond recognition"
+    data, starts = mp3(2), [0]
+    while starts[-1] < len(data):
+        starts.append(starts[-1] + _mp3_size(_mp3_header(data, starts[-1])))
+    last = starts[-2]
+    refused(data[:last], 'short.mp3', 'cut off')
+    refused(data[:last] + bytes(4) + data[last + 4 :], 'hole.mp3', 'cut off')
+
+
 # ---- ogg
 
 
