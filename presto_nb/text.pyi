@@ -7,7 +7,7 @@ from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import Config, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes, import_torchaudio, load_tensors, need, save_tensors, sha256, write_hashes
+from .core import Config, HASHES, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes, folder_lock, import_torchaudio, load_tensors, need, remove_leftovers, save_tensors, sha256, write_hashes
 MAX_PROMPT = 1000
 
 def check_prompt(prompt: str) -> str:
