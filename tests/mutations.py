@@ -14,6 +14,7 @@ import datetime
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -516,13 +517,13 @@ def run(command, root: Path) -> tuple:
     except subprocess.TimeoutExpired:
         return False, f"took more than {LIMIT} seconds"
     said = (done.stdout + done.stderr).strip().splitlines()
-    failed = [line for line in said if line.startswith(("FAILED", "ERROR"))] or said[-3:]
+    failed = [line for line in said if re.match(r"FAILED|ERROR|[\w.]*Error: ?", line)] or said[-3:]
     return done.returncode == 0, " ".join(failed)[:300]
 
 
 def sets_of(m: Mistake) -> list:
     "The tests that fit a mistake, the fastest first"
-    alone = m.module in ("layer_drop", "variance", "metrics")  # test_wiring.py does not ask them
+    alone = m.module in ("layer_drop", "variance")  # test_wiring.py does not ask them
     return [WIRING]*(not alone) + [f"nbs/{NOTEBOOKS[m.module]}.ipynb"]
 
 

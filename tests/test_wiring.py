@@ -22,6 +22,7 @@ from presto_nb.edm import (
     noised,
     scalings,
 )
+from presto_nb.metrics import interval
 from presto_nb.pipeline import PipelineConfig
 from presto_nb.presto_l import (
     PrestoLConfig,
@@ -804,3 +805,15 @@ def test_parts_of_a_batch_change_nothing(name, tmp_path):
         moved[model] = max(moved.get(model, 0), (v - before).abs().max().item())
         assert (v - parts[k][0]).abs().max() <= 1e-5 * max(1, v.abs().max()), k
     assert min(moved.values()) > 1e-3  # all of them learned something
+
+
+# --- metrics
+
+
+def test_interval_of_an_odd_number_of_clips():
+    "Halves of five are two and three: the mean's interval must not notice"
+    x = torch.tensor([0.0, 1.0, 3.0, 7.0, 20.0], dtype=torch.float64)
+    value, low, high = interval(lambda i: x[i].mean(), 5, 4000, generator("five"))
+    expected = 1.96 * x.std() / 5**0.5
+    assert value == x.mean()
+    assert abs((high - low) / 2 - expected) < 0.05 * expected
