@@ -392,9 +392,8 @@ def test_the_fake_score_learns_with_conditions_and_alone():
     x0_hat = points("a", 4).requires_grad_()
     switches = PrestoSConfig(gan="none")
     labels = Labels(torch.tensor([3, 1, 2, 0]))
-    loss, _ = fake_turn(
-        Players(None, None, fake, None), switches, x0_hat, points("b", 4), labels, Draws(generator("f"))
-    )
+    p, draw = Players(None, None, fake, None), Draws(generator("f"))
+    loss, _ = fake_turn(p, switches, x0_hat, points("b", 4), labels, draw)
     assert told == [[3, 1, 2, 0]]
     reached = torch.autograd.grad(loss.sum(), (gain, x0_hat), allow_unused=True)
     assert reached[0] != 0 and reached[1] is None
