@@ -63,7 +63,8 @@ def train(args):
         return
     with trainer.emas['network'].swapped():
         network = stage.models['network'].cpu()
-        pipe = new_pipeline(network, load_codec(args.codec), encoder, stage.data.frames)
+        pipe = new_pipeline(network, load_codec(args.codec), encoder, stage.data.frames,
+                            P_mean=WIDE[0], P_std=WIDE[1])
         pipe.save_pretrained(args.out/'model')
 
 
