@@ -19,7 +19,7 @@ __all__ = ['SUFFIXES', 'SETUPS', 'LIMITS', 'PLACES', 'OneLineParser', 'one_line'
 import argparse, functools, itertools, os, re, shlex, shutil, sys, time, unicodedata, warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from .core import PrestoError, atomic_path, need
+from .core import PrestoError, atomic_path, need, remove_leftovers
 
 # %% ../nbs/53_cli.ipynb #f98a44cc
 class OneLineParser(argparse.ArgumentParser):
@@ -103,6 +103,7 @@ def save_with_picture(audio, # `Audio`
     file = Path(file)
     data = audio.encode(file.suffix[1:].lower())
     with new_folder(file.parent):
+        remove_leftovers(file.parent, file.name, file.with_suffix(".png").name, age=60)
         if not replace: file = free_name(file, data)
         with atomic_path(file) as f: f.write_bytes(data)
         save_picture(audio, png := file.with_suffix(".png"))

@@ -384,9 +384,12 @@ def save(self:SpectralVAE, folder): # written there: config.json and model.safet
     state = {k: half(k, v) for k, v in self.state_dict().items()}
     if any(not v.isfinite().all() for v in state.values()): raise PrestoError(f"{folder}: the codec's weights are not finite in float16 and were not written")
     check_folder(folder, "n_fft")
-    self.config.save(folder/"config.json")
-    save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE"))
-    write_hashes(folder, ["config.json", "model.safetensors"])
+    names = ["config.json", "model.safetensors"]
+    with folder_lock(folder):
+        remove_leftovers(folder, *names, HASHES)
+        self.config.save(folder/"config.json")
+        save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE"))
+        write_hashes(folder, names)
     return folder
 
 @patch(cls_method=True)

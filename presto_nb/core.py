@@ -10,7 +10,7 @@ __all__ = ['SETUP_EXTRAS', 'KINDS', 'HASHES', 'PrestoError', 'need', 'import_tor
            'progress']
 
 # %% ../nbs/00_core.ipynb #56c68d14
-import hashlib, importlib, importlib.util, json, math, os, re, sys, tempfile, types, typing
+import hashlib, importlib, importlib.util, json, math, os, re, sys, tempfile, time, types, typing
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -102,12 +102,14 @@ def folder_lock(folder): # a folder, made if it is not there
 # %% ../nbs/00_core.ipynb #aa8c3000
 def remove_leftovers(folder, # one that is locked
                      *names, # of finished files; * stands for anything
+                     age:float=0, # seconds; younger ones stay, which somebody may be writing
                     ):
     "Delete the temporary files of `atomic_path` that a killed process left"
     for path in Path(folder).glob(".*"):
         found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}(\.[^.]*)?", path.name)
-        if found and any(fnmatch(found[1] + (found[2] or ""), name) for name in names):
-            path.unlink(missing_ok=True)
+        if not (found and any(fnmatch(found[1] + (found[2] or ""), name) for name in names)): continue
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= age: path.unlink()
 
 # %% ../nbs/00_core.ipynb #3460a7f6
 def plain(value):

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (Config, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes,
-                            import_torchaudio, load_tensors, need, save_tensors, sha256, write_hashes)
+from .core import (Config, HASHES, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes, folder_lock,
+                            import_torchaudio, load_tensors, need, remove_leftovers, save_tensors, sha256, write_hashes)
 
 # %% ../nbs/04_text.ipynb #026c8081
 MAX_PROMPT = 1000  # characters
@@ -299,10 +299,15 @@ def save(self:SmallTextEncoder, folder): # where to
     "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
     folder = Path(folder)
     check_folder(folder, "table_dim")
-    self.config.save(folder/"config.json")
-    with atomic_path(folder/"vocab.txt") as p: p.write_text("\n".join(self.wordpiece.pieces) + "\n", encoding="utf-8")
-    save_tensors(folder/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()})
-    write_hashes(folder, ["config.json", "vocab.txt", "model.safetensors"])
+    names = ["config.json", "vocab.txt", "model.safetensors"]
+    state = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}
+    text = "\n".join(self.wordpiece.pieces) + "\n"
+    with folder_lock(folder):
+        remove_leftovers(folder, *names, HASHES)
+        self.config.save(folder/"config.json")
+        with atomic_path(folder/"vocab.txt") as p: p.write_text(text, encoding="utf-8")
+        save_tensors(folder/"model.safetensors", state)
+        write_hashes(folder, names)
 
 @patch(cls_method=True)
 def from_pretrained(cls:SmallTextEncoder,

@@ -155,17 +155,25 @@ def unpack(tree, tensors:dict):
     return dict(list=list, tuple=tuple)[kind](unpack(x, tensors) for x in v)
 
 # %% ../nbs/13_training.ipynb #1f642ffc
+def _remove_others(folder, name:str): # of a checkpoint; its file of tensors
+    "Remove the tensors of earlier checkpoints"
+    for old in Path(folder).glob("step-*.safetensors"):
+        if old.name != name: old.unlink(missing_ok=True)
+
+def _tensors_name(step:int) -> str: # of a checkpoint
+    "The file of its tensors"
+    return f"step-{step:08d}.safetensors"
+
 def save_checkpoint(folder, # where `state.json` and one `step-N.safetensors` lie
                     tree:dict): # has "step"
     "Write a checkpoint so that at every moment the last whole one can be read"
     folder, tensors = Path(folder), {}
-    rest, name = pack(tree, tensors), f"step-{tree['step']:08d}.safetensors"
+    rest, name = pack(tree, tensors), _tensors_name(tree["step"])
     save_tensors(folder/name, tensors)
     state = dict(tensors=name, sha256=sha256(folder/name), hash=stable_hash(rest), tree=rest)
     with atomic_path(folder/"state.json") as p:
         p.write_text(json.dumps(state), encoding="utf-8")
-    for old in folder.glob("step-*.safetensors"):
-        if old.name != name: old.unlink(missing_ok=True)
+    _remove_others(folder, name)
 
 def load_checkpoint(folder):
     "The last whole checkpoint, or None when there is none"
@@ -705,7 +713,9 @@ def _begin(trainer, resume, init_from):
     say = print if trainer.main and not (trainer.config.quiet or os.environ.get("IN_TEST")) else lambda *a: None
     if trainer.main: _sweep(trainer.out)
     if init_from: trainer.init_from = _tensors_hash(run_weights(init_from))
-    if resume and trainer.resume(): say(f"resuming {trainer.out} at step {trainer.step}, after {trainer.minutes:.1f} minutes")
+    if resume and trainer.resume():
+        say(f"resuming {trainer.out} at step {trainer.step}, after {trainer.minutes:.1f} minutes")
+        if trainer.main: _remove_others(trainer.checkpoint, _tensors_name(trainer.step))
     elif init_from:
         say(f"starting with weights of {', '.join(warm_start(trainer.stage, init_from))} from {init_from}")
         for e in trainer.emas.values(): e.reset()

@@ -92,6 +92,14 @@ def unpack(tree, tensors: dict):
     """The nest of values again"""
     ...
 
+def _remove_others(folder, name: str):
+    """Remove the tensors of earlier checkpoints"""
+    ...
+
+def _tensors_name(step: int) -> str:
+    """The file of its tensors"""
+    ...
+
 def save_checkpoint(folder, tree: dict):
     """Write a checkpoint so that at every moment the last whole one can be read"""
     ...

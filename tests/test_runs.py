@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -215,7 +216,7 @@ def test_a_run_of_an_earlier_version_goes_on(here, words):
     path = here / 'run' / 'checkpoint' / 'state.json'
     state = json.loads(path.read_text(encoding='utf-8'))
     state['tree']['dict'] = [x for x in state['tree']['dict'] if x[0] != 'switches']
-    state.pop('sha256')
+    del state['sha256'], state['hash']
     path.write_text(json.dumps(state), encoding='utf-8')
     assert main([*words, '--steps', '4']) == 0
     assert load_checkpoint(here / 'run' / 'checkpoint')['step'] == 4
@@ -412,6 +413,34 @@ def test_leftovers_go_with_the_same_command(here):
         (here / 'run' / name).write_bytes(bytes(100))
     assert main([*BASE, '--data', 'sounds']) == 0
     assert names() == whole and not (here / 'run' / 'model' / '.saving').exists()
+
+
+def test_an_earlier_checkpoint_goes(tmp_path):
+    "A process was killed when the new one was whole and the old one not yet removed"
+    config = CONFIG.replace(steps=2, quiet=True)
+    fit(Toy(), config, tmp_path)
+    old = tmp_path / 'checkpoint' / 'step-00000001.safetensors'
+    save_tensors(old, dict(x=torch.zeros(1)))
+    fit(Toy(), config, tmp_path)
+    assert not old.exists() and load_checkpoint(tmp_path / 'checkpoint')['step'] == 2
+
+
+@pytest.mark.parametrize('kind', ['codec', 'text encoder', 'generate'])
+def test_leftovers_of_a_part_and_a_piece(here, kind):
+    at = here / 'part'
+    names = ['.config-a1b2c3d4.json', '.sha256-a1b2c3d4.json', '.model-a1b2c3d4.safetensors']
+    if kind == 'generate':
+        names = ['.a-reel-0-a1b2c3d4.png', '.a-reel-0-a1b2c3d5.wav']
+    at.mkdir()
+    for name in names:
+        (at / name).touch()
+        os.utime(at / name, (1, 1))
+    young = at / '.a-reel-0-a1b2c3d6.wav'  # which another process may be writing
+    young.touch()
+    words = ['generate', 'a reel', '--model', 'model', '--seconds', '0.3', '--out', 'part']
+    make = dict(codec=lambda: model(0).codec.save(at), generate=lambda: main(words))
+    make.get(kind, lambda: model(0).encoder.save(at))()
+    assert {p.name for p in at.glob('.*')} == {young.name}
 
 
 def test_what_only_looks_like_a_leftover_stays(here):
