@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -468,11 +469,14 @@ def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch, capsys, after):
             raise OSError(28, 'No space left on device')
         return plain(self, data)
 
+    seen = []  # what Python would print of a thread that fails
+    monkeypatch.setattr(threading, 'excepthook', seen.append)
     monkeypatch.setattr(record_writer.RecordWriter, 'write', full)
     config = CONFIG.replace(steps=30, tensorboard=True, quiet=True, save_every=30)
     assert fit(Toy(), config, tmp_path / 'run').step == 30
     err = capsys.readouterr().err
     assert err.count('TensorBoard cannot write') == err.count('\n') == 1, err
+    assert seen == [] and threading.excepthook == seen.append
 
 
 def test_a_clip_held_out_that_is_no_number(here, capsys):
