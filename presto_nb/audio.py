@@ -150,15 +150,23 @@ class _Pieces(io.RawIOBase):
         self.pieces, self.at = [memoryview(p) for p in pieces], 0
         self.size = sum(map(len, self.pieces))
 
-    def readable(self): return True
-    def seekable(self): return True
-    def tell(self): return self.at
+    def readable(self):
+        "It can be read"
+        return True
+    def seekable(self):
+        "It can be read from any place"
+        return True
+    def tell(self):
+        "The place of the next byte"
+        return self.at
 
     def seek(self, offset, whence=0):
+        "Go to a place"
         self.at = offset + (0, self.at, self.size)[whence]
         return self.at
 
     def readinto(self, buffer):
+        "Fill a buffer with what comes next"
         out, begin, done = memoryview(buffer), 0, 0
         for piece in self.pieces:
             inside = self.at - begin

@@ -92,18 +92,23 @@ class _Pieces(io.RawIOBase):
         ...
 
     def readable(self):
+        """It can be read"""
         ...
 
     def seekable(self):
+        """It can be read from any place"""
         ...
 
     def tell(self):
+        """The place of the next byte"""
         ...
 
     def seek(self, offset, whence=0):
+        """Go to a place"""
         ...
 
     def readinto(self, buffer):
+        """Fill a buffer with what comes next"""
         ...
 
 def _cut(path):

@@ -30,6 +30,7 @@ class PrestoLConfig(Config):
     lr:float = 1e-3       # peak learning rate; 8e-5 in the paper, as we understand it, for a network of its size
 
     def __post_init__(self):
+        super().__post_init__()
         self.schedule, noise_named(self.noise)                       # refuse what they do not know
         if not 0 <= self.nu_st < math.inf: raise PrestoError(f"nu_st is {self.nu_st}; it must be 0 or a positive number")
         if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")

@@ -66,6 +66,7 @@ class PrestoSConfig(Config):
     lr:float = 5e-7        # of both Adams
 
     def __post_init__(self):
+        super().__post_init__()
         for k in ("p_gen", "p_dmd", "p_dsm", "p_gan"):
             try: noise_at(getattr(self, k))
             except PrestoError as e: raise PrestoError(f"{k} is {getattr(self, k)!r}: {e}; allowed are train, inf, inf-N and few-N, a grid of N levels or the levels of N steps") from None
