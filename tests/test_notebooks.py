@@ -60,7 +60,7 @@ CHECK = re.compile(r'\btest_\w+\(|\bassert\b|expect_fail|ExceptionExpected')
 @pytest.mark.parametrize('book', BOOKS, ids=IDS)
 def test_every_exported_definition_is_followed_by_a_check(book):
     src = sources(book)
-    bare = [s.splitlines()[:3] for i, s in enumerate(src) if exported(s) and re.search(r'^(def|class) (?!_)', s, re.M) and not any(CHECK.search(t) for t in src[i+1:i+4])]
+    bare = [s.splitlines()[:3] for i, s in enumerate(src) if exported(s) and re.search(r'^(def|class) ', s, re.M) and not any(CHECK.search(t) for t in src[i+1:i+4])]
     assert not bare, f'no check in the three cells below: {bare}'
 
 @pytest.mark.parametrize('book', [b for b in BOOKS if re.match(r'\d\d_', b.name) and b.parent.name == 'nbs'], ids=lambda b: b.name)
