@@ -39,9 +39,11 @@ class DiTConfig(Config):
         for k in 'channels width depth heads text_dim max_frames frequencies'.split():
             if not getattr(self, k) >= 1: raise PrestoError(f'{k} is {getattr(self, k)}; a network needs at least 1.')
         if not 0 <= self.beat_heads <= self.heads:
-            raise PrestoError(f'beat_heads is {self.beat_heads}; of {self.heads} heads 0 to {self.heads} can count beats.')
+            raise PrestoError(f'beat_heads is {self.beat_heads}; of {self.heads} heads '
+                              f'0 to {self.heads} can count beats.')
         if not self.frame_rate > 0:
-            raise PrestoError(f'frame_rate is {self.frame_rate}; it must be above 0 frames a second.')
+            raise PrestoError(f'frame_rate is {self.frame_rate}; '
+                              f'it must be above 0 frames a second.')
         if self.width % (2*self.heads):
             raise PrestoError(f'width {self.width} with {self.heads} heads: width must be a multiple of twice the heads, {2*self.heads}.')
 
@@ -117,15 +119,15 @@ def beat_table(
 )->tuple[Tensor,Tensor]: # cos and signed sin, [batch, frames + others, 1, heads, dim]
     "`rotary_table` for every row: the first `beat_heads` heads count beats where the tempo is told"
     dim = config.width//config.heads
-    plain = config.rope_base**(-torch.arange(0, dim, 2, device=bpm.device)/dim)    # radians a frame
+    plain = config.rope_base**(-torch.arange(0, dim, 2, device=bpm.device)/dim)   # radians a frame
     ratios = [BEAT_RATIOS[j % len(BEAT_RATIOS)] for j in range(dim//2)]
-    turns = torch.tensor(ratios, device=bpm.device)*bpm[:, None]/60                # a second
-    beats = 2*math.pi*turns/config.frame_rate                                      # radians a frame
+    turns = torch.tensor(ratios, device=bpm.device)*bpm[:, None]/60               # a second
+    beats = 2*math.pi*turns/config.frame_rate                                     # radians a frame
     head = torch.arange(config.heads, device=bpm.device)[:, None]
-    counts = (head < config.beat_heads) & ~bpm.isnan()[:, None, None]              # [b, heads, 1]
-    omega = torch.where(counts, beats[:, None], plain)                             # [b, heads, dim/2]
+    counts = (head < config.beat_heads) & ~bpm.isnan()[:, None, None]             # [b, heads, 1]
+    omega = torch.where(counts, beats[:, None], plain)                            # [b, heads, dim/2]
     angle = torch.arange(frames, device=bpm.device)[:, None, None]*omega[:, None]
-    angle = F.pad(angle, (0, 0, 0, 0, 0, others))[:, :, None]                      # text: no rotation
+    angle = F.pad(angle, (0, 0, 0, 0, 0, others))[:, :, None]                     # text is not turned
     cos, sin = angle.cos(), angle.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
@@ -144,7 +146,7 @@ class Attention(nn.Module):
     def project(self,
         x:Tensor,    # normalised audio stream, [batch, frames, width]
         text:Tensor, # [batch, text, width]
-        rotary:tuple,# cos and sin, [frames + text, 1, 1, dim], or of each row and head [batch, frames + text, 1, heads, dim]
+        rotary:tuple,# cos and sin, see `DiT.positions`
     )->tuple[Tensor,Tensor,Tensor]: # queries [batch, heads, frames, dim], keys and values [batch, heads, frames + text, dim]
         "One fused product for queries, keys and values of everything"
         qkv = self.qkv(torch.cat([x, text], 1)).unflatten(-1, (3, self.heads, -1))                   # [b, frames + text, 3, heads, dim]
@@ -250,7 +252,9 @@ class DiT(nn.Module):
         self.shared = nn.Linear(w, 6*w) if config.shared_adaln else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final, self.output = nn.Linear(w, 2*w), nn.Linear(w, config.channels)
-        if config.key: self.key, self.null_key = nn.Sequential(nn.Linear(24, w), nn.SiLU(), nn.Linear(w, w)), nn.Parameter(torch.zeros(w))
+        if config.key:
+            self.key = nn.Sequential(nn.Linear(24, w), nn.SiLU(), nn.Linear(w, w))
+            self.null_key = nn.Parameter(torch.zeros(w))
         if config.budget: self.budget, self.budget_vector, self.budget_final = nn.Sequential(nn.Linear(2*config.frequencies, w), nn.SiLU()), nn.Linear(w, w), nn.Linear(w, 2*w)
         self.reset_parameters(generator)
 
@@ -260,7 +264,9 @@ class DiT(nn.Module):
             if isinstance(m, nn.Linear):
                 nn.init.xavier_uniform_(m.weight, generator=generator)
                 if m.bias is not None: nn.init.zeros_(m.bias)
-        for p in (self.null_tempo, self.null_text, *([self.null_key] if self.config.key else ())): nn.init.normal_(p, std=1., generator=generator)
+        nulls = [self.null_tempo, self.null_text]
+        if self.config.key: nulls.append(self.null_key)
+        for p in nulls: nn.init.normal_(p, std=1., generator=generator)
         zero = [self.final, self.output, self.shared, *(b.adaln for b in self.blocks), *([self.budget_vector, self.budget_final] if self.config.budget else ())]
         for p in (p for m in zero for p in m.parameters()): nn.init.zeros_(p)
 
@@ -282,8 +288,9 @@ class DiT(nn.Module):
         "Cosines and sines of one to six times round the circle, then two layers"
         if key is None: return self.null_key
         angle = key.nan_to_num()[..., None]*torch.arange(1, 7, device=key.device)*(2*math.pi/12)
-        circle = torch.cat([angle.cos(), angle.sin()], -1).flatten(1)                        # [b, 24]
-        return torch.where(key.isnan()[:, :1], self.null_key, self.key(circle.to(self.null_key.dtype)))
+        circle = torch.cat([angle.cos(), angle.sin()], -1).flatten(1)             # [b, 24]
+        told = self.key(circle.to(self.null_key.dtype))
+        return torch.where(key.isnan()[:, :1], self.null_key, told)
 
     def embed(self, value): # [batch]
         "Its sinusoids, in the type of the weights"
@@ -323,7 +330,7 @@ class DiT(nn.Module):
         cond,        # Condition or None
         x:Tensor,    # latents, [batch, frames, channels]
         text:Tensor, # text tokens, [batch, text, width]
-    )->list:         # cos and sin, [frames + text, 1, 1, dim] or [batch, frames + text, 1, heads, dim]
+    )->list:         # cos and sin, [frames + text, 1, 1, dim] or [b, frames + text, 1, heads, dim]
         "The rotation of every token: the same in all rows, or in beats by each row's tempo"
         c = self.config
         if c.beat_heads and cond is not None:
@@ -337,7 +344,8 @@ class DiT(nn.Module):
         "What is done before the blocks, each of them, and what is done after them"
         self.check(x, c_noise, cond)
         vector, last = self.tell(budget, len(x))
-        c = self.vector(c_noise, *((None, vector) if cond is None else (cond.bpm, vector, cond.key)))
+        bpm, key = (None, None) if cond is None else (cond.bpm, cond.key)
+        c = self.vector(c_noise, bpm, vector, key)
         text, mask = self.text_tokens(cond, *x.shape[:2])
         rotary = self.positions(cond, x, text)
         shared = self.shared(c)
@@ -346,7 +354,8 @@ class DiT(nn.Module):
             if not rows: return h
             r = torch.tensor(rows, device=h.device)
             own = [t[r] if t.dim() == 5 else t for t in rotary]
-            return h.index_copy(0, r, self.blocks[i](h[r], shared[r], text[r], own, None if mask is None else mask[r]))
+            seen = None if mask is None else mask[r]
+            return h.index_copy(0, r, self.blocks[i](h[r], shared[r], text[r], own, seen))
         def finish(h):
             shift, scale = (self.final(c) + last)[:, None].chunk(2, -1)
             return self.output(modulate(h, shift, scale))

@@ -531,7 +531,8 @@ def tempi(self:MusicPipeline,
     for i, (prompt, b) in enumerate(zip(r.prompts, bpm)):
         if b is None and read_bpm(prompt) is None:
             b = usual_bpm(prompt, generator("tempo", r.seed + i))
-            notes.append(f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, was taken; add a number of BPM for another")
+            notes.append(f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, "
+                         f"was taken; add a number of BPM for another")
         told.append(b)
     return told, notes
 

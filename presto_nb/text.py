@@ -61,8 +61,8 @@ _SCALES = dict(major=0, ionian=0, dorian=2, phrygian=4, lydian=5,       # tonic 
 _KEY = re.compile(r"\b([A-G])(?:[\s-]*(sharp|flat|#|♯|b|♭))?[\s-]+(" + "|".join(_SCALES) + r")\b")
 
 def read_key(prompt:str # as typed
-            ) -> tuple|None: # places of tonic and scale on the circle of fifths, C = 0, each 0 to 11
-    'The key that a prompt names, its letter in upper case: "in E minor", "Bb major", "F sharp dorian"'
+            ) -> tuple|None: # places of tonic and scale on the circle of fifths, from 0, C, to 11
+    'The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"'
     m = _KEY.search(prompt)
     if not m: return None
     tonic = _LETTERS[m[1]] + {None: 0, "sharp": 1, "#": 1, "♯": 1}.get(m[2], -1)
@@ -81,10 +81,12 @@ class Condition:
     tokens:Tensor # [b, n, dim], the first token sums up the sentence
     mask:Tensor   # [b, n] bool, True where a token is real
     bpm:Tensor    # [b], beats per minute, NaN = not told
-    key:Tensor=None # [b, 2], places of tonic and scale on the circle of fifths, NaN = not told; None: told nowhere
+    key:Tensor|None=None # [b, 2], tonic and scale, see `read_key`; NaN = not told; None: in no row
 
     def __post_init__(self):
-        if self.key is None: object.__setattr__(self, "key", torch.full((len(self.bpm), 2), math.nan, device=self.bpm.device))
+        if self.key is None:
+            untold = torch.full((len(self.bpm), 2), math.nan, device=self.bpm.device)
+            object.__setattr__(self, "key", untold)
 
     def __len__(self): return len(self.bpm)
     def __getitem__(self, rows): # int, slice, list, or a tensor of indices or bools
@@ -106,8 +108,9 @@ class Condition:
     def without(self, rows:Tensor): # [b] bool
         "The same, with these rows null: no token, no tempo, no key"
         rows = rows.to(self.mask.device)
-        return Condition(self.tokens.masked_fill(rows[:, None, None], 0), self.mask & ~rows[:, None],
-                         self.bpm.masked_fill(rows, math.nan), self.key.masked_fill(rows[:, None], math.nan))
+        tokens = self.tokens.masked_fill(rows[:, None, None], 0)
+        bpm, key = self.bpm.masked_fill(rows, math.nan), self.key.masked_fill(rows[:, None], math.nan)
+        return Condition(tokens, self.mask & ~rows[:, None], bpm, key)
 
     def null(self):
         "The same rows with nothing told"
@@ -118,14 +121,16 @@ class Condition:
 
     def drop_bpm(self, p:float, generator=None): # probability per row; a torch.Generator
         "Tempi alone are forgotten at random"
-        return Condition(self.tokens, self.mask, self.bpm.masked_fill(_chance(len(self), p, generator).to(self.bpm.device), math.nan), self.key)
+        lost = _chance(len(self), p, generator).to(self.bpm.device)
+        return Condition(self.tokens, self.mask, self.bpm.masked_fill(lost, math.nan), self.key)
 
     @classmethod
     def from_prompts(cls, encoder, prompts, bpm=None): # a text encoder; a string or several; a number, one number or None per prompt, or None
         "Encode prompts; the key is read from each, and the tempo where it is not given"
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         tokens, mask = encoder(prompts)
-        return cls(tokens, mask, torch.tensor(_tempi(prompts, bpm), device=tokens.device), keys_of(prompts).to(tokens.device))
+        tempi = torch.tensor(_tempi(prompts, bpm), device=tokens.device)
+        return cls(tokens, mask, tempi, keys_of(prompts).to(tokens.device))
 
 def keys_of(prompts # list of b strings
            ) -> Tensor: # [b, 2], see `read_key`; NaN = not told

@@ -29,7 +29,7 @@ _SCALES = dict(major=0, ionian=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, 
 _KEY = re.compile('\\b([A-G])(?:[\\s-]*(sharp|flat|#|♯|b|♭))?[\\s-]+(' + '|'.join(_SCALES) + ')\\b')
 
 def read_key(prompt: str) -> tuple | None:
-    '''The key that a prompt names, its letter in upper case: "in E minor", "Bb major", "F sharp dorian"'''
+    '''The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"'''
     ...
 
 def _pad(x: Tensor, n: int) -> Tensor:
@@ -42,7 +42,7 @@ class Condition:
     tokens: Tensor
     mask: Tensor
     bpm: Tensor
-    key: Tensor = None
+    key: Tensor | None = None
 
     def __post_init__(self):
         ...

@@ -28,7 +28,7 @@ class TrainConfig(Config):
     "How long, how fast and how carefully to train"
     steps: int|None = 1000         # optimiser steps, or None when only `minutes` ends the run
     batch_size: int = 32           # rows of one step, over all processes and accumulated parts
-    precision: str = "no"          # "no" (float32), "bf16" (autocast; weights stay float32), or "auto": what this machine is faster in
+    precision: str = "no"          # "no" (float32), "bf16" (autocast), "auto": the faster one here
     accumulate: int = 1            # parts a batch is cut into, to save memory
     grad_clip: float = 1.0         # greatest gradient norm; 0 does not clip
     ema_decay: float = 0.999       # of the averaged weights
@@ -303,10 +303,11 @@ class StopSignal:
 # %% ../nbs/13_training.ipynb #fb0788ca
 def faster_precision(device, # a torch.device or its name
                     ) -> str: # "bf16" or "no"
-    "bf16 where the machine multiplies it faster: GPUs that have it, processors with tile units (AMX)"
+    "bf16 where the machine multiplies it faster: GPUs that have it, processors with AMX"
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False) # torch names it so
+    return "bf16" if tiles() else "no"
 
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
@@ -315,7 +316,8 @@ def make_accelerator(config):
     alone = not torch.distributed.is_initialized()
     AcceleratorState._reset_state(reset_partial_state=alone)  # a notebook trains more than once, with more than one precision
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
-    precision = faster_precision("cpu" if on_cpu else "cuda") if config.precision == "auto" else config.precision
+    precision = config.precision
+    if precision == "auto": precision = faster_precision("cpu" if on_cpu else "cuda")
     return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
 
 def size_text(n:float) -> str:
@@ -834,13 +836,15 @@ class LatentWindows:
     def fingerprint(self) -> str: # of clips, captions and latents
         "Another number for other data"
         frames = self.latents[::max(1, len(self.latents)//1000)].double().sum().item()
-        return f"{stable_hash(len(self.rows), self.lengths, self.ids(range(len(self))), self.captions, frames):x}"
+        names = self.ids(range(len(self)))
+        return f"{stable_hash(len(self.rows), self.lengths, names, self.captions, frames):x}"
 
     @property
     def frame_rate(self) -> float: # latent frames a second
         "As the folder's record says"
         record = self.folder/"record.json"
-        return load_json(record).get("frame_rate", DiTConfig.frame_rate) if record.is_file() else DiTConfig.frame_rate
+        said = load_json(record) if record.is_file() else {}
+        return said.get("frame_rate", DiTConfig.frame_rate)
     def __len__(self): return len(self.rows)
     def __repr__(self): return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
     def ids(self, indices):
@@ -916,8 +920,11 @@ def base_optimizer(network,            # the denoiser's network
                    weight_decay:float, # of matrices
                    muon:bool=False,    # Muon for the matrices inside the blocks
                   ):                   # an optimiser
-    "AdamW; or Muon for the attention and feed-forward matrices of the blocks, and AdamW for the rest"
-    inside = lambda name: name.startswith("blocks.") and name.endswith(".weight") and "adaln" not in name
+    "AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest"
+    if muon and not hasattr(torch.optim, "Muon"):
+        raise PrestoError(f"Muon comes with torch 2.9; this is {torch.__version__}")
+    def inside(name):
+        return name.startswith("blocks.") and name.endswith(".weight") and "adaln" not in name
     named = [(k, p) for k, p in network.named_parameters() if p.requires_grad]
     hidden = [p for k, p in named if muon and p.ndim == 2 and inside(k)]
     own = {id(p) for p in hidden}
@@ -953,7 +960,8 @@ class BaseStage:
     def switches(self) -> dict:
         "What a run is refused to go on without"
         network = getattr(getattr(self.denoiser, "network", None), "config", None)
-        data = {k: getattr(self.data, k) for k in ("frames", "fingerprint") if hasattr(self.data, k)}
+        known = "frames", "fingerprint"
+        data = {k: getattr(self.data, k) for k in known if hasattr(self.data, k)}
         own = self.config.to_dict() if hasattr(self, "config") else {}
         own |= dict(network=network.to_dict()) if isinstance(network, DiTConfig) else {}
         return dict(noise=repr(self.noise), p_drop=self.p_drop, p_drop_bpm=self.p_drop_bpm,
@@ -968,7 +976,8 @@ class BaseStage:
         tokens, mask = self.cache(captions, self.cache.longest if trainer.config.compile else 0) # one shape, compiled once
         lost, no_bpm = trainer.rows(lambda n, g: torch.rand(n, 2, generator=g)).unbind(1)
         bpm = bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan)
-        cond = Condition(tokens.to(bpm.device), mask.to(bpm.device), bpm, keys_of(captions).to(bpm.device))
+        tokens, mask, key = (t.to(bpm.device) for t in (tokens, mask, keys_of(captions)))
+        cond = Condition(tokens, mask, bpm, key)
         return cond.without(lost < self.p_drop)
 
     def step(self, trainer, batch):
@@ -1055,5 +1064,6 @@ def held_out_loss(denoiser,     # x [b, frames, channels], sigma [b], cond -> x0
     g = generator("held out", seed); batch = data.batch([i % len(data) for i in range(rows)], g)
     sigma, noise = LogNormal().sample(rows, generator=g), torch.randn(batch["x0"].shape, generator=g)
     device = next(denoiser.parameters()).device if isinstance(denoiser, nn.Module) else batch["x0"].device
-    x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, Condition(*encoder(batch["captions"]), batch["bpm"], keys_of(batch["captions"]))))
+    cond = Condition(*encoder(batch["captions"]), batch["bpm"], keys_of(batch["captions"]))
+    x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, cond))
     return torch.cat([edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s]) for s in (slice(i, i + 16) for i in range(0, rows, 16))])

@@ -179,7 +179,7 @@ class StopSignal:
         ...
 
 def faster_precision(device) -> str:
-    """bf16 where the machine multiplies it faster: GPUs that have it, processors with tile units (AMX)"""
+    """bf16 where the machine multiplies it faster: GPUs that have it, processors with AMX"""
     ...
 
 def make_accelerator(config):
@@ -476,7 +476,7 @@ class OptimizerPair:
         ...
 
 def base_optimizer(network, lr: float, betas: tuple, weight_decay: float, muon: bool=False):
-    """AdamW; or Muon for the attention and feed-forward matrices of the blocks, and AdamW for the rest"""
+    """AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest"""
     ...
 
 class BaseStage:
