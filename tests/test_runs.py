@@ -509,27 +509,29 @@ def test_a_resumed_run_maps_no_checkpoint(tmp_path):
 # ---- damaged records
 
 
-def changed_state(folder, change):
-    "The checkpoint's record with something else in it"
-    path = folder / 'checkpoint' / 'state.json'
+def change_number(record):
+    record[0][1] = 7
+
+
+def change_model_name(record):
+    dict(record)['models']['dict'][0][0] = 3
+
+
+CHECKPOINTS = {
+    'another number': (change_number, 'state.json is not what was saved'),
+    'a model without a name': (change_model_name, 'holds a training of 3, scale'),
+}
+
+
+@pytest.mark.parametrize('change,says', CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_a_checkpoint_whose_record_was_changed(tmp_path, change, says):
+    config = CONFIG.replace(steps=2, quiet=True)
+    fit(Toy(), config, tmp_path)
+    path = tmp_path / 'checkpoint' / 'state.json'
     state = json.loads(path.read_text(encoding='utf-8'))
-    change(dict(state['tree']['dict']), state)
+    change(state['tree']['dict'])
     path.write_text(json.dumps(state), encoding='utf-8')
-
-
-def test_a_number_in_a_checkpoint_is_another(tmp_path):
-    config = CONFIG.replace(steps=2, quiet=True)
-    fit(Toy(), config, tmp_path)
-    changed_state(tmp_path, lambda tree, state: state['tree']['dict'][0].__setitem__(1, 7))
-    with pytest.raises(PrestoError, match='state.json is not what was saved'):
-        fit(Toy(), config, tmp_path)
-
-
-def test_a_checkpoint_of_models_without_a_name(tmp_path):
-    config = CONFIG.replace(steps=2, quiet=True)
-    fit(Toy(), config, tmp_path)
-    changed_state(tmp_path, lambda tree, state: tree['models']['dict'][0].__setitem__(0, 3))
-    with pytest.raises(PrestoError, match='holds a training of 3, scale'):
+    with pytest.raises(PrestoError, match=says):
         fit(Toy(), config, tmp_path)
 
 
