@@ -92,7 +92,8 @@ class Condition:
     def __getitem__(self, rows): # int, slice, list, or a tensor of indices or bools
         "These rows, still as a batch"
         if isinstance(rows, int): rows = [rows]
-        return Condition(self.tokens[rows], self.mask[rows], self.bpm[rows], self.key[rows])
+        parts = self.tokens, self.mask, self.bpm, self.key
+        return Condition(*map(lambda t: t[rows], parts))
 
     def to(self, *args, **kwargs): # what `Tensor.to` takes; a dtype reaches the tokens alone
         "The same on another device"
