@@ -1216,6 +1216,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'presto_nb.text.WordPiece.names': ('text.html#wordpiece.names', 'presto_nb/text.py'),
                                 'presto_nb.text._chance': ('text.html#_chance', 'presto_nb/text.py'),
                                 'presto_nb.text._lists': ('text.html#_lists', 'presto_nb/text.py'),
+                                'presto_nb.text._no_key': ('text.html#_no_key', 'presto_nb/text.py'),
                                 'presto_nb.text._pad': ('text.html#_pad', 'presto_nb/text.py'),
                                 'presto_nb.text._pretrained': ('text.html#_pretrained', 'presto_nb/text.py'),
                                 'presto_nb.text._tempi': ('text.html#_tempi', 'presto_nb/text.py'),

@@ -409,7 +409,7 @@ def _same_md5(source, depth:int, wanted:bytes) -> bool:
     md5, width = hashlib.md5(), (depth + 7)//8
     with sf.SoundFile(source) as f:
         for block in f.blocks(1 << 16, dtype='int32', always_2d=True):
-            whole = (np.asarray(block) >> 32 - depth).astype('<i4')
+            whole = np.right_shift(block, 32 - depth).astype('<i4')
             md5.update(whole.view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
     return md5.digest() == wanted
 

@@ -75,16 +75,19 @@ def _pad(x:Tensor, # [b, m, ...]
     "Zeros (or False) behind the tokens"
     return torch.cat([x, x.new_zeros(x.shape[0], n - x.shape[1], *x.shape[2:])], 1) if n > x.shape[1] else x
 
+def _no_key() -> Tensor:
+    return torch.empty(0, 2)
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     "A batch of conditions: text tokens, which of them are real, the tempo and the key"
     tokens:Tensor # [b, n, dim], the first token sums up the sentence
     mask:Tensor   # [b, n] bool, True where a token is real
     bpm:Tensor    # [b], beats per minute, NaN = not told
-    key:Tensor|None=None # [b, 2], tonic and scale, see `read_key`; NaN = not told; None: in no row
+    key:Tensor=field(default_factory=_no_key) # [b, 2], see `read_key`; NaN, or left out = not told
 
     def __post_init__(self):
-        if self.key is None:
+        if not len(self.key):
             untold = torch.full((len(self.bpm), 2), math.nan, device=self.bpm.device)
             object.__setattr__(self, "key", untold)
 
@@ -92,8 +95,7 @@ class Condition:
     def __getitem__(self, rows): # int, slice, list, or a tensor of indices or bools
         "These rows, still as a batch"
         if isinstance(rows, int): rows = [rows]
-        parts = self.tokens, self.mask, self.bpm, self.key
-        return Condition(*map(lambda t: t[rows], parts))
+        return Condition(self.tokens[rows], self.mask[rows], self.bpm[rows], self.key[rows])
 
     def to(self, *args, **kwargs): # what `Tensor.to` takes; a dtype reaches the tokens alone
         "The same on another device"

@@ -36,13 +36,16 @@ def _pad(x: Tensor, n: int) -> Tensor:
     """Zeros (or False) behind the tokens"""
     ...
 
+def _no_key() -> Tensor:
+    ...
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     """A batch of conditions: text tokens, which of them are real, the tempo and the key"""
     tokens: Tensor
     mask: Tensor
     bpm: Tensor
-    key: Tensor | None = None
+    key: Tensor = field(default_factory=_no_key)
 
     def __post_init__(self):
         ...
