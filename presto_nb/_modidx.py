@@ -262,6 +262,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'presto_nb.cli.pinned': ('cli.html#pinned', 'presto_nb/cli.py'),
                                'presto_nb.cli.pip': ('cli.html#pip', 'presto_nb/cli.py'),
                                'presto_nb.cli.recorded': ('cli.html#recorded', 'presto_nb/cli.py'),
+                               'presto_nb.cli.run': ('cli.html#run', 'presto_nb/cli.py'),
                                'presto_nb.cli.same_codec': ('cli.html#same_codec', 'presto_nb/cli.py'),
                                'presto_nb.cli.save_picture': ('cli.html#save_picture', 'presto_nb/cli.py'),
                                'presto_nb.cli.save_with_picture': ('cli.html#save_with_picture', 'presto_nb/cli.py'),

@@ -13,7 +13,7 @@ __all__ = ['SUFFIXES', 'SETUPS', 'LIMITS', 'PLACES', 'OneLineParser', 'one_line'
            'evaluation_folder', 'evaluate', 'add_evaluate', 'bench_plan', 'bench_lab', 'bench_model', 'bench',
            'extra_requirements', 'pip', 'pinned', 'setup', 'add_generate', 'add_compare', 'add_data', 'add_train',
            'add_train_new', 'add_train_presto_l', 'add_train_presto_s', 'add_bench', 'listening_test', 'lab', 'add_lab',
-           'parser', 'check_limits', 'at_home', 'open_streams', 'fail', 'no_memory', 'main']
+           'parser', 'check_limits', 'at_home', 'open_streams', 'fail', 'no_memory', 'run', 'main']
 
 # %% ../nbs/53_cli.ipynb #e44b3bb2
 import argparse, functools, itertools, os, re, shlex, shutil, sys, time, unicodedata, warnings
@@ -823,30 +823,51 @@ def no_memory(e) -> bool:
     "Did a tensor not fit?"
     return isinstance(e, MemoryError) or type(e).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(e)
 
+def run(words:list # of the command line
+       ) -> int:   # exit status
+    "Do what a command line says"
+    try:
+        p = parser()
+        args = p.parse_args(words)
+    except SystemExit as e: # after --help, or a word it does not know
+        return int(e.code or 0)
+    if args.version:
+        import presto_nb
+        print(presto_nb.__version__)
+        return 0
+    if not hasattr(args, "run"):
+        p.print_help()
+        return 0
+    args.words = words
+    args.command = shlex.join(("presto-nb", *words)).encode("utf-8", "backslashreplace").decode()
+    check_limits(args)
+    at_home(args)
+    return args.run(args) or 0
+
 def main(argv=None, # words of the command line; None = those the program was started with
         ) -> int:   # exit status
     "Run `presto-nb`"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if not sys.warnoptions: warnings.simplefilter("ignore")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     open_streams()
-    words = sys.argv[1:] if argv is None else argv
     try:
-        p = parser(); args = p.parse_args(words)
-        if args.version: import presto_nb; print(presto_nb.__version__); return 0
-        if not hasattr(args, "run"): p.print_help(); return 0
-        args.words = words
-        args.command = shlex.join(("presto-nb", *words)).encode("utf-8", "backslashreplace").decode()
-        check_limits(args)
-        at_home(args)
-        status = args.run(args) or 0
-        sys.stdout.flush()
+        status = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush() # while a reader that has gone away is still expected
         return status
-    except SystemExit as e: return int(e.code or 0)
-    except PrestoError as e: return fail(e, 2)
-    except KeyboardInterrupt: return fail("stopped", 130)
-    except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 0
-    except OSError as e: return fail(f"{e.filename or 'a file'}: {e.strerror or e}", 1)
-    except UnicodeError as e: return fail(f"a file that should be text is not ({e})", 2)
+    except PrestoError as e:
+        return fail(e, 2)
+    except KeyboardInterrupt:
+        return fail("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as e:
+        return fail(f"{e.filename or 'a file'}: {e.strerror or e}", 1)
+    except UnicodeError as e:
+        return fail(f"a file that should be text is not ({e})", 2)
     except Exception as e:
-        if no_memory(e): return fail(f"not enough memory ({e}); ask for fewer seconds or a smaller preset", 1)
+        if no_memory(e):
+            advice = "ask for fewer seconds or a smaller preset"
+            return fail(f"not enough memory ({e}); {advice}", 1)
         raise

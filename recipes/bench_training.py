@@ -71,6 +71,20 @@ def seconds(config, low, compiled, steps):
     return spent[2:]   # the first two compile and fill caches
 
 
+def product(dtype, tries=20):
+    "GFLOP per processor second of a bare product of the shape that `laptop` multiplies most"
+    torch.set_num_threads(1)
+    config = PRESETS['laptop']
+    rows, width = ROWS*config.max_frames, config.width
+    x, w = torch.randn(rows, width).to(dtype), torch.randn(width, 3*width).to(dtype)
+    spent = []
+    for _ in range(tries):
+        begun = time.process_time()
+        x @ w
+        spent.append(time.process_time() - begun)
+    return round(2*rows*width*3*width/min(spent)/1e9)
+
+
 def one(preset, way, steps):
     "The row of one way, as JSON on the last line"
     config = PRESETS[preset]
@@ -100,7 +114,10 @@ def main(argv=None):
             print(f"{preset:8} {way:18} {rows[-1]['seconds']:6.2f} s a step, "
                   f"{rows[-1]['gflop_per_second']:5.0f} counted GFLOP/s, "
                   f"{rows[-1]['memory_mb']:5} MB", flush=True)
-    record = dict(command='python recipes/bench_training.py', rows=rows, torch=torch.__version__,
+    products = {k: product(getattr(torch, k)) for k in ('float32', 'bfloat16')}
+    print('a bare product:', products)
+    record = dict(command='python recipes/bench_training.py', rows=rows, product=products,
+                  torch=torch.__version__,
                   machine=platform.machine(), tile_unit=faster_precision('cpu') == 'bf16',
                   date=datetime.date.today().isoformat())
     with atomic_path(args.out) as tmp:

@@ -6,7 +6,8 @@
 Bases of `study` size, trained alike but for what their name says; `VARIANTS` has them all. Each is
 judged on validation tunes: loss at nine noise levels on the same windows and noise (differences are
 paired), and 64 prompts made into music and heard: pulse, tempo, key, what plays. `judge` writes
-data_samples/logs/training_study.json. Interrupted, the same command goes on.
+data_samples/logs/training_study.json. `look` writes how far back the heads of a trained network
+look, in beats, to training_study_look.json. Interrupted, the same command goes on.
 
 Hypotheses, written before the runs (1,500 steps of 32 windows of 6 s, one seed, then three):
 H1  With half of the heads counting beats, pulse is at least five times that of `plain`, strict
@@ -56,6 +57,12 @@ WINDOWS, CLIPS = 128, 64
 def run_name(variant, seed):
     "The folder of a run"
     return f'{variant}-{seed}'
+
+
+def command_of(args):
+    "What made a record"
+    return (f'python recipes/study_training.py --data LATENTS --work FOLDER --steps {args.steps} '
+            f'--seed {args.seed} {args.what} {" ".join(args.variants)}')
 
 
 def stage_of(variant, data, seed):
@@ -135,6 +142,46 @@ def difference(a, b):
     return {f'{s:g}': [round(m, 4), round(h, 4)] for s, m, h in pairs}
 
 
+@torch.inference_mode()
+def look(args, variant, level=2., finest=8, farthest=6):
+    "Mean attention by distance in beats, over a uniform one: of heads that count beats, and others"
+    network, encoder = trained(args, variant), SmallTextEncoder.from_pretrained()
+    data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
+    g = generator('training study, look')
+    batch = data.batch(list(range(CLIPS)), g)
+    noise = torch.randn(batch['x0'].shape, generator=g)
+    cond = Condition(*encoder(batch['captions']), batch['bpm'])
+    seconds = torch.arange(data.frames)/network.config.frame_rate
+    beats = (seconds[:, None] - seconds)*batch['bpm'][:, None, None]/60
+    bins = (beats*finest).round().long() + farthest*finest
+    inside = (bins >= 0) & (bins <= 2*farthest*finest)
+    size = 2*farthest*finest + 1
+    sums, counts = torch.zeros(network.config.heads, size), torch.zeros(size)
+    counts.index_add_(0, bins[inside], torch.ones(int(inside.sum())))
+
+    def see(attention, given):
+        x, text, rotary, mask = given
+        q, k, _ = attention.project(x, text, rotary)
+        logits = q @ k.mT/q.shape[-1]**.5
+        weights = logits.masked_fill(~mask, -torch.inf).softmax(-1)[..., :data.frames]
+        for head in range(network.config.heads):
+            sums[head].index_add_(0, bins[inside], weights[:, head][inside]*data.frames)
+
+    hooks = [b.attention.register_forward_pre_hook(see) for b in network.blocks]
+    Denoiser(network)(batch['x0'] + level*noise, torch.full((CLIPS,), level), cond)
+    for hook in hooks:
+        hook.remove()
+    mean = sums/counts/len(network.blocks)
+    k = network.config.beat_heads
+    rows = {'heads that count beats': mean[:k], 'heads that count frames': mean[k:]}
+    curves = {name: [round(v, 4) for v in m.mean(0).tolist()] for name, m in rows.items() if len(m)}
+    at = [(i - farthest*finest)/finest for i in range(size)]
+    record = dict(command=command_of(args), variant=variant, sigma=level, windows=CLIPS, beats_back=at,
+                  attention=curves, date=datetime.date.today().isoformat())
+    with atomic_path(RECORD.with_name('training_study_look.json')) as tmp:
+        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--data', type=Path, required=True, help='latents of the tier varied')
@@ -142,7 +189,7 @@ def main(argv=None):
     p.add_argument('--steps', type=int, default=1500)
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--threads', type=int, default=1)
-    p.add_argument('what', choices=['train', 'judge'])
+    p.add_argument('what', choices=['train', 'judge', 'look'])
     p.add_argument('variants', nargs='+', choices=VARIANTS)
     args = p.parse_args(argv)
     torch.set_num_threads(args.threads)
@@ -150,6 +197,8 @@ def main(argv=None):
         for variant in args.variants:
             train(args, variant)
         return
+    if args.what == 'look':
+        return look(args, args.variants[0])
     ev = Evaluator(args.work/'heard', CLIPS)
     ev.prompts = held_out_prompts(CLIPS, split='valid')
     real = with_intervals(lambda i: {k: ev.real.found[k][i].mean().item() for k in FACTS}, ev.n)
@@ -161,9 +210,7 @@ def main(argv=None):
     for variant in args.variants[1:]:
         less = difference(values[variant], values[first])
         rows[variant][f'loss minus {first}'] = less
-    command = (f'python recipes/study_training.py --data LATENTS --work FOLDER --steps {args.steps} '
-               f'--seed {args.seed} judge {" ".join(args.variants)}')
-    record = dict(command=command,
+    record = dict(command=command_of(args),
                   steps=args.steps, seed=args.seed, clips=CLIPS, windows=WINDOWS,
                   date=datetime.date.today().isoformat(), real=real, variants=rows)
     with atomic_path(RECORD) as tmp:

@@ -130,8 +130,11 @@ def test_passive_threads(model):
 @pytest.mark.parametrize('words', [['--help'], ['--version'], []], ids=str)
 def test_a_reader_that_goes_away_is_no_error(words):
     "stdout is a pipe that nobody reads any more, as with `| head`"
-    reader, writer = os.pipe(); os.close(reader)
-    r = program(*words, capture_output=False, stdout=writer, stderr=subprocess.PIPE); os.close(writer)
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = ENV | dict(PYTHONUNBUFFERED='') # buffered, as a shell starts it
+    r = program(*words, capture_output=False, stdout=writer, stderr=subprocess.PIPE, env=env)
+    os.close(writer)
     assert r.returncode == 0 and r.stderr == ''
 
 def test_ctrl_c(model, tmp_path):
