@@ -20,142 +20,208 @@ from .core import PrestoError, atomic_path, import_torchaudio, plain
 # %% ../nbs/01_audio.ipynb #b0ffc7d9
 MAX_CHANNELS, MIN_RATE, MAX_RATE = 8, 8_000, 192_000
 
-def _checked(samples:Tensor, # [audio_channels, n]
-             sample_rate:int, # Hz
-             what:str='audio' # named in the error
-            ) -> Tensor: # the same samples
+
+def _checked(
+    samples: Tensor,  # [audio_channels, n]
+    sample_rate: int,  # Hz
+    what: str = 'audio',  # named in the error
+) -> Tensor:  # the same samples
     "Refuse what is not a sound: no samples, too many channels, values that are not finite, odd rates."
     c, n = samples.shape
-    if not 1 <= c <= MAX_CHANNELS: raise PrestoError(f'{what} has {c} channels; 1 to {MAX_CHANNELS} are allowed')
-    if n == 0: raise PrestoError(f'{what} holds no samples; at least one is needed')
-    if not MIN_RATE <= sample_rate <= MAX_RATE: raise PrestoError(f'{what} has a sample rate of {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} are allowed')
+    if not 1 <= c <= MAX_CHANNELS:
+        raise PrestoError(f'{what} has {c} channels; 1 to {MAX_CHANNELS} are allowed')
+    if n == 0:
+        raise PrestoError(f'{what} holds no samples; at least one is needed')
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise PrestoError(
+            f'{what} has a sample rate of {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} are allowed'
+        )
     bad = int((~torch.isfinite(samples)).sum())
-    if bad: raise PrestoError(f'{what} has {bad} samples that are NaN or infinite; all must be finite')
+    if bad:
+        raise PrestoError(f'{what} has {bad} samples that are NaN or infinite; all must be finite')
     return samples
 
 # %% ../nbs/01_audio.ipynb #9fe57616
-_HALF_RANGE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31,
-               torch.uint8: 2**7, torch.uint16: 2**15, torch.uint32: 2**31}
+_HALF_RANGE = {
+    torch.int8: 2**7,
+    torch.int16: 2**15,
+    torch.int32: 2**31,
+    torch.uint8: 2**7,
+    torch.uint16: 2**15,
+    torch.uint32: 2**31,
+}
 
-def _as_floats(samples) -> Tensor: # a tensor or anything torch makes one of -> float32 on the CPU
+
+def _as_floats(samples) -> Tensor:  # a tensor or anything torch makes one of -> float32 on the CPU
     "Samples in [-1,1]; the whole numbers that sound files hold are scaled, silence is 0"
     if isinstance(samples, np.ndarray):
         samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder('='))
         samples = samples if samples.flags.writeable else samples.copy()
-    try: x = torch.as_tensor(samples).detach().cpu()
+    try:
+        x = torch.as_tensor(samples).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
-        raise PrestoError(f'the samples are {type(samples).__name__} that is no array of numbers; '
-                          f'one is needed') from None
+        raise PrestoError(
+            f'the samples are {type(samples).__name__} that is no array of numbers; one is needed'
+        ) from None
     if half := _HALF_RANGE.get(x.dtype):
         silence = 0 if x.dtype.is_signed else half
-        return ((x.double() - silence)/half).float()
+        return ((x.double() - silence) / half).float()
     if x.is_complex() or x.dtype == torch.bool:
         raise PrestoError(f'the samples are {x.dtype}; real numbers in [-1,1] are needed')
     if not x.is_floating_point() and x.numel() and x.abs().max() > 1:
-        raise PrestoError(f'the samples are {x.dtype} up to {int(x.abs().max())}; numbers in '
-                          f'[-1,1], or int16, are needed')
+        raise PrestoError(
+            f'the samples are {x.dtype} up to {int(x.abs().max())}; numbers in '
+            f'[-1,1], or int16, are needed'
+        )
     return x.float()
 
 # %% ../nbs/01_audio.ipynb #18221b92
 class Audio:
     "A sound: samples, their rate, and a caption."
-    def __init__(self,
-                 samples, # [audio_channels, n] or [n], in [-1,1]; int16 and its like are scaled
-                 sample_rate:int, # Hz
-                 caption:str='' # the words that describe it
-                ):
+
+    def __init__(
+        self,
+        samples,  # [audio_channels, n] or [n], in [-1,1]; int16 and its like are scaled
+        sample_rate: int,  # Hz
+        caption: str = '',  # the words that describe it
+    ):
         x = _as_floats(samples)
         x = x[None] if x.ndim == 1 else x
-        if x.ndim != 2: raise PrestoError(f'audio has shape {list(x.shape)}; [audio_channels, n] is needed')
-        self.samples, self.sample_rate, self.caption = _checked(x, int(sample_rate)), int(sample_rate), caption
+        if x.ndim != 2:
+            raise PrestoError(f'audio has shape {list(x.shape)}; [audio_channels, n] is needed')
+        self.samples, self.sample_rate, self.caption = (
+            _checked(x, int(sample_rate)),
+            int(sample_rate),
+            caption,
+        )
 
     @property
     def seconds(self) -> float:
         "Length in seconds"
         return self.samples.shape[-1] / self.sample_rate
 
-    def __repr__(self): return f'Audio({self.seconds:.2f} s, {self.sample_rate} Hz, {len(self.samples)} ch, {self.caption!r})'
+    def __repr__(self):
+        return f'Audio({self.seconds:.2f} s, {self.sample_rate} Hz, {len(self.samples)} ch, {self.caption!r})'
 
-    def new(self,
-            samples, # [audio_channels, n]
-            sample_rate:int=None # Hz; the same if None
-           ):
+    def new(
+        self,
+        samples,  # [audio_channels, n]
+        sample_rate: int = None,  # Hz; the same if None
+    ):
         "The same caption with other samples."
         return type(self)(samples, sample_rate or self.sample_rate, self.caption)
 
 # %% ../nbs/01_audio.ipynb #857acd45
 @patch
-def mono(self:Audio) -> Audio:
+def mono(self: Audio) -> Audio:
     "The mean of the channels."
     return self.new(self.samples.mean(0, keepdim=True))
 
+
 @patch
-def clip(self:Audio,
-         start:float=0., # s
-         seconds:float=None # s; to the end if None
-        ) -> Audio:
+def clip(
+    self: Audio,
+    start: float = 0.0,  # s
+    seconds: float = None,  # s; to the end if None
+) -> Audio:
     "The piece that begins at `start`."
     start, seconds = plain(start), plain(seconds)
-    a, n = round(start*self.sample_rate), self.samples.shape[-1]
-    b = n if seconds is None else a + round(seconds*self.sample_rate)
-    if not 0 <= a < min(b, n): raise PrestoError(f'a clip from {start} s of {seconds} s is empty; the sound lasts {self.seconds:.3f} s')
+    a, n = round(start * self.sample_rate), self.samples.shape[-1]
+    b = n if seconds is None else a + round(seconds * self.sample_rate)
+    if not 0 <= a < min(b, n):
+        raise PrestoError(
+            f'a clip from {start} s of {seconds} s is empty; the sound lasts {self.seconds:.3f} s'
+        )
     return self.new(self.samples[:, a:b])
 
 # %% ../nbs/01_audio.ipynb #0dabecf7
 @patch
-def resample(self:Audio,
-             sample_rate:int # the new rate, Hz
-            ) -> Audio:
+def resample(
+    self: Audio,
+    sample_rate: int,  # the new rate, Hz
+) -> Audio:
     "The same sound at another rate, by windowed sinc interpolation."
     old, new = self.sample_rate, int(sample_rate)
-    if old == new: return self
-    if not MIN_RATE <= new <= MAX_RATE: raise PrestoError(f'a sample rate of {new} Hz was asked for; {MIN_RATE} to {MAX_RATE} are allowed')
+    if old == new:
+        return self
+    if not MIN_RATE <= new <= MAX_RATE:
+        raise PrestoError(
+            f'a sample rate of {new} Hz was asked for; {MIN_RATE} to {MAX_RATE} are allowed'
+        )
     g = math.gcd(old, new)
-    if old//g * (new//g) > 4_000_000: raise PrestoError(f'{old} Hz cannot be resampled to {new} Hz; rates with a common divisor of 100 or so are allowed')
+    if old // g * (new // g) > 4_000_000:
+        raise PrestoError(
+            f'{old} Hz cannot be resampled to {new} Hz; rates with a common divisor of 100 or so are allowed'
+        )
     return self.new(import_torchaudio().functional.resample(self.samples, old, new), new)
 
 # %% ../nbs/01_audio.ipynb #398f7af9
-FORMATS = dict(wav=('WAV','PCM_16'), flac=('FLAC','PCM_16'), ogg=('OGG','VORBIS'), mp3=('MP3','MPEG_LAYER_III'))
+FORMATS = dict(
+    wav=('WAV', 'PCM_16'),
+    flac=('FLAC', 'PCM_16'),
+    ogg=('OGG', 'VORBIS'),
+    mp3=('MP3', 'MPEG_LAYER_III'),
+)
 MP3_RATES = 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000
 
-@patch
-def encode(self:Audio,
-           format:str='wav', # wav, flac, ogg or mp3
-           level:float=None # 0 (large) to 1 (small), for mp3 and ogg
-          ) -> bytes: # the file's content
-    "This sound as the bytes of a sound file."
-    import soundfile as sf
-    if format not in FORMATS: raise PrestoError(f'sound format {format!r} is unknown; {", ".join(FORMATS)} are allowed')
-    if format == 'mp3' and (len(self.samples) > 2 or self.sample_rate not in MP3_RATES):
-        raise PrestoError(f'mp3 holds 1 or 2 channels at {", ".join(map(str, MP3_RATES))} Hz, not {len(self.samples)} at {self.sample_rate}')
-    (fmt, subtype), out, x = FORMATS[format], io.BytesIO(), self.samples.clamp(-1, 1).T.contiguous().numpy()
-    kw = {} if level is None else dict(compression_level=level)
-    with sf.SoundFile(out, 'w', self.sample_rate, x.shape[1], subtype, format=fmt, **kw) as f:
-        for i in range(0, len(x), 1<<16): f.write(x[i:i+(1<<16)])   # in pieces: libsndfile's ogg writer overflows its stack on long ones
-    return out.getvalue()
 
 @patch
-def save(self:Audio,
-         path # where to; the suffix says the format
-        ) -> Path: # where it lies
+def encode(
+    self: Audio,
+    format: str = 'wav',  # wav, flac, ogg or mp3
+    level: float = None,  # 0 (large) to 1 (small), for mp3 and ogg
+) -> bytes:  # the file's content
+    "This sound as the bytes of a sound file."
+    import soundfile as sf
+
+    if format not in FORMATS:
+        raise PrestoError(f'sound format {format!r} is unknown; {", ".join(FORMATS)} are allowed')
+    if format == 'mp3' and (len(self.samples) > 2 or self.sample_rate not in MP3_RATES):
+        raise PrestoError(
+            f'mp3 holds 1 or 2 channels at {", ".join(map(str, MP3_RATES))} Hz, not {len(self.samples)} at {self.sample_rate}'
+        )
+    (fmt, subtype), out, x = (
+        FORMATS[format],
+        io.BytesIO(),
+        self.samples.clamp(-1, 1).T.contiguous().numpy(),
+    )
+    kw = {} if level is None else dict(compression_level=level)
+    with sf.SoundFile(out, 'w', self.sample_rate, x.shape[1], subtype, format=fmt, **kw) as f:
+        for i in range(0, len(x), 1 << 16):
+            f.write(
+                x[i : i + (1 << 16)]
+            )  # in pieces: libsndfile's ogg writer overflows its stack on long ones
+    return out.getvalue()
+
+
+@patch
+def save(
+    self: Audio,
+    path,  # where to; the suffix says the format
+) -> Path:  # where it lies
     "Write a sound file; the format follows the suffix, and the file appears whole or not at all."
-    path = Path(path); data = self.encode(path.suffix.lower().lstrip('.'))
-    with atomic_path(path) as tmp: Path(tmp).write_bytes(data)
+    path = Path(path)
+    data = self.encode(path.suffix.lower().lstrip('.'))
+    with atomic_path(path) as tmp:
+        Path(tmp).write_bytes(data)
     return path
 
 # %% ../nbs/01_audio.ipynb #18b8080e
 class _Pieces(io.RawIOBase):
     "Stretches of bytes, read as one file"
-    def __init__(self, *pieces): # bytes, or what lends them
+
+    def __init__(self, *pieces):  # bytes, or what lends them
         self.pieces, self.at = [memoryview(p) for p in pieces], 0
         self.size = sum(map(len, self.pieces))
 
     def readable(self):
         "It can be read"
         return True
+
     def seekable(self):
         "It can be read from any place"
         return True
+
     def tell(self):
         "The place of the next byte"
         return self.at
@@ -171,145 +237,178 @@ class _Pieces(io.RawIOBase):
         for piece in self.pieces:
             inside = self.at - begin
             begin += len(piece)
-            if not 0 <= inside < len(piece): continue
-            found = piece[inside:inside + len(out) - done]
-            out[done:done + len(found)] = found
+            if not 0 <= inside < len(piece):
+                continue
+            found = piece[inside : inside + len(out) - done]
+            out[done : done + len(found)] = found
             done += len(found)
             self.at += len(found)
         return done
 
-def _cut(path): return PrestoError(f'{path} is cut off; a whole sound file is needed')
+
+def _cut(path):
+    return PrestoError(f'{path} is cut off; a whole sound file is needed')
+
+
 def _damaged(path, at):
     return PrestoError(f'{path} is damaged at byte {at}; a whole sound file is needed')
 
 # %% ../nbs/01_audio.ipynb #06f36d6f
 _MIRRORED = bytes(int(f'{i:08b}'[::-1], 2) for i in range(256))  # each byte read from its other end
 
-def _ogg_checksum(page:bytes) -> int:
+
+def _ogg_checksum(page: bytes) -> int:
     "Ogg's CRC of a page; zlib computes the same from the other end"
     page = page[:22] + bytes(4) + page[26:]
-    crc = zlib.crc32(page.translate(_MIRRORED), 0xffffffff) ^ 0xffffffff
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f'{crc:032b}'[::-1], 2)
 
 # %% ../nbs/01_audio.ipynb #71958825
-def _ogg_pages(path, data:bytes): # yields (from, to, flags, stream, number)
+def _ogg_pages(path, data: bytes):  # yields (from, to, flags, stream, number)
     "The pages of an Ogg file; a missing stretch or a wrong checksum is a `PrestoError`"
     at = 0
-    while at + 4 <= len(data) and data[at:at+4] == b'OggS':
-        table = data[at+27:at+27+data[at+26]] if at + 27 <= len(data) else b''
+    while at + 4 <= len(data) and data[at : at + 4] == b'OggS':
+        table = data[at + 27 : at + 27 + data[at + 26]] if at + 27 <= len(data) else b''
         to = at + 27 + len(table) + sum(table)
-        if at + 27 > len(data) or len(table) < data[at+26] or to > len(data): raise _cut(path)
+        if at + 27 > len(data) or len(table) < data[at + 26] or to > len(data):
+            raise _cut(path)
         flags, stream, number, checksum = struct.unpack_from('<5xB8xIII', data, at)
-        if _ogg_checksum(data[at:to]) != checksum: raise _damaged(path, at)
+        if _ogg_checksum(data[at:to]) != checksum:
+            raise _damaged(path, at)
         yield at, to, flags, stream, number
         at = to
-    if data.find(b'OggS', at) >= 0: raise _damaged(path, at)
+    if data.find(b'OggS', at) >= 0:
+        raise _damaged(path, at)
 
 # %% ../nbs/01_audio.ipynb #248713c7
-def _ogg_links(path, data:bytes) -> list: # of (from, to)
+def _ogg_links(path, data: bytes) -> list:  # of (from, to)
     "The streams that follow each other in an Ogg file"
     links, last, ended, starting = [], {}, set(), False
     for at, to, flags, stream, number in _ogg_pages(path, data):
         if flags & 2:  # the first page of a stream
             if not starting:
-                if set(last) != ended: raise _cut(path)
+                if set(last) != ended:
+                    raise _cut(path)
                 links.append((at, to))
                 last, ended = {}, set()
-        elif last.get(stream) != number - 1: raise _damaged(path, at)
+        elif last.get(stream) != number - 1:
+            raise _damaged(path, at)
         starting, last[stream] = bool(flags & 2), number
         links[-1] = links[-1][0], to
-        if flags & 4: ended.add(stream)
-    if set(last) != ended: raise _cut(path)
+        if flags & 4:
+            ended.add(stream)
+    if set(last) != ended:
+        raise _cut(path)
     return links
 
 # %% ../nbs/01_audio.ipynb #54b8d32f
-_KBPS = {(True, 1): range(32, 449, 32),
-         (True, 2): (32,48,56,64,80,96,112,128,160,192,224,256,320,384),
-         (True, 3): (32,40,48,56,64,80,96,112,128,160,192,224,256,320),
-         (False, 1): (32,48,56,64,80,96,112,128,144,160,176,192,224,256),
-         (False, 2): (8,16,24,32,40,48,56,64,80,96,112,128,144,160)}
+_KBPS = {
+    (True, 1): range(32, 449, 32),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
 _KBPS[False, 3] = _KBPS[False, 2]
 
-def _mp3_header(data:bytes, at:int) -> int: # 0 where no frame begins
+
+def _mp3_header(data: bytes, at: int) -> int:  # 0 where no frame begins
     "The four bytes with which a frame begins"
-    h = int.from_bytes(data[at:at+4], 'big')
+    h = int.from_bytes(data[at : at + 4], 'big')
     version, layer, kbps, rate = h >> 19 & 3, h >> 17 & 3, h >> 12 & 15, h >> 10 & 3
-    right = h >> 21 == 0x7ff and version != 1 and layer and kbps not in (0, 15) and rate != 3
+    right = h >> 21 == 0x7FF and version != 1 and layer and kbps not in (0, 15) and rate != 3
     return h if right else 0
 
 # %% ../nbs/01_audio.ipynb #acae1974
-def _mp3_size(h:int) -> int: # bytes
+def _mp3_size(h: int) -> int:  # bytes
     "The length of a frame with this header"
     mpeg1, layer = h >> 19 & 3 == 3, 4 - (h >> 17 & 3)
     rate = (44100, 48000, 32000)[h >> 10 & 3] >> {3: 0, 2: 1, 0: 2}[h >> 19 & 3]
-    bits = 1000*_KBPS[mpeg1, layer][(h >> 12 & 15) - 1]
-    if layer == 1: return (12*bits//rate + (h >> 9 & 1))*4
-    return (144 if mpeg1 or layer == 2 else 72)*bits//rate + (h >> 9 & 1)
+    bits = 1000 * _KBPS[mpeg1, layer][(h >> 12 & 15) - 1]
+    if layer == 1:
+        return (12 * bits // rate + (h >> 9 & 1)) * 4
+    return (144 if mpeg1 or layer == 2 else 72) * bits // rate + (h >> 9 & 1)
 
 # %% ../nbs/01_audio.ipynb #e33e67b0
-def _tag_size(data:bytes, at:int) -> int: # bytes; 0 where none begins
+def _tag_size(data: bytes, at: int) -> int:  # bytes; 0 where none begins
     "The length of a tag among the frames"
-    if data[at:at+3] == b'TAG': return 128
-    if data[at:at+8] == b'APETAGEX': return 32 + int.from_bytes(data[at+12:at+16], 'little')
-    if data[at:at+3] != b'ID3' or at + 10 > len(data): return 0
-    a, b, c, d = data[at+6:at+10]
-    return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if data[at+5] & 16 else 0)
+    if data[at : at + 3] == b'TAG':
+        return 128
+    if data[at : at + 8] == b'APETAGEX':
+        return 32 + int.from_bytes(data[at + 12 : at + 16], 'little')
+    if data[at : at + 3] != b'ID3' or at + 10 > len(data):
+        return 0
+    a, b, c, d = data[at + 6 : at + 10]
+    return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if data[at + 5] & 16 else 0)
 
 # %% ../nbs/01_audio.ipynb #24a2b1f8
-_ONE_KIND = 0xfffe0c00   # the bits of a header that all frames of a file share
+_ONE_KIND = 0xFFFE0C00  # the bits of a header that all frames of a file share
 
-def _next_frame(data:bytes, at:int, kind:int=None) -> int: # -1 if there is none
+
+def _next_frame(data: bytes, at: int, kind: int = None) -> int:  # -1 if there is none
     "Where the next frame begins that another one, or the end, follows"
     for m in re.compile(rb'\xff[\xe2-\xff]').finditer(data, at):
         h = _mp3_header(data, m.start())
-        if not h or kind not in (None, h & _ONE_KIND): continue
+        if not h or kind not in (None, h & _ONE_KIND):
+            continue
         end = m.start() + _mp3_size(h)
-        if end == len(data) or _mp3_header(data, end) & _ONE_KIND == h & _ONE_KIND: return m.start()
+        if end == len(data) or _mp3_header(data, end) & _ONE_KIND == h & _ONE_KIND:
+            return m.start()
     return -1
 
 # %% ../nbs/01_audio.ipynb #bfc862d5
-def _mp3_frames(path, data:bytes) -> tuple: # ([(from, to), ...], how many, is the last cut?)
+def _mp3_frames(path, data: bytes) -> tuple:  # ([(from, to), ...], how many, is the last cut?)
     "The stretches of an mp3 that are frames; bytes among them that are none are a `PrestoError`"
     at = 0
-    while size := _tag_size(data, at): at += size
+    while size := _tag_size(data, at):
+        at += size
     at = at if _mp3_header(data, at) else _next_frame(data, at)
-    if at < 0: return [], 0, False
+    if at < 0:
+        return [], 0, False
     kind, spans, count = _mp3_header(data, at) & _ONE_KIND, [(at, at)], 0
     while at < len(data):
         h = _mp3_header(data, at)
         if h & _ONE_KIND == kind:
             to = at + _mp3_size(h)
-            if to > len(data): return spans, count, True
+            if to > len(data):
+                return spans, count, True
             spans[-1] = (spans[-1][0], to) if spans[-1][1] == at else spans[-1]
-            if spans[-1][1] != to: spans.append((at, to))
+            if spans[-1][1] != to:
+                spans.append((at, to))
             at, count = to, count + 1
-        elif size := _tag_size(data, at): at += size
-        elif _next_frame(data, at, kind) >= 0: raise _damaged(path, at)
-        else: break  # what follows is no sound
+        elif size := _tag_size(data, at):
+            at += size
+        elif _next_frame(data, at, kind) >= 0:
+            raise _damaged(path, at)
+        else:
+            break  # what follows is no sound
     return spans, count, False
 
 # %% ../nbs/01_audio.ipynb #18d893a4
-def _side_size(h:int) -> int: # bytes
+def _side_size(h: int) -> int:  # bytes
     "What lies between the header and the sound, in layer 3"
     mono = h >> 6 & 3 == 3
     return (17 if mono else 32) if h >> 19 & 3 == 3 else 9 if mono else 17
 
-def _mp3_said(data:bytes, at:int) -> int|None: # None: this frame is sound
+
+def _mp3_said(data: bytes, at: int) -> int | None:  # None: this frame is sound
     "How many frames the first one says there are; 0 when it does not say"
     mark = at + 4 + _side_size(_mp3_header(data, at))
-    if data[mark:mark+4] in (b'Xing', b'Info'):
-        return int.from_bytes(data[mark+8:mark+12], 'big') if data[mark+7] & 1 else 0
-    return 0 if data[at+36:at+40] == b'VBRI' else None
+    if data[mark : mark + 4] in (b'Xing', b'Info'):
+        return int.from_bytes(data[mark + 8 : mark + 12], 'big') if data[mark + 7] & 1 else 0
+    return 0 if data[at + 36 : at + 40] == b'VBRI' else None
 
 # %% ../nbs/01_audio.ipynb #e8b275fc
 @lru_cache(1)
 def _crc16_table() -> np.ndarray:
     "What each trailing byte adds to LAME's checksum"
     table = np.arange(256, dtype=np.uint16)
-    for _ in range(8): table = table >> 1 ^ np.where(table & 1, 0xa001, 0).astype(np.uint16)
+    for _ in range(8):
+        table = table >> 1 ^ np.where(table & 1, 0xA001, 0).astype(np.uint16)
     return table
 
-def _crc16(data:bytes, rows:int=1024) -> int:
+
+def _crc16(data: bytes, rows: int = 1024) -> int:
     "LAME's checksum, of many stretches at a time; then each is carried over those behind it"
     table, padding = _crc16_table(), -len(data) % rows
     stretches = np.frombuffer(bytes(padding) + data, np.uint8).reshape(rows, -1).T
@@ -320,93 +419,111 @@ def _crc16(data:bytes, rows:int=1024) -> int:
     bits = carry.tolist()
     for one in crc.tolist():
         moved = 0
-        for i in range(16): moved ^= bits[i] if total >> i & 1 else 0
+        for i in range(16):
+            moved ^= bits[i] if total >> i & 1 else 0
         total = moved ^ one
     return total
 
 # %% ../nbs/01_audio.ipynb #5f80a7e7
-def _mp3_agrees(data:bytes, first:int, to:int) -> tuple: # of header and sound
+def _mp3_agrees(data: bytes, first: int, to: int) -> tuple:  # of header and sound
     "Do the encoder's checksums agree, where there are some? mp3gain changes frames, and says so"
     mark = first + 4 + _side_size(_mp3_header(data, first))
     tag = mark + 120
-    known = data[tag:tag+4] in (b'LAME', b'Lavf', b'Lavc')
-    if data[mark+4:mark+8] != b'\0\0\0\x0f' or not known: return True, True
+    known = data[tag : tag + 4] in (b'LAME', b'Lavf', b'Lavc')
+    if data[mark + 4 : mark + 8] != b'\0\0\0\x0f' or not known:
+        return True, True
     music, own = struct.unpack_from('>HH', data, tag + 32)
-    if not music or not own or b'MP3GAIN' in data[:first] + data[to:]: return True, True
+    if not music or not own or b'MP3GAIN' in data[:first] + data[to:]:
+        return True, True
     begin = first + _mp3_size(_mp3_header(data, first))
-    return _crc16(data[first:tag+34]) == own, _crc16(data[begin:to]) == music
+    return _crc16(data[first : tag + 34]) == own, _crc16(data[begin:to]) == music
 
 # %% ../nbs/01_audio.ipynb #dd57e9cb
-def _mp3_info(h:int, frames:int) -> bytes:
+def _mp3_info(h: int, frames: int) -> bytes:
     "A first frame that says how many follow"
-    h = (h | 0x10000) & ~0xf200 | (9 if h >> 19 & 3 == 3 else 8) << 12  # no checksum, no padding
+    h = (h | 0x10000) & ~0xF200 | (9 if h >> 19 & 3 == 3 else 8) << 12  # no checksum, no padding
     said = h.to_bytes(4, 'big') + bytes(_side_size(h)) + b'Xing' + struct.pack('>II', 1, frames)
     return said.ljust(_mp3_size(h), b'\0')
 
-def _mp3_source(path, data:bytes): # the path, or what to read in its place
+
+def _mp3_source(path, data: bytes):  # the path, or what to read in its place
     "An mp3 that says its own length"
     spans, count, cut = _mp3_frames(path, data)
-    if not count: raise _cut(path) if cut else _unreadable(path)
+    if not count:
+        raise _cut(path) if cut else _unreadable(path)
     (first, to), h = spans[0], _mp3_header(data, spans[0][0])
     said = _mp3_said(data, first)
     count -= said is not None
-    if count < (said or 0) - 1 or cut and count != said: raise _cut(path)
-    if said == count + 1 and _mp3_agrees(data, first, to) == (True, False): raise _cut(path)
+    if count < (said or 0) - 1 or cut and count != said:
+        raise _cut(path)
+    if said == count + 1 and _mp3_agrees(data, first, to) == (True, False):
+        raise _cut(path)
     if said == count and len(spans) == 1:
         if not all(_mp3_agrees(data, first, to)):
-            raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is '
-                              f'needed')
+            raise PrestoError(
+                f'{path} is damaged: its checksum is another; a whole sound file is needed'
+            )
         return str(path)
     begin = first if said is None else first + _mp3_size(h)
-    front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []                    # of layer 3
+    front = [_mp3_info(h, count)] if h >> 17 & 3 == 1 else []  # of layer 3
     return _Pieces(*front, data[begin:to], *(data[a:b] for a, b in spans[1:]))
 
 # %% ../nbs/01_audio.ipynb #f0a465c7
 @lru_cache(2)
-def _crc_table(bits:int, poly:int) -> list:
+def _crc_table(bits: int, poly: int) -> list:
     "What each leading byte adds to a checksum"
     table, top, mask = [], 1 << bits - 1, (1 << bits) - 1
     for byte in range(256):
         crc = byte << bits - 8
-        for _ in range(8): crc = (crc << 1 ^ (poly if crc & top else 0)) & mask
+        for _ in range(8):
+            crc = (crc << 1 ^ (poly if crc & top else 0)) & mask
         table.append(crc)
     return table
 
-def _crc(data:bytes, bits:int, poly:int) -> int:
+
+def _crc(data: bytes, bits: int, poly: int) -> int:
     "The checksum of FLAC's frames"
     crc, table, mask = 0, _crc_table(bits, poly), (1 << bits) - 1
-    for byte in data: crc = crc << 8 & mask ^ table[crc >> bits - 8 ^ byte]
+    for byte in data:
+        crc = crc << 8 & mask ^ table[crc >> bits - 8 ^ byte]
     return crc
 
 # %% ../nbs/01_audio.ipynb #d451eea5
-def _flac_number(frame:bytes, fixed:int) -> int|None: # None: no frame begins here
+def _flac_number(frame: bytes, fixed: int) -> int | None:  # None: no frame begins here
     "The sample after a frame's last; `fixed` is the block size when all are equal"
     size, lead = frame[2] >> 4, frame[4]
-    more = 0 if lead < 0x80 else 7 - (lead ^ 0xff).bit_length()  # bytes after the number's first
+    more = 0 if lead < 0x80 else 7 - (lead ^ 0xFF).bit_length()  # bytes after the number's first
     end = 5 + more + {6: 1, 7: 2}.get(size, 0) + {12: 1, 13: 2, 14: 2}.get(frame[2] & 15, 0)
-    if not size or len(frame) <= end or _crc(frame[:end], 8, 7) != frame[end]: return None
+    if not size or len(frame) <= end or _crc(frame[:end], 8, 7) != frame[end]:
+        return None
     number = lead if not more else lead & (1 << 6 - more) - 1
-    for byte in frame[5:5+more]: number = number << 6 | byte & 63
-    after = frame[5+more:]
+    for byte in frame[5 : 5 + more]:
+        number = number << 6 | byte & 63
+    after = frame[5 + more :]
     block = {1: 192, 6: after[0] + 1, 7: int.from_bytes(after[:2], 'big') + 1}.get(size)
     block = block or (576 << size - 2 if size < 6 else 256 << size - 8)
-    return (number if frame[1] & 1 else number*fixed) + block
+    return (number if frame[1] & 1 else number * fixed) + block
 
 # %% ../nbs/01_audio.ipynb #6086bd2c
-def _flac_samples(data, fixed:int, said:int=0) -> int|None: # None: the last frame is not whole
+def _flac_samples(
+    data, fixed: int, said: int = 0
+) -> int | None:  # None: the last frame is not whole
     "How many samples the frames of a FLAC file hold, by what its last one says"
     at = len(data)
     while (at := data.rfind(b'\xff', max(0, len(data) - 2**20), at)) >= 0:
-        if data[at+1:at+2] not in (b'\xf8', b'\xf9'): continue
-        number = _flac_number(data[at:at+20], fixed) if len(data) - at > 5 else None
-        if number and (number == said or _crc(data[at:], 16, 0x8005) == 0): return number
+        if data[at + 1 : at + 2] not in (b'\xf8', b'\xf9'):
+            continue
+        number = _flac_number(data[at : at + 20], fixed) if len(data) - at > 5 else None
+        if number and (number == said or _crc(data[at:], 16, 0x8005) == 0):
+            return number
     return None
 
 # %% ../nbs/01_audio.ipynb #79839cff
-def _same_md5(source, depth:int, wanted:bytes) -> bool:
+def _same_md5(source, depth: int, wanted: bytes) -> bool:
     "Do the samples have the checksum that stands in front of a FLAC file?"
     import hashlib, soundfile as sf
-    md5, width = hashlib.md5(), (depth + 7)//8
+
+    md5, width = hashlib.md5(), (depth + 7) // 8
     with sf.SoundFile(source) as f:
         for block in f.blocks(1 << 16, dtype='int32', always_2d=True):
             whole = np.right_shift(block, 32 - depth).astype('<i4')
@@ -414,95 +531,123 @@ def _same_md5(source, depth:int, wanted:bytes) -> bool:
     return md5.digest() == wanted
 
 # %% ../nbs/01_audio.ipynb #8ddeb7d0
-def _flac_source(path): # the path, or what to read in its place
+def _flac_source(path):  # the path, or what to read in its place
     "A FLAC file whose length in front is right"
-    with open(path, 'rb') as f: front = f.read(42)
-    if len(front) < 42: raise _cut(path)
+    with open(path, 'rb') as f:
+        front = f.read(42)
+    if len(front) < 42:
+        raise _cut(path)
     smallest, largest = struct.unpack_from('>HH', front, 8)
     packed = int.from_bytes(front[18:26], 'big')
     said, depth, md5 = packed & 2**36 - 1, (packed >> 36 & 31) + 1, front[26:42]
-    with open(path, 'rb') as f: data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    with open(path, 'rb') as f:
+        data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     count = _flac_samples(data, smallest if smallest == largest else 0, said)
-    if count in (None, said): return str(path)
+    if count in (None, said):
+        return str(path)
     right = (packed >> 36 << 36 | count).to_bytes(8, 'big')
     whole = lambda: _Pieces(memoryview(data)[:18], right, memoryview(data)[26:])
-    if count < said and not _same_md5(whole(), depth, md5): raise _cut(path)
+    if count < said and not _same_md5(whole(), depth, md5):
+        raise _cut(path)
     return whole()
 
 # %% ../nbs/01_audio.ipynb #8846eacb
 # first bytes: (where chunks begin, length of a name, its number's format, what it counts too)
-_CHUNKED = {b'RIFF': (12, 4, '<I', 0), b'RF64': (12, 4, '<I', 0), b'FORM': (12, 4, '>I', 0),
-            b'caff': (8, 4, '>q', 0), b'riff': (40, 16, '<q', 24)}
+_CHUNKED = {
+    b'RIFF': (12, 4, '<I', 0),
+    b'RF64': (12, 4, '<I', 0),
+    b'FORM': (12, 4, '>I', 0),
+    b'caff': (8, 4, '>q', 0),
+    b'riff': (40, 16, '<q', 24),
+}
 
-def _data_length(f, magic:bytes, size:int) -> tuple|None: # (place, format, added, first sample)
+
+def _data_length(
+    f, magic: bytes, size: int
+) -> tuple | None:  # (place, format, added, first sample)
     "Where a file says how long its samples are"
-    if magic == b'.snd': return 8, '>I', 0, int.from_bytes(f.read(8)[4:], 'big')
+    if magic == b'.snd':
+        return 8, '>I', 0, int.from_bytes(f.read(8)[4:], 'big')
     at, name, form, more = _CHUNKED[magic]
     while at + name + struct.calcsize(form) <= size:
         f.seek(at)
         id = f.read(name)[:4]
-        length, = struct.unpack(form, f.read(struct.calcsize(form)))
+        (length,) = struct.unpack(form, f.read(struct.calcsize(form)))
         begin = at + name + struct.calcsize(form)
-        if magic == b'RF64' and id == b'data': return 28, '<q', 0, begin
-        if id in (b'data', b'SSND'): return at + name, form, more, begin
-        if length < more: return None
+        if magic == b'RF64' and id == b'data':
+            return 28, '<q', 0, begin
+        if id in (b'data', b'SSND'):
+            return at + name, form, more, begin
+        if length < more:
+            return None
         at = begin + length - more
         at += -at % (8 if magic == b'riff' else 1 if magic == b'caff' else 2)
     return None
 
 # %% ../nbs/01_audio.ipynb #ed9594f9
-def _is_chunk(rest:bytes, form:str, left:int) -> bool:
+def _is_chunk(rest: bytes, form: str, left: int) -> bool:
     "Do the bytes after the samples begin another chunk, or mean nothing?"
-    rest = rest[1:] if rest[:1] == b'\0' else rest                               # to an even length
-    if not rest.strip(b'\0') or rest[:3] in (b'TAG', b'ID3'): return True
+    rest = rest[1:] if rest[:1] == b'\0' else rest  # to an even length
+    if not rest.strip(b'\0') or rest[:3] in (b'TAG', b'ID3'):
+        return True
     size = struct.unpack_from(form, rest, 4)[0] if len(rest) >= 4 + struct.calcsize(form) else 0
     return len(rest) < 8 or (bool(re.match(rb'[ -~]{4}', rest)) and 0 <= size <= left)
 
 # %% ../nbs/01_audio.ipynb #b8a051fc
-def _sample_source(path, magic:bytes): # the path, or what to read in its place
+def _sample_source(path, magic: bytes):  # the path, or what to read in its place
     "A file of plain samples whose length in front is right"
     size = path.stat().st_size
     with open(path, 'rb') as f:
-        if not (found := _data_length(f, magic, size)): return str(path)
+        if not (found := _data_length(f, magic, size)):
+            return str(path)
         at, form, more, begin = found
         f.seek(at)
         said, left = struct.unpack(form, f.read(struct.calcsize(form)))[0] - more, size - begin
         f.seek(begin + max(0, said))
         after = f.read(64)
-        dummy = said < 0 or form[1] == 'I' and said >= 0x7fff0000  # of writers into a pipe
+        dummy = said < 0 or form[1] == 'I' and said >= 0x7FFF0000  # of writers into a pipe
         counted_in = said in (size, size - 8)  # the header, by mistake
-        if said > left + 1 and not dummy and not counted_in: raise _cut(path)
+        if said > left + 1 and not dummy and not counted_in:
+            raise _cut(path)
         follows = magic == b'riff' or magic != b'.snd' and _is_chunk(after, form, left - said)
-        if left <= 0 or said == left or 0 <= said < left and follows: return str(path)
-        if form[1] == 'I' and left >= 2**32: return str(path)
+        if left <= 0 or said == left or 0 <= said < left and follows:
+            return str(path)
+        if form[1] == 'I' and left >= 2**32:
+            return str(path)
         data = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
-    return _Pieces(data[:at], struct.pack(form, left + more), data[at+struct.calcsize(form):])
+    return _Pieces(data[:at], struct.pack(form, left + more), data[at + struct.calcsize(form) :])
 
 # %% ../nbs/01_audio.ipynb #611e0241
 def _unreadable(path):
-    return PrestoError(f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are '
-                       f'allowed')
+    return PrestoError(
+        f'{path} cannot be read as sound; whole wav, flac, ogg and mp3 files are allowed'
+    )
 
-def _sources(path:Path) -> list: # of what libsndfile can open, one after another
+
+def _sources(path: Path) -> list:  # of what libsndfile can open, one after another
     "The streams of a sound file, each with its right length in front"
-    with open(path, 'rb') as f: magic = f.read(4)
+    with open(path, 'rb') as f:
+        magic = f.read(4)
     if magic == b'OggS':
         data = path.read_bytes()
         links = _ogg_links(path, data)
         return [str(path)] if len(links) == 1 else [_Pieces(data[a:b]) for a, b in links]
-    if magic == b'fLaC': return [_flac_source(path)]
-    if magic in (*_CHUNKED, b'.snd'): return [_sample_source(path, magic)]
+    if magic == b'fLaC':
+        return [_flac_source(path)]
+    if magic in (*_CHUNKED, b'.snd'):
+        return [_sample_source(path, magic)]
     if path.suffix.lower() == '.mp3' or magic[:3] == b'ID3' or _mp3_header(magic, 0):
         data = path.read_bytes()
         after = _tag_size(data, 0)
-        return [str(path) if data[after:after+4] == b'fLaC' else _mp3_source(path, data)]
+        return [str(path) if data[after : after + 4] == b'fLaC' else _mp3_source(path, data)]
     return [str(path)]
 
 # %% ../nbs/01_audio.ipynb #c5e66e6a
 @contextmanager
-def _opened(path): # a sound file
+def _opened(path):  # a sound file
     "The streams of a sound file, open; what is no sound is a `PrestoError`"
     import soundfile as sf
+
     if not (path := Path(path)).is_file():
         raise PrestoError(f'{path} is not a file; a sound file is needed')
     with ExitStack() as stack:
@@ -510,55 +655,70 @@ def _opened(path): # a sound file
             files = [stack.enter_context(sf.SoundFile(s)) for s in _sources(path)]
             kinds = {(f.samplerate, f.channels) for f in files}
             if len(kinds) > 1:
-                raise PrestoError(f'{path} changes its rate or channels in the middle; one of each '
-                                  f'is allowed')
-            if any(f.frames > 2**40 for f in files): raise _cut(path)           # nothing says how long it is
+                raise PrestoError(
+                    f'{path} changes its rate or channels in the middle; one of each is allowed'
+                )
+            if any(f.frames > 2**40 for f in files):
+                raise _cut(path)  # nothing says how long it is
             yield files
-        except (sf.SoundFileError, RuntimeError, MemoryError) as e: raise _unreadable(path) from e
+        except (sf.SoundFileError, RuntimeError, MemoryError) as e:
+            raise _unreadable(path) from e
 
-def sound_seconds(path # a sound file
-                 ) -> float:
+
+def sound_seconds(
+    path,  # a sound file
+) -> float:
     "How long a sound file lasts, without reading its samples"
-    with _opened(path) as files: return sum(f.frames for f in files)/files[0].samplerate
+    with _opened(path) as files:
+        return sum(f.frames for f in files) / files[0].samplerate
 
 # %% ../nbs/01_audio.ipynb #fbf27406
-def _read(path, # a sound file
-          start:float, # s
-          seconds:float|None # s
-         ) -> tuple: # (samples [n, audio_channels] numpy, sample rate in Hz)
+def _read(
+    path,  # a sound file
+    start: float,  # s
+    seconds: float | None,  # s
+) -> tuple:  # (samples [n, audio_channels] numpy, sample rate in Hz)
     "Decode a piece of a sound file."
     with _opened(path) as files:
         rate, frames = files[0].samplerate, sum(f.frames for f in files)
-        skip = round(start*rate)
+        skip = round(start * rate)
         left = frames - skip
-        if frames == 0: raise PrestoError(f'{path} holds no samples; at least one is needed')
+        if frames == 0:
+            raise PrestoError(f'{path} holds no samples; at least one is needed')
         if start < 0 or left <= 0:
-            raise PrestoError(f'{path} lasts {frames/rate:.3f} s and cannot be read from {start} s')
-        n, found = left if seconds is None else min(left, round(seconds*rate)), []
+            raise PrestoError(
+                f'{path} lasts {frames / rate:.3f} s and cannot be read from {start} s'
+            )
+        n, found = left if seconds is None else min(left, round(seconds * rate)), []
         for f in files:
             a, b = max(0, skip), min(f.frames, skip + n)
             skip -= f.frames
-            if a >= b: continue
+            if a >= b:
+                continue
             f.seek(a)
             found.append(f.read(b - a, dtype='float32', always_2d=True))
-            slack = 2*1152 if f.format == 'MP3' else 0  # whose frames were counted
-            if len(found[-1]) < b - a - slack: raise _cut(path)
+            slack = 2 * 1152 if f.format == 'MP3' else 0  # whose frames were counted
+            if len(found[-1]) < b - a - slack:
+                raise _cut(path)
         return np.concatenate(found) if found else np.zeros((0, files[0].channels), 'float32'), rate
 
 # %% ../nbs/01_audio.ipynb #3cc4d17a
 @patch(cls_method=True)
-def load(cls:Audio,
-         path, # a sound file: wav, flac, ogg, mp3, aiff, ...
-         start:float=0., # s
-         seconds:float=None, # s; to the end if None
-         sample_rate:int=None, # Hz; the file's if None
-         mono:bool=False, # average the channels?
-         caption:str='' # the words that describe it
-        ) -> Audio:
+def load(
+    cls: Audio,
+    path,  # a sound file: wav, flac, ogg, mp3, aiff, ...
+    start: float = 0.0,  # s
+    seconds: float = None,  # s; to the end if None
+    sample_rate: int = None,  # Hz; the file's if None
+    mono: bool = False,  # average the channels?
+    caption: str = '',  # the words that describe it
+) -> Audio:
     "Read a sound file, or a piece of one."
     path, start, seconds = Path(path), plain(start), plain(seconds)
     if not math.isfinite(start) or (seconds is not None and not 0 < seconds < math.inf):
-        raise PrestoError(f'{seconds} s from {start} s were asked for; finite seconds above 0 are allowed')
+        raise PrestoError(
+            f'{seconds} s from {start} s were asked for; finite seconds above 0 are allowed'
+        )
     x, sr = _read(path, start, seconds)
     a = cls(_checked(torch.from_numpy(x.T.copy()), sr, str(path)), sr, caption)
     a = a.mono() if mono else a
@@ -566,170 +726,259 @@ def load(cls:Audio,
 
 # %% ../nbs/01_audio.ipynb #b3037d4b
 @patch
-def loudness(self:Audio) -> float: # LUFS; -inf for silence
+def loudness(self: Audio) -> float:  # LUFS; -inf for silence
     "Integrated loudness by ITU-R BS.1770, of the channels' mean."
     import pyloudnorm
-    x, need = self.samples.mean(0).double().numpy(), math.ceil(.4*self.sample_rate) + 1
-    if np.abs(x).max() < 1e-6: return -math.inf
-    if len(x) < need: x = np.tile(x, math.ceil(need/len(x)))
+
+    x, need = self.samples.mean(0).double().numpy(), math.ceil(0.4 * self.sample_rate) + 1
+    if np.abs(x).max() < 1e-6:
+        return -math.inf
+    if len(x) < need:
+        x = np.tile(x, math.ceil(need / len(x)))
     with np.errstate(all='ignore'), warnings.catch_warnings():
-        warnings.simplefilter('ignore')                                          # pyloudnorm takes the mean of no blocks where all are too quiet
+        warnings.simplefilter(
+            'ignore'
+        )  # pyloudnorm takes the mean of no blocks where all are too quiet
         lufs = float(pyloudnorm.Meter(self.sample_rate).integrated_loudness(x[:, None]))
     return lufs if math.isfinite(lufs) else -math.inf
 
+
 @patch
-def normalise(self:Audio,
-              lufs:float=-18., # the loudness wanted
-              peak:float=.99 # no sample above this, even if it stays quieter
-             ) -> Audio:
+def normalise(
+    self: Audio,
+    lufs: float = -18.0,  # the loudness wanted
+    peak: float = 0.99,  # no sample above this, even if it stays quieter
+) -> Audio:
     "The same sound at a given loudness; silence stays silence."
     now, top = self.loudness(), float(self.samples.abs().max())
-    if not math.isfinite(now): return self
-    return self.new(self.samples * min(10**((lufs - now)/20), peak/top))
+    if not math.isfinite(now):
+        return self
+    return self.new(self.samples * min(10 ** ((lufs - now) / 20), peak / top))
 
 # %% ../nbs/01_audio.ipynb #36dc9f97
-def stft(samples:Tensor, # [..., n]
-         n_fft:int=2048, # window, in samples
-         hop:int=512 # samples between windows
-        ) -> Tensor: # complex, [..., n_fft//2+1, frames], frames = 1 + n//hop
+def stft(
+    samples: Tensor,  # [..., n]
+    n_fft: int = 2048,  # window, in samples
+    hop: int = 512,  # samples between windows
+) -> Tensor:  # complex, [..., n_fft//2+1, frames], frames = 1 + n//hop
     "Short-time Fourier transform with a Hann window, centred and zero-padded."
     w = torch.hann_window(n_fft, device=samples.device, dtype=samples.dtype)
-    X = torch.stft(samples.reshape(-1, samples.shape[-1]), n_fft, hop, window=w, center=True, pad_mode='constant', return_complex=True)
+    X = torch.stft(
+        samples.reshape(-1, samples.shape[-1]),
+        n_fft,
+        hop,
+        window=w,
+        center=True,
+        pad_mode='constant',
+        return_complex=True,
+    )
     return X.reshape(*samples.shape[:-1], *X.shape[-2:])
 
-def istft(X:Tensor, # complex, [..., n_fft//2+1, frames]
-          n_fft:int=2048, # window, in samples
-          hop:int=512, # samples between windows
-          length:int=None # samples wanted; (frames-1)*hop if None
-         ) -> Tensor: # [..., n]
+
+def istft(
+    X: Tensor,  # complex, [..., n_fft//2+1, frames]
+    n_fft: int = 2048,  # window, in samples
+    hop: int = 512,  # samples between windows
+    length: int = None,  # samples wanted; (frames-1)*hop if None
+) -> Tensor:  # [..., n]
     "The inverse of `stft`."
     w = torch.hann_window(n_fft, device=X.device, dtype=X.real.dtype)
     x = torch.istft(X.reshape(-1, *X.shape[-2:]), n_fft, hop, window=w, center=True, length=length)
     return x.reshape(*X.shape[:-2], -1)
 
 # %% ../nbs/01_audio.ipynb #798e52b3
-DB = 20/math.log(10)   # natural logarithm of a height -> decibels
+DB = 20 / math.log(10)  # natural logarithm of a height -> decibels
+
 
 @lru_cache(maxsize=32)
-def mel_bank(sample_rate:int, # Hz
-             n_fft:int, # window, in samples
-             n_mels:int # bands
-            ) -> Tensor: # [n_fft//2+1, n_mels]
+def mel_bank(
+    sample_rate: int,  # Hz
+    n_fft: int,  # window, in samples
+    n_mels: int,  # bands
+) -> Tensor:  # [n_fft//2+1, n_mels]
     "Triangular mel filters (Slaney's scale, height 1)."
-    return import_torchaudio().functional.melscale_fbanks(n_fft//2+1, 0., sample_rate/2, n_mels, sample_rate, norm=None, mel_scale='slaney')
+    return import_torchaudio().functional.melscale_fbanks(
+        n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm=None, mel_scale='slaney'
+    )
 
-def log_mel(samples:Tensor, # [..., n]
-            sample_rate:int, # Hz
-            n_fft:int=2048, # window, in samples
-            hop:int=512, # samples between windows
-            n_mels:int=128 # bands
-           ) -> Tensor: # [..., n_mels, frames], natural log of height, at least log 1e-5 = -11.5
+
+def log_mel(
+    samples: Tensor,  # [..., n]
+    sample_rate: int,  # Hz
+    n_fft: int = 2048,  # window, in samples
+    hop: int = 512,  # samples between windows
+    n_mels: int = 128,  # bands
+) -> Tensor:  # [..., n_mels, frames], natural log of height, at least log 1e-5 = -11.5
     "Log-mel spectrogram; 0 is about a full-scale sine."
-    height = stft(samples, n_fft, hop).abs() * (4/n_fft)                         # a full-scale sine has half the Hann window's sum, n_fft/4
+    height = stft(samples, n_fft, hop).abs() * (
+        4 / n_fft
+    )  # a full-scale sine has half the Hann window's sum, n_fft/4
     bank = mel_bank(sample_rate, n_fft, n_mels).to(height)
     return torch.einsum('...ft,fm->...mt', height, bank).clamp(min=1e-5).log()
 
 # %% ../nbs/01_audio.ipynb #47148992
-def _hz_ticks(sample_rate:int, # Hz
-              n_fft:int=2048, # window, in samples
-              n_mels:int=128 # bands
-             ) -> tuple: # (band indices, labels)
+def _hz_ticks(
+    sample_rate: int,  # Hz
+    n_fft: int = 2048,  # window, in samples
+    n_mels: int = 128,  # bands
+) -> tuple:  # (band indices, labels)
     "Where round frequencies lie among the mel bands."
-    bank, freqs = mel_bank(sample_rate, n_fft, n_mels), torch.linspace(0, sample_rate/2, n_fft//2+1)
-    centre = (bank*freqs[:,None]).sum(0) / bank.sum(0).clamp(min=1e-9)
-    hz = [f for f in (200, 1000, 4000, 12000) if f < .95*sample_rate/2]
-    return [int((centre - f).abs().argmin()) for f in hz], [f'{f//1000}k' if f >= 1000 else str(f) for f in hz]
+    bank, freqs = (
+        mel_bank(sample_rate, n_fft, n_mels),
+        torch.linspace(0, sample_rate / 2, n_fft // 2 + 1),
+    )
+    centre = (bank * freqs[:, None]).sum(0) / bank.sum(0).clamp(min=1e-9)
+    hz = [f for f in (200, 1000, 4000, 12000) if f < 0.95 * sample_rate / 2]
+    return [int((centre - f).abs().argmin()) for f in hz], [
+        f'{f // 1000}k' if f >= 1000 else str(f) for f in hz
+    ]
+
 
 @patch
-def plot(self:Audio,
-         ax=None, # matplotlib axes; new ones if None
-         floor:float=-80. # dB below the loudest that is drawn black
-        ):
+def plot(
+    self: Audio,
+    ax=None,  # matplotlib axes; new ones if None
+    floor: float = -80.0,  # dB below the loudest that is drawn black
+):
     "Draw the log-mel spectrogram in decibels."
-    if ax is None: import matplotlib.pyplot as plt; ax = plt.subplots(figsize=(7, 2.2), dpi=70, layout='constrained')[1]
-    n_fft = 2**round(math.log2(.0464*self.sample_rate))                          # 46 ms at any rate
-    M = log_mel(self.samples.mean(0), self.sample_rate, n_fft, max(n_fft//8, self.samples.shape[-1]//800)) * DB
-    ax.imshow(M.numpy(), origin='lower', aspect='auto', cmap='magma', vmin=float(M.max()) + floor, vmax=float(M.max()) + 1e-3,
-              extent=(0, self.seconds, -.5, M.shape[0]-.5), interpolation='nearest')
-    ax.set_yticks(*_hz_ticks(self.sample_rate, n_fft)); ax.set_xlabel('seconds'); ax.set_ylabel('Hz')
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.2), dpi=70, layout='constrained')[1]
+    n_fft = 2 ** round(math.log2(0.0464 * self.sample_rate))  # 46 ms at any rate
+    M = (
+        log_mel(
+            self.samples.mean(0),
+            self.sample_rate,
+            n_fft,
+            max(n_fft // 8, self.samples.shape[-1] // 800),
+        )
+        * DB
+    )
+    ax.imshow(
+        M.numpy(),
+        origin='lower',
+        aspect='auto',
+        cmap='magma',
+        vmin=float(M.max()) + floor,
+        vmax=float(M.max()) + 1e-3,
+        extent=(0, self.seconds, -0.5, M.shape[0] - 0.5),
+        interpolation='nearest',
+    )
+    ax.set_yticks(*_hz_ticks(self.sample_rate, n_fft))
+    ax.set_xlabel('seconds')
+    ax.set_ylabel('Hz')
     return ax
 
 # %% ../nbs/01_audio.ipynb #0e882504
-PREVIEW_SECONDS = 20.
+PREVIEW_SECONDS = 20.0
+
 
 @patch
-def preview(self:Audio) -> bytes: # an mp3 file
+def preview(self: Audio) -> bytes:  # an mp3 file
     "A small mp3 of the first seconds, one or two channels."
     a = self.clip(0, min(self.seconds, PREVIEW_SECONDS)) if self.seconds > PREVIEW_SECONDS else self
     a = a if len(a.samples) <= 2 else a.mono()
     a = a if a.sample_rate in MP3_RATES else a.resample(44100)
-    return a.encode('mp3', level=.7)
+    return a.encode('mp3', level=0.7)
+
 
 @patch
-def _repr_html_(self:Audio) -> str:
+def _repr_html_(self: Audio) -> str:
     "Caption, player and small spectrogram."
     from matplotlib.figure import Figure
+
     fig, jpeg = Figure(figsize=(6, 1.5), dpi=60, layout='constrained'), io.BytesIO()
-    self.plot(fig.subplots()); fig.savefig(jpeg, format='jpeg')     # a fifth of the size of a png
+    self.plot(fig.subplots())
+    fig.savefig(jpeg, format='jpeg')  # a fifth of the size of a png
     b64, name = lambda b: base64.b64encode(b).decode(), html.escape(self.caption or 'a sound')
-    return (f'<figure style="margin:0"><figcaption>{html.escape(self.caption)} <small>({self.seconds:.1f} s)</small></figcaption>'
-            f'<audio controls preload="none" aria-label="{name}" src="data:audio/mpeg;base64,{b64(self.preview())}"></audio><br>'
-            f'<img alt="spectrogram of {name}" src="data:image/jpeg;base64,{b64(jpeg.getvalue())}"></figure>')
+    return (
+        f'<figure style="margin:0"><figcaption>{html.escape(self.caption)} <small>({self.seconds:.1f} s)</small></figcaption>'
+        f'<audio controls preload="none" aria-label="{name}" src="data:audio/mpeg;base64,{b64(self.preview())}"></audio><br>'
+        f'<img alt="spectrogram of {name}" src="data:image/jpeg;base64,{b64(jpeg.getvalue())}"></figure>'
+    )
 
 # %% ../nbs/01_audio.ipynb #ac834559
-LEAD_IN = 2048/22050   # s of silence put in front of a sound, so that a first note counts as an onset
+LEAD_IN = (
+    2048 / 22050
+)  # s of silence put in front of a sound, so that a first note counts as an onset
 
-def onset_strength(audio:Audio, # any sound
-                   hop:int=256 # samples between frames, at 22,050 Hz
-                  ) -> tuple: # (flux in dB [frames], frames per second); frame i lies at i/fps - LEAD_IN seconds
+
+def onset_strength(
+    audio: Audio,  # any sound
+    hop: int = 256,  # samples between frames, at 22,050 Hz
+) -> tuple:  # (flux in dB [frames], frames per second); frame i lies at i/fps - LEAD_IN seconds
     "Spectral flux: the mean growth over mel bands, in decibels."
-    x = F.pad(audio.mono().resample(22050).samples[0], (round(LEAD_IN*22050), 0))
+    x = F.pad(audio.mono().resample(22050).samples[0], (round(LEAD_IN * 22050), 0))
     M = log_mel(x, 22050, 1024, hop, 64) * DB
-    M = M.clamp(min=max(float(M.max()) - 60, -90.))                              # what is 60 dB below the loudest is silence
-    return F.pad((M[:,1:] - M[:,:-1]).relu().mean(0), (1, 0)), 22050/hop
+    M = M.clamp(min=max(float(M.max()) - 60, -90.0))  # what is 60 dB below the loudest is silence
+    return F.pad((M[:, 1:] - M[:, :-1]).relu().mean(0), (1, 0)), 22050 / hop
 
-def onset_times(audio:Audio, # any sound
-                delta:float=1.5 # dB by which a peak stands above the mean around it
-               ) -> Tensor: # s, [onsets]
+
+def onset_times(
+    audio: Audio,  # any sound
+    delta: float = 1.5,  # dB by which a peak stands above the mean around it
+) -> Tensor:  # s, [onsets]
     "Moments of onset: local maxima of the flux, at least 50 ms apart, above the mean of 0.4 s around plus `delta`."
-    flux, fps = onset_strength(audio); r, m = round(.05*fps), round(.2*fps)
-    top  = F.max_pool1d(flux[None], 2*r+1, 1, r)[0]
-    mean = F.avg_pool1d(flux[None], 2*m+1, 1, m, count_include_pad=False)[0]
+    flux, fps = onset_strength(audio)
+    r, m = round(0.05 * fps), round(0.2 * fps)
+    top = F.max_pool1d(flux[None], 2 * r + 1, 1, r)[0]
+    mean = F.avg_pool1d(flux[None], 2 * m + 1, 1, m, count_include_pad=False)[0]
     t = (flux == top) & (flux > mean + delta)
-    at = (t.nonzero()[:,0]/fps - LEAD_IN).clamp(min=0)
-    return at[at < audio.seconds - .05]                                          # a sound cut off clicks at its end: no onset
+    at = (t.nonzero()[:, 0] / fps - LEAD_IN).clamp(min=0)
+    return at[at < audio.seconds - 0.05]  # a sound cut off clicks at its end: no onset
 
-def onset_rate(audio:Audio # any sound
-              ) -> float: # onsets per second
+
+def onset_rate(
+    audio: Audio,  # any sound
+) -> float:  # onsets per second
     "Onsets per second, by spectral flux."
     return len(onset_times(audio)) / audio.seconds
 
 # %% ../nbs/01_audio.ipynb #4b2ba532
 PITCHES = 'C C# D Eb E F F# G Ab A Bb B'.split()
-KEY_PROFILES = dict(major=(16.80,.86,12.95,1.41,13.49,11.93,1.25,20.28,1.80,8.04,.62,10.57),
-                    minor=(18.16,.69,12.99,13.34,1.07,11.15,1.38,21.07,7.49,1.53,.92,10.21))
+KEY_PROFILES = dict(
+    major=(16.80, 0.86, 12.95, 1.41, 13.49, 11.93, 1.25, 20.28, 1.80, 8.04, 0.62, 10.57),
+    minor=(18.16, 0.69, 12.99, 13.34, 1.07, 11.15, 1.38, 21.07, 7.49, 1.53, 0.92, 10.21),
+)
 
-def chroma(audio:Audio, # any sound
-           low:float=60., # Hz, the lowest frequency heard
-           high:float=2000. # Hz, the highest
-          ) -> Tensor: # [12] from C to B, sums to 1; zeros for silence
+
+def chroma(
+    audio: Audio,  # any sound
+    low: float = 60.0,  # Hz, the lowest frequency heard
+    high: float = 2000.0,  # Hz, the highest
+) -> Tensor:  # [12] from C to B, sums to 1; zeros for silence
     "Strength of each pitch class over the whole sound."
     x = audio.mono().resample(22050).samples[0]
-    X = stft(x, 8192, 2048).abs().mean(-1); hz = torch.linspace(0, 11025, 4097)
-    band = (hz >= low) & (hz <= high); midi = 69 + 12*torch.log2(hz[band]/440)
-    weight = torch.exp(-.5*((midi - midi.round())/.2)**2)                        # a bin between two pitches counts for little
-    c = torch.zeros(12).index_add_(0, midi.round().long() % 12, X[band]*weight)
-    return c/c.sum() if c.sum() > 1e-6 else torch.zeros(12)
+    X = stft(x, 8192, 2048).abs().mean(-1)
+    hz = torch.linspace(0, 11025, 4097)
+    band = (hz >= low) & (hz <= high)
+    midi = 69 + 12 * torch.log2(hz[band] / 440)
+    weight = torch.exp(
+        -0.5 * ((midi - midi.round()) / 0.2) ** 2
+    )  # a bin between two pitches counts for little
+    c = torch.zeros(12).index_add_(0, midi.round().long() % 12, X[band] * weight)
+    return c / c.sum() if c.sum() > 1e-6 else torch.zeros(12)
 
-def key_scores(c:Tensor # chroma, [12]
-              ) -> dict: # {'C major': correlation, ...}, 24 keys
+
+def key_scores(
+    c: Tensor,  # chroma, [12]
+) -> dict:  # {'C major': correlation, ...}, 24 keys
     "Correlation of a chroma with the profile of every key."
     z = lambda v: (v - v.mean()) / (v - v.mean()).norm().clamp(min=1e-9)
-    return {f'{PITCHES[k]} {mode}': float(z(c) @ z(torch.tensor(p).roll(k))) for mode,p in KEY_PROFILES.items() for k in range(12)}
+    return {
+        f'{PITCHES[k]} {mode}': float(z(c) @ z(torch.tensor(p).roll(k)))
+        for mode, p in KEY_PROFILES.items()
+        for k in range(12)
+    }
 
-def estimate_key(audio:Audio # any sound
-                ) -> str: # like 'G major'; 'unknown' for silence
+
+def estimate_key(
+    audio: Audio,  # any sound
+) -> str:  # like 'G major'; 'unknown' for silence
     "The key whose profile fits the chroma best."
     c = chroma(audio)
-    if c.sum() == 0: return 'unknown'
-    s = key_scores(c); return max(s, key=s.get)
+    if c.sum() == 0:
+        return 'unknown'
+    s = key_scores(c)
+    return max(s, key=s.get)

@@ -26,291 +26,491 @@ from .core import Config, PrestoError, atomic_path, generator, progress, stable_
 from .frames import Gate, new_token, open_page
 
 # %% ../nbs/41_blind_test.ipynb #a2ae93c5
-def student_p(t:float,  # in units of the standard error; may be infinite
-              dof:int,  # degrees of freedom, at least 1
-             ) -> float: # two-sided
+def student_p(
+    t: float,  # in units of the standard error; may be infinite
+    dof: int,  # degrees of freedom, at least 1
+) -> float:  # two-sided
     "How often chance goes as far out as t, by the finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4"
-    theta = math.atan(abs(t)/math.sqrt(dof)); s, c = math.sin(theta), math.cos(theta)
-    k, term, total = (3, c, c) if dof % 2 else (2, 1., 1.)
-    if dof == 1: total = 0.
-    while k < dof: term *= (k - 1)/k*c*c; total += term; k += 2
-    return max(0., 1 - (2/math.pi*(theta + s*total) if dof % 2 else s*total))
+    theta = math.atan(abs(t) / math.sqrt(dof))
+    s, c = math.sin(theta), math.cos(theta)
+    k, term, total = (3, c, c) if dof % 2 else (2, 1.0, 1.0)
+    if dof == 1:
+        total = 0.0
+    while k < dof:
+        term *= (k - 1) / k * c * c
+        total += term
+        k += 2
+    return max(0.0, 1 - (2 / math.pi * (theta + s * total) if dof % 2 else s * total))
+
 
 @lru_cache(maxsize=None)
-def student_t(p:float, dof:int) -> float: # two-sided; degrees of freedom
+def student_t(p: float, dof: int) -> float:  # two-sided; degrees of freedom
     "The t that chance passes with probability p: the inverse of `student_p`, by halving the angle"
-    low, high = 0., math.pi/2
+    low, high = 0.0, math.pi / 2
     for _ in range(60):
-        mid = (low + high)/2
-        low, high = (mid, high) if student_p(math.sqrt(dof)*math.tan(mid), dof) > p else (low, mid)
-    return math.sqrt(dof)*math.tan(low)
+        mid = (low + high) / 2
+        low, high = (
+            (mid, high) if student_p(math.sqrt(dof) * math.tan(mid), dof) > p else (low, mid)
+        )
+    return math.sqrt(dof) * math.tan(low)
 
 # %% ../nbs/41_blind_test.ipynb #1443879a
-def paired_t(a, b, # ratings of two systems on the same n prompts
-            ) -> tuple: # (t, two-sided p)
+def paired_t(
+    a,
+    b,  # ratings of two systems on the same n prompts
+) -> tuple:  # (t, two-sided p)
     "Student's paired test"
     d = [x - y for x, y in zip(a, b, strict=True)]
-    if len(d) < 2: raise PrestoError(f"{len(d)} prompts were rated for both systems; a paired test needs at least 2")
+    if len(d) < 2:
+        raise PrestoError(
+            f"{len(d)} prompts were rated for both systems; a paired test needs at least 2"
+        )
     mean, sd = statistics.fmean(d), statistics.stdev(d)
-    t = mean/(sd/math.sqrt(len(d))) if sd else math.copysign(math.inf, mean) if mean else 0.
+    t = mean / (sd / math.sqrt(len(d))) if sd else math.copysign(math.inf, mean) if mean else 0.0
     return t, student_p(t, len(d) - 1)
 
-def t_interval(x,            # [n] numbers, at least 2
-               p:float=.05,  # how often the truth may lie outside
-              ) -> tuple:    # (mean, low, high)
+
+def t_interval(
+    x,  # [n] numbers, at least 2
+    p: float = 0.05,  # how often the truth may lie outside
+) -> tuple:  # (mean, low, high)
     "The mean of the prompts with its interval"
-    mean, half = statistics.fmean(x), student_t(p, len(x) - 1)*statistics.stdev(x)/math.sqrt(len(x))
+    mean, half = (
+        statistics.fmean(x),
+        student_t(p, len(x) - 1) * statistics.stdev(x) / math.sqrt(len(x)),
+    )
     return mean, mean - half, mean + half
 
-def bonferroni(ps) -> list: # p of each of m tests
+
+def bonferroni(ps) -> list:  # p of each of m tests
     "Each p times the number of tests, at most 1: then *all* of them together are wrong with probability 5% at 0.05"
-    return [min(1., p*len(ps)) for p in ps]
+    return [min(1.0, p * len(ps)) for p in ps]
 
 # %% ../nbs/41_blind_test.ipynb #748d2fa9
 FIELDS = "listener", "prompt", "model", "rating", "position", "seconds"
-LEAST = 6   # prompts: in fewer, ratings in whole points may by accident agree so well that t is infinite
+LEAST = (
+    6  # prompts: in fewer, ratings in whole points may by accident agree so well that t is infinite
+)
 
-def read_ratings(files) -> list: # csv files -> of dict
+
+def read_ratings(files) -> list:  # csv files -> of dict
     "The ratings of several listeners together"
     rows = []
     for file in map(Path, files):
         try:
             with file.open(newline="", encoding="utf-8") as f:
                 reader, before = csv.DictReader(f), len(rows)
-                for r in reader: rows.append({k: r[k] for k in FIELDS} | dict(rating=int(r["rating"]), position=int(r["position"]), seconds=float(r["seconds"])))
+                for r in reader:
+                    rows.append(
+                        {k: r[k] for k in FIELDS}
+                        | dict(
+                            rating=int(r["rating"]),
+                            position=int(r["position"]),
+                            seconds=float(r["seconds"]),
+                        )
+                    )
             if len(rows) == before or not file.read_bytes().endswith(b"\n"):
-                raise PrestoError(f"{file} was cut short: a file of ratings has whole lines, and at least "
-                                  f"one screen; look for a copy, or delete it to begin again")
-        except OSError as e: raise PrestoError(f"{file} cannot be read: {e.strerror}") from None
-        except PrestoError: raise
-        except (KeyError, TypeError, ValueError, csv.Error): raise PrestoError(f"{file} is not a file of ratings near line {reader.line_num}; each line has {', '.join(FIELDS)}") from None
+                raise PrestoError(
+                    f"{file} was cut short: a file of ratings has whole lines, and at least "
+                    f"one screen; look for a copy, or delete it to begin again"
+                )
+        except OSError as e:
+            raise PrestoError(f"{file} cannot be read: {e.strerror}") from None
+        except PrestoError:
+            raise
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise PrestoError(
+                f"{file} is not a file of ratings near line {reader.line_num}; each line has {', '.join(FIELDS)}"
+            ) from None
     check_ratings(rows)
     return rows
 
-def check_ratings(rows): # of dict
+
+def check_ratings(rows):  # of dict
     "Refuse what is no rating, and a clip that one listener rated twice"
     seen = set()
     for r in rows:
         who = f"{r['listener']}'s rating of {r['model']} for {r['prompt']!r}"
         if not 0 <= r["rating"] <= 100:
-            raise PrestoError(f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100")
+            raise PrestoError(
+                f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100"
+            )
         if not 0 <= r["seconds"] < 1e9:
-            raise PrestoError(f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged")
-        if (key := (r["listener"], r["prompt"], r["model"])) in seen: raise PrestoError(f"{who} is there twice; give each listener's file once")
+            raise PrestoError(
+                f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged"
+            )
+        if (key := (r["listener"], r["prompt"], r["model"])) in seen:
+            raise PrestoError(f"{who} is there twice; give each listener's file once")
         seen.add(key)
 
-def by_prompt(rows) -> dict: # of dict -> model -> [n], the mean over listeners for each prompt
+
+def by_prompt(rows) -> dict:  # of dict -> model -> [n], the mean over listeners for each prompt
     "The ratings as columns of equal length, in the order of prompts"
     said = defaultdict(dict)
-    for r in rows: said[r["prompt"], r["model"]][r["listener"]] = r["rating"]
+    for r in rows:
+        said[r["prompt"], r["model"]][r["listener"]] = r["rating"]
     prompts, models = (list(dict.fromkeys(r[k] for r in rows)) for k in ("prompt", "model"))
     for p in prompts:
         heard = [set(said.get((p, m), ())) for m in models]
-        if any(h != heard[0] for h in heard): raise PrestoError(f"not every listener rated all of {', '.join(models)} for the prompt {p!r}; a paired test needs whole screens")
+        if any(h != heard[0] for h in heard):
+            raise PrestoError(
+                f"not every listener rated all of {', '.join(models)} for the prompt {p!r}; a paired test needs whole screens"
+            )
     return {m: [statistics.fmean(said[p, m].values()) for p in prompts] for m in models}
 
 # %% ../nbs/41_blind_test.ipynb #987eaf80
 @dataclass(frozen=True)
 class Verdict:
     "What a listening test shows"
-    means:dict     # model -> (mean, low, high), best first; 95% intervals over prompts
-    pairs:tuple    # of dict: a, b, difference, low, high, t, p, corrected
-    prompts:int
-    listeners:int
 
-    def shown(self) -> list: # of (a, b): a was rated higher than b
+    means: dict  # model -> (mean, low, high), best first; 95% intervals over prompts
+    pairs: tuple  # of dict: a, b, difference, low, high, t, p, corrected
+    prompts: int
+    listeners: int
+
+    def shown(self) -> list:  # of (a, b): a was rated higher than b
         "The differences that chance does not explain, all of them together wrong in at most 5% of tests"
-        return [(r["a"], r["b"]) for r in self.pairs if r["corrected"] < .05]
+        return [(r["a"], r["b"]) for r in self.pairs if r["corrected"] < 0.05]
 
-def compare(rows) -> Verdict: # as `read_ratings` gives them
+
+def compare(rows) -> Verdict:  # as `read_ratings` gives them
     "All pairs by paired t-tests over prompts, with Bonferroni's correction; the intervals of differences are corrected too"
-    if not rows: raise PrestoError("there are no ratings yet")
-    x = by_prompt(rows); n = len(next(iter(x.values())))
-    if n < LEAST or len(x) < 2: raise PrestoError(f"there are ratings of {n} prompts and {len(x)} models; at least {LEAST} prompts and 2 models are needed for a verdict")
+    if not rows:
+        raise PrestoError("there are no ratings yet")
+    x = by_prompt(rows)
+    n = len(next(iter(x.values())))
+    if n < LEAST or len(x) < 2:
+        raise PrestoError(
+            f"there are ratings of {n} prompts and {len(x)} models; at least {LEAST} prompts and 2 models are needed for a verdict"
+        )
     means = {m: t_interval(x[m]) for m in sorted(x, key=lambda m: -statistics.fmean(x[m]))}
-    both = list(combinations(means, 2)); tests = [paired_t(x[a], x[b]) for a, b in both]; ps = bonferroni([p for _, p in tests])
-    spans = [t_interval([i - j for i, j in zip(x[a], x[b])], .05/len(both)) for a, b in both]
-    pairs = [dict(a=a, b=b, difference=d, low=lo, high=hi, t=t, p=p, corrected=c) for (a, b), (d, lo, hi), (t, p), c in zip(both, spans, tests, ps)]
+    both = list(combinations(means, 2))
+    tests = [paired_t(x[a], x[b]) for a, b in both]
+    ps = bonferroni([p for _, p in tests])
+    spans = [t_interval([i - j for i, j in zip(x[a], x[b])], 0.05 / len(both)) for a, b in both]
+    pairs = [
+        dict(a=a, b=b, difference=d, low=lo, high=hi, t=t, p=p, corrected=c)
+        for (a, b), (d, lo, hi), (t, p), c in zip(both, spans, tests, ps)
+    ]
     return Verdict(means, tuple(pairs), n, len({r["listener"] for r in rows}))
 
 # %% ../nbs/41_blind_test.ipynb #46c0fc1c
-def means_html(v:Verdict) -> str:
+def means_html(v: Verdict) -> str:
     "A line for each model: mean and interval on a scale from 0 to 100"
-    bar = lambda m, lo, hi: f'<svg viewBox="0 0 100 4" width="100%" aria-hidden="true"><path d="M0 2H100" stroke="currentColor" stroke-width=".15"/><path d="M{max(lo, 0):.2f} 2H{min(hi, 100):.2f}" stroke="currentColor" stroke-width=".8"/><circle cx="{m:.2f}" cy="2" r="1.5" fill="currentColor"/></svg>'
-    lines = [f'<tr><th scope="row">{escape(k)}</th><td>{m:.1f} [{lo:.1f}, {hi:.1f}]</td><td class="bar">{bar(m, lo, hi)}</td></tr>' for k, (m, lo, hi) in v.means.items()]
+    bar = lambda m, lo, hi: (
+        f'<svg viewBox="0 0 100 4" width="100%" aria-hidden="true"><path d="M0 2H100" stroke="currentColor" stroke-width=".15"/><path d="M{max(lo, 0):.2f} 2H{min(hi, 100):.2f}" stroke="currentColor" stroke-width=".8"/><circle cx="{m:.2f}" cy="2" r="1.5" fill="currentColor"/></svg>'
+    )
+    lines = [
+        f'<tr><th scope="row">{escape(k)}</th><td>{m:.1f} [{lo:.1f}, {hi:.1f}]</td><td class="bar">{bar(m, lo, hi)}</td></tr>'
+        for k, (m, lo, hi) in v.means.items()
+    ]
     return f'<table><tr><th scope="col">model</th><th scope="col">mean [95%]</th><th scope="col" class="bar">0 to 100</th></tr>{"".join(lines)}</table>'
 
-def pairs_html(v:Verdict) -> str:
+
+def pairs_html(v: Verdict) -> str:
     "A line for each pair"
-    p = lambda x: f"{x:.3f}" if x >= .001 else "&lt; 0.001"
-    lines = [f'<tr><th scope="row">{escape(r["a"])} − {escape(r["b"])}</th><td>{r["difference"]:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]</td><td>{r["t"]:.2f}</td><td>{p(r["p"])}</td><td>{p(r["corrected"])}</td><td>{"yes" if r["corrected"] < .05 else "no"}</td></tr>' for r in v.pairs]
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("pair", "difference", "t", "p", f"p × {len(v.pairs)}", "shown"))
+    p = lambda x: f"{x:.3f}" if x >= 0.001 else "&lt; 0.001"
+    lines = [
+        f'<tr><th scope="row">{escape(r["a"])} − {escape(r["b"])}</th><td>{r["difference"]:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]</td><td>{r["t"]:.2f}</td><td>{p(r["p"])}</td><td>{p(r["corrected"])}</td><td>{"yes" if r["corrected"] < 0.05 else "no"}</td></tr>'
+        for r in v.pairs
+    ]
+    head = "".join(
+        f'<th scope="col">{h}</th>'
+        for h in ("pair", "difference", "t", "p", f"p × {len(v.pairs)}", "shown")
+    )
     return f'<table><tr>{head}</tr>{"".join(lines)}</table>'
 
-def verdict_html(v:Verdict) -> str:
+
+def verdict_html(v: Verdict) -> str:
     "Both tables, and what they rest on"
     count = lambda n, what: f"{n} {what}{'' if n == 1 else 's'}"
-    return (f"<p>{count(v.listeners, 'listener')}, {count(v.prompts, 'prompt')}. Intervals of means are 95% over prompts; those of differences, and the last p, are corrected for {count(len(v.pairs), 'pair')}. A difference that is not shown may be there all the same: a small test sees large ones only. All this holds for these listeners.</p>"
-            f'<div class="wide" tabindex="0" role="region" aria-label="means">{means_html(v)}</div><div class="wide" tabindex="0" role="region" aria-label="differences">{pairs_html(v)}</div>')
+    return (
+        f"<p>{count(v.listeners, 'listener')}, {count(v.prompts, 'prompt')}. Intervals of means are 95% over prompts; those of differences, and the last p, are corrected for {count(len(v.pairs), 'pair')}. A difference that is not shown may be there all the same: a small test sees large ones only. All this holds for these listeners.</p>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="means">{means_html(v)}</div><div class="wide" tabindex="0" role="region" aria-label="differences">{pairs_html(v)}</div>'
+    )
+
 
 Verdict._repr_html_ = verdict_html
 
 # %% ../nbs/41_blind_test.ipynb #02d464fd
-MOST = 9   # clips on a screen, one for each digit key
+MOST = 9  # clips on a screen, one for each digit key
+
 
 @dataclass(frozen=True)
 class Plan(Config):
     "What is judged: the clip that every system makes of every prompt"
-    prompts:tuple      # captions
-    systems:tuple      # names, which a listener does not see before the end
-    seed:int=0         # of noise and order
-    seconds:float=6.   # length of a clip
+
+    prompts: tuple  # captions
+    systems: tuple  # names, which a listener does not see before the end
+    seed: int = 0  # of noise and order
+    seconds: float = 6.0  # length of a clip
 
     def __post_init__(self):
         for names in (self.prompts, self.systems):
             if not all(isinstance(n, str) for n in names):
                 raise PrestoError("prompts and systems of a listening test must be lists of text")
         if not 0 < self.seconds <= 600:
-            raise PrestoError(f"seconds is {self.seconds}; clips of a listening test last up to 600 s")
-        for what, names, least, most in (("prompts", self.prompts, LEAST, 10_000), ("systems", self.systems, 2, MOST)):
-            if not least <= len(names) <= most: raise PrestoError(f"there are {len(names)} {what}; {least} to {most} are allowed in a listening test")
-            if len(set(names)) < len(names): raise PrestoError(f"two {what} are called {max(names, key=names.count)!r}; they must differ")
+            raise PrestoError(
+                f"seconds is {self.seconds}; clips of a listening test last up to 600 s"
+            )
+        for what, names, least, most in (
+            ("prompts", self.prompts, LEAST, 10_000),
+            ("systems", self.systems, 2, MOST),
+        ):
+            if not least <= len(names) <= most:
+                raise PrestoError(
+                    f"there are {len(names)} {what}; {least} to {most} are allowed in a listening test"
+                )
+            if len(set(names)) < len(names):
+                raise PrestoError(
+                    f"two {what} are called {max(names, key=names.count)!r}; they must differ"
+                )
 
-def clip_name(plan:Plan, i:int, system:str) -> str: # number of the prompt
+
+def clip_name(plan: Plan, i: int, system: str) -> str:  # number of the prompt
     "A file name that says nothing to an ear or an eye"
     return f"{stable_hash('blind clip', plan.seed, plan.prompts[i], system):016x}.wav"
 
-def matched(audios,        # of `Audio`: one prompt, all systems
-            seconds:float, # wanted length
-           ) -> list:      # of mono `Audio` at 44.1 kHz
+
+def matched(
+    audios,  # of `Audio`: one prompt, all systems
+    seconds: float,  # wanted length
+) -> list:  # of mono `Audio` at 44.1 kHz
     "The sounds equally long, equally loud (as loud as the one that can be made least loud), with the same fade at the end"
-    n, fade = round(44100*seconds), torch.linspace(1, 0, 2205)
+    n, fade = round(44100 * seconds), torch.linspace(1, 0, 2205)
     for a in audios:
-        if a.seconds < seconds - .05: raise PrestoError(f"a clip lasts {a.seconds:.2f} s; {seconds:g} s are needed")
-    cut = [torch.nn.functional.pad(x, (0, max(0, n - x.shape[-1])))[:, :n].clone() for x in (a.mono().resample(44100).samples for a in audios)]
-    for x in cut: x[:, -len(fade):] *= fade
+        if a.seconds < seconds - 0.05:
+            raise PrestoError(f"a clip lasts {a.seconds:.2f} s; {seconds:g} s are needed")
+    cut = [
+        torch.nn.functional.pad(x, (0, max(0, n - x.shape[-1])))[:, :n].clone()
+        for x in (a.mono().resample(44100).samples for a in audios)
+    ]
+    for x in cut:
+        x[:, -len(fade) :] *= fade
     level = [Audio(x, 44100).normalise() for x in cut]
-    quiet = min((v for a in level if math.isfinite(v := a.loudness())), default=-18.)
+    quiet = min((v for a in level if math.isfinite(v := a.loudness())), default=-18.0)
     return [a.normalise(quiet) for a in level]
 
 # %% ../nbs/41_blind_test.ipynb #1af80b6f
-def latin_orders(m:int, n:int, # systems; screens
-                 g,            # a torch.Generator
-                ) -> list:     # of n orders
+def latin_orders(
+    m: int,
+    n: int,  # systems; screens
+    g,  # a torch.Generator
+) -> list:  # of n orders
     "Random orders in which each of m systems has each place once in every m screens"
     orders, perm = [], lambda: torch.randperm(m, generator=g).tolist()
     while len(orders) < n:
-        who = perm(); orders += [who[k:] + who[:k] for k in perm()]
+        who = perm()
+        orders += [who[k:] + who[:k] for k in perm()]
     return orders[:n]
 
-def screens(plan:Plan, listener:str) -> list: # of (number of the prompt, systems in order)
+
+def screens(plan: Plan, listener: str) -> list:  # of (number of the prompt, systems in order)
     "What a listener is shown, one after the other"
-    g = generator("blind test", plan.seed, listener); prompts = torch.randperm(len(plan.prompts), generator=g).tolist()
-    return [(i, [plan.systems[k] for k in order]) for i, order in zip(prompts, latin_orders(len(plan.systems), len(prompts), g))]
+    g = generator("blind test", plan.seed, listener)
+    prompts = torch.randperm(len(plan.prompts), generator=g).tolist()
+    return [
+        (i, [plan.systems[k] for k in order])
+        for i, order in zip(prompts, latin_orders(len(plan.systems), len(prompts), g))
+    ]
 
 # %% ../nbs/41_blind_test.ipynb #441d27b4
 class Refusal(PrestoError):
     "A request that is not answered: its HTTP status and one sentence"
-    def __init__(self, status:int, message:str): super().__init__(message); self.status = status
 
-def listener_name(name) -> str: # as typed
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+def listener_name(name) -> str:  # as typed
     "The name in small letters, which is a file name too"
     name = str(name).strip().lower()
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name): return name
-    raise Refusal(400, f"the listener is {name[:40]!r}; letters a to z, digits and - are allowed, 32 at most")
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
+        return name
+    raise Refusal(
+        400, f"the listener is {name[:40]!r}; letters a to z, digits and - are allowed, 32 at most"
+    )
 
-def check_answer(answer, seconds:float) -> tuple: # [rating, seconds heard] as sent; length of a clip -> (rating, seconds)
+
+def check_answer(
+    answer, seconds: float
+) -> tuple:  # [rating, seconds heard] as sent; length of a clip -> (rating, seconds)
     "A whole number from 0 to 100, for a clip that was heard"
-    number = lambda x: isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e9   # False for NaN too
-    if not (isinstance(answer, list) and len(answer) == 2 and all(map(number, answer))): raise Refusal(400, "each clip needs two numbers: its rating and the seconds heard")
+    number = lambda x: (
+        isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e9
+    )  # False for NaN too
+    if not (isinstance(answer, list) and len(answer) == 2 and all(map(number, answer))):
+        raise Refusal(400, "each clip needs two numbers: its rating and the seconds heard")
     rating, heard = answer
-    if rating != int(rating) or not 0 <= rating <= 100: raise Refusal(400, f"a rating is {rating}; whole numbers from 0 to 100 are allowed")
-    if heard < .9*seconds: raise Refusal(400, f"a clip was heard for {heard:.1f} of {seconds:g} s; hear all of them before you rate")
+    if rating != int(rating) or not 0 <= rating <= 100:
+        raise Refusal(400, f"a rating is {rating}; whole numbers from 0 to 100 are allowed")
+    if heard < 0.9 * seconds:
+        raise Refusal(
+            400,
+            f"a clip was heard for {heard:.1f} of {seconds:g} s; hear all of them before you rate",
+        )
     return int(rating), round(float(heard), 2)
+
 
 class BlindTest:
     "A listening test in a folder: what is judged, the clips, and what listeners said"
-    def __init__(self, folder): # made by `make_test`
-        self.folder, self.lock = Path(folder), threading.Lock(); self.plan = Plan.load(self.folder/"plan.json")
-        self.clips = {clip_name(self.plan, i, s) for i in range(len(self.plan.prompts)) for s in self.plan.systems}
-        missing = [c for c in self.clips if not (self.folder/"clips"/c).is_file()]
+
+    def __init__(self, folder):  # made by `make_test`
+        self.folder, self.lock = Path(folder), threading.Lock()
+        self.plan = Plan.load(self.folder / "plan.json")
+        self.clips = {
+            clip_name(self.plan, i, s)
+            for i in range(len(self.plan.prompts))
+            for s in self.plan.systems
+        }
+        missing = [c for c in self.clips if not (self.folder / "clips" / c).is_file()]
         if missing:
-            raise PrestoError(f"{self.folder} lacks {len(missing)} of the {len(self.clips)} clips that plan.json "
-                              f"names; the command that made the test makes them, or the plan is damaged")
+            raise PrestoError(
+                f"{self.folder} lacks {len(missing)} of the {len(self.clips)} clips that plan.json "
+                f"names; the command that made the test makes them, or the plan is damaged"
+            )
 
-    def clip(self, name:str) -> Path: # of `clip_name`
+    def clip(self, name: str) -> Path:  # of `clip_name`
         "The file of a clip; raises `Refusal` for an unknown name"
-        if name not in self.clips: raise Refusal(404, "there is no such clip")
-        return self.folder/"clips"/name
+        if name not in self.clips:
+            raise Refusal(404, "there is no such clip")
+        return self.folder / "clips" / name
 
-    def file(self, listener:str) -> Path:
+    def file(self, listener: str) -> Path:
         "Where a listener's ratings are kept"
-        return self.folder/f"ratings-{listener}.csv"
+        return self.folder / f"ratings-{listener}.csv"
 
-    def ratings(self) -> list: # of dict
+    def ratings(self) -> list:  # of dict
         "What all listeners said"
-        listeners = [f.stem.removeprefix("ratings-") for f in sorted(self.folder.glob("ratings-*.csv"))]
+        listeners = [
+            f.stem.removeprefix("ratings-") for f in sorted(self.folder.glob("ratings-*.csv"))
+        ]
         rows = [r for listener in listeners for r in self.of(listener)]
         check_ratings(rows)
         return rows
 
-    def of(self, listener:str) -> list:
+    def of(self, listener: str) -> list:
         "A listener's ratings so far, rows as `read_ratings` gives them"
         rows = read_ratings([f] if (f := self.file(listener)).is_file() else [])
-        shown = [(self.plan.prompts[i], s, k) for i, order in screens(self.plan, listener)
-                 for k, s in enumerate(order, 1)]
+        shown = [
+            (self.plan.prompts[i], s, k)
+            for i, order in screens(self.plan, listener)
+            for k, s in enumerate(order, 1)
+        ]
         rated = [(r["prompt"], r["model"], r["position"]) for r in rows]
-        if rated != shown[:len(rows)] or len(rows) % len(self.plan.systems):
-            raise PrestoError(f"{f} does not hold the whole screens that {listener} was shown in this test; "
-                              f"it is damaged, or of another test")
+        if rated != shown[: len(rows)] or len(rows) % len(self.plan.systems):
+            raise PrestoError(
+                f"{f} does not hold the whole screens that {listener} was shown in this test; "
+                f"it is damaged, or of another test"
+            )
         return rows
 
-    def left(self, listener:str) -> list: # of `screens`
+    def left(self, listener: str) -> list:  # of `screens`
         "The screens a listener has not answered"
         done = {r["prompt"] for r in self.of(listener)}
-        return [(i, order) for i, order in screens(self.plan, listener) if self.plan.prompts[i] not in done]
+        return [
+            (i, order)
+            for i, order in screens(self.plan, listener)
+            if self.plan.prompts[i] not in done
+        ]
 
-    def add(self, listener:str, answers): # clip name -> [rating, seconds heard]
+    def add(self, listener: str, answers):  # clip name -> [rating, seconds heard]
         "Keep a listener's ratings of the next screen"
         with self.lock:
-            if not isinstance(answers, dict): raise Refusal(400, "ratings must be an object: clip name to rating and seconds heard")
-            if unknown := [n for n in answers if n not in self.clips]: raise Refusal(400, f"there is no clip {unknown[0][:40]!r}")
-            if not (left := self.left(listener)): raise Refusal(409, "this listener has rated everything")
-            i, order = left[0]; names = [clip_name(self.plan, i, s) for s in order]
-            if set(answers) != set(names): raise Refusal(409, "these are not all the clips of the next screen; load the page again")
+            if not isinstance(answers, dict):
+                raise Refusal(
+                    400, "ratings must be an object: clip name to rating and seconds heard"
+                )
+            if unknown := [n for n in answers if n not in self.clips]:
+                raise Refusal(400, f"there is no clip {unknown[0][:40]!r}")
+            if not (left := self.left(listener)):
+                raise Refusal(409, "this listener has rated everything")
+            i, order = left[0]
+            names = [clip_name(self.plan, i, s) for s in order]
+            if set(answers) != set(names):
+                raise Refusal(
+                    409, "these are not all the clips of the next screen; load the page again"
+                )
             said = [check_answer(answers[n], self.plan.seconds) for n in names]
-            new = [dict(listener=listener, prompt=self.plan.prompts[i], model=s, rating=r, position=k, seconds=t) for k, (s, (r, t)) in enumerate(zip(order, said), 1)]
+            new = [
+                dict(
+                    listener=listener,
+                    prompt=self.plan.prompts[i],
+                    model=s,
+                    rating=r,
+                    position=k,
+                    seconds=t,
+                )
+                for k, (s, (r, t)) in enumerate(zip(order, said), 1)
+            ]
             rows = self.of(listener) + new
-            with atomic_path(self.file(listener)) as tmp, tmp.open("w", newline="", encoding="utf-8") as f: w = csv.DictWriter(f, FIELDS); w.writeheader(); w.writerows(rows)
+            with (
+                atomic_path(self.file(listener)) as tmp,
+                tmp.open("w", newline="", encoding="utf-8") as f,
+            ):
+                w = csv.DictWriter(f, FIELDS)
+                w.writeheader()
+                w.writerows(rows)
 
 # %% ../nbs/41_blind_test.ipynb #7b7e6905
-def make_test(folder,       # where to; an interrupted one goes on
-              prompts,      # with `caption`, as `held_out_prompts` gives them
-              makers:dict,  # name of a system -> maker (prompts, number of the first) -> of `Audio`, see `of_model` and `of_real`
-              seed:int=0,   # of the order
-              seconds:float=6., # length of a clip
-             ) -> BlindTest:
+def make_test(
+    folder,  # where to; an interrupted one goes on
+    prompts,  # with `caption`, as `held_out_prompts` gives them
+    makers: dict,  # name of a system -> maker (prompts, number of the first) -> of `Audio`, see `of_model` and `of_real`
+    seed: int = 0,  # of the order
+    seconds: float = 6.0,  # length of a clip
+) -> BlindTest:
     "Make the clips that are not there yet"
-    folder, plan = Path(folder), Plan(tuple(p.caption for p in prompts), tuple(makers), seed, float(seconds)); path = folder/"plan.json"
-    if path.is_file() and Plan.load(path) != plan: raise PrestoError(f"{folder} holds a listening test of other prompts, models or seed; give another --out, or the command that made it")
-    if not path.is_file(): plan.save(path)
+    folder, plan = (
+        Path(folder),
+        Plan(tuple(p.caption for p in prompts), tuple(makers), seed, float(seconds)),
+    )
+    path = folder / "plan.json"
+    if path.is_file() and Plan.load(path) != plan:
+        raise PrestoError(
+            f"{folder} holds a listening test of other prompts, models or seed; give another --out, or the command that made it"
+        )
+    if not path.is_file():
+        plan.save(path)
     for i in progress(range(len(prompts)), desc="making clips"):
-        files = [folder/"clips"/clip_name(plan, i, s) for s in makers]
-        if all(f.is_file() for f in files): continue
-        for audio, f in zip(matched([make([prompts[i]], i)[0] for make in makers.values()], seconds), files): audio.save(f)
+        files = [folder / "clips" / clip_name(plan, i, s) for s in makers]
+        if all(f.is_file() for f in files):
+            continue
+        for audio, f in zip(
+            matched([make([prompts[i]], i)[0] for make in makers.values()], seconds), files
+        ):
+            audio.save(f)
     return BlindTest(folder)
 
-def clip_prompts(clips,         # of `Clip`, see `load_folder`
-                 n:int,         # how many
-                 seconds:float, # length
-                 seed:int=0,    # which
-                ) -> list:      # with caption, seconds, facts and render(), as `Prompt` has them
+
+def clip_prompts(
+    clips,  # of `Clip`, see `load_folder`
+    n: int,  # how many
+    seconds: float,  # length
+    seed: int = 0,  # which
+) -> list:  # with caption, seconds, facts and render(), as `Prompt` has them
     "Captioned recordings as prompts, those marked as held out first"
-    long = sorted((c for c in clips if c.seconds >= seconds), key=lambda c: (c.split != "test", stable_hash("listening", seed, c.path.name)))
+    long = sorted(
+        (c for c in clips if c.seconds >= seconds),
+        key=lambda c: (c.split != "test", stable_hash("listening", seed, c.path.name)),
+    )
     once = {}
-    for c in long: once.setdefault(c.captions[0], c)
-    if len(once) < n: raise PrestoError(f"there are {len(once)} recordings of {seconds:g} s with captions that differ; {n} prompts were asked for")
-    return [SimpleNamespace(caption=k, seconds=seconds, facts=dict(bpm=c.bpm), render=lambda bank="", c=c: c.audio(0., seconds)) for k, c in list(once.items())[:n]]
+    for c in long:
+        once.setdefault(c.captions[0], c)
+    if len(once) < n:
+        raise PrestoError(
+            f"there are {len(once)} recordings of {seconds:g} s with captions that differ; {n} prompts were asked for"
+        )
+    return [
+        SimpleNamespace(
+            caption=k,
+            seconds=seconds,
+            facts=dict(bpm=c.bpm),
+            render=lambda bank="", c=c: c.audio(0.0, seconds),
+        )
+        for k, c in list(once.items())[:n]
+    ]
 
 # %% ../nbs/41_blind_test.ipynb #479c555a
 STYLE = """
@@ -386,124 +586,209 @@ if (next) {
 """
 
 # %% ../nbs/41_blind_test.ipynb #01cb20dc
-def page(title:str, body:str) -> str: # text; HTML
+def page(title: str, body: str) -> str:  # text; HTML
     "A whole page"
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-            f'<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"></head><body><main><h1>{escape(title)}</h1>{body}</main><script src="/script.js"></script></body></html>\n')
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        f'<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"></head><body><main><h1>{escape(title)}</h1>{body}</main><script src="/script.js"></script></body></html>\n'
+    )
 
-def start_page(test:BlindTest) -> str:
+
+def start_page(test: BlindTest) -> str:
     "Who listens?"
-    n = len(test.plan.prompts); begun = [p.stem.removeprefix("ratings-") for p in sorted(test.folder.glob("ratings-*.csv"))]
-    lines = [f'<li><a href="/?listener={quote(b)}">{escape(b)}</a>: {n - len(test.left(b))} of {n}</li>' for b in begun]
+    n = len(test.plan.prompts)
+    begun = [p.stem.removeprefix("ratings-") for p in sorted(test.folder.glob("ratings-*.csv"))]
+    lines = [
+        f'<li><a href="/?listener={quote(b)}">{escape(b)}</a>: {n - len(test.left(b))} of {n}</li>'
+        for b in begun
+    ]
     known = f"<h2>Go on as</h2><ul>{''.join(lines)}</ul>" if lines else ""
-    return page("A listening test", f"""<p>{n} screens. Each has the words that a clip was to be, and {len(test.plan.systems)} clips of {test.plan.seconds:g} seconds in random order. Hear all of them, then rate each from 0 (bad) to 100 (excellent) for its
+    return page(
+        "A listening test",
+        f"""<p>{n} screens. Each has the words that a clip was to be, and {len(test.plan.systems)} clips of {test.plan.seconds:g} seconds in random order. Hear all of them, then rate each from 0 (bad) to 100 (excellent) for its
 overall musical quality: how good it sounds, and how well it fits the words. Headphones help. You can stop after any screen and come back.</p>
-<form action="/"><p><label for="name">Your name, or nothing for a random one</label><br><input type="text" id="name" name="listener" maxlength="32" pattern="[A-Za-z0-9][A-Za-z0-9\\-]*" title="letters, digits and -" autocomplete="off"> <button class="go">Begin</button></p></form>{known}""")
+<form action="/"><p><label for="name">Your name, or nothing for a random one</label><br><input type="text" id="name" name="listener" maxlength="32" pattern="[A-Za-z0-9][A-Za-z0-9\\-]*" title="letters, digits and -" autocomplete="off"> <button class="go">Begin</button></p></form>{known}""",
+    )
 
-def clip_row(name:str, k:int) -> str: # of `clip_name`; place on the screen, from 1
+
+def clip_row(name: str, k: int) -> str:  # of `clip_name`; place on the screen, from 1
     "A clip without a name, and its slider"
-    return (f'<div class="clip" data-clip="{name}"><button type="button" disabled data-label="Clip {k}" aria-label="play Clip {k}">▶ Clip {k}</button>'
-            f'<input type="range" min="0" max="100" value="50" disabled aria-label="rating of clip {k}, 0 to 100" aria-valuetext="not rated"><output aria-hidden="true">–</output></div>')
+    return (
+        f'<div class="clip" data-clip="{name}"><button type="button" disabled data-label="Clip {k}" aria-label="play Clip {k}">▶ Clip {k}</button>'
+        f'<input type="range" min="0" max="100" value="50" disabled aria-label="rating of clip {k}, 0 to 100" aria-valuetext="not rated"><output aria-hidden="true">–</output></div>'
+    )
 
-def screen_page(test:BlindTest, listener:str) -> str:
+
+def screen_page(test: BlindTest, listener: str) -> str:
     "The next screen of a listener"
-    left, n = test.left(listener), len(test.plan.prompts); i, order = left[0]; done = n - len(left)
-    rows = "".join(clip_row(clip_name(test.plan, i, s), k) for k, s in enumerate(order, 1)); scale = "".join(f"<span>{w}</span>" for w in ("bad", "poor", "fair", "good", "excellent"))
-    return page(f"Screen {done + 1} of {n}", f"""<progress max="{n}" value="{done}" aria-label="screens rated"></progress><p class="prompt">{escape(test.plan.prompts[i])}</p>
+    left, n = test.left(listener), len(test.plan.prompts)
+    i, order = left[0]
+    done = n - len(left)
+    rows = "".join(clip_row(clip_name(test.plan, i, s), k) for k, s in enumerate(order, 1))
+    scale = "".join(f"<span>{w}</span>" for w in ("bad", "poor", "fair", "good", "excellent"))
+    return page(
+        f"Screen {done + 1} of {n}",
+        f"""<progress max="{n}" value="{done}" aria-label="screens rated"></progress><p class="prompt">{escape(test.plan.prompts[i])}</p>
 <p class="small">Overall musical quality: how good it sounds, and how well it fits the words.</p>
 <div class="scale" aria-hidden="true">{scale}</div>{rows}<p id="say" role="status">The clips are being loaded.</p>
-<p><button class="go" id="next" type="button" disabled data-listener="{escape(listener)}">Next</button></p><p class="small keys">Keys: 1 to {len(order)} play a clip, space stops and plays it again, arrows move its slider, Tab goes on.</p>""")
+<p><button class="go" id="next" type="button" disabled data-listener="{escape(listener)}">Next</button></p><p class="small keys">Keys: 1 to {len(order)} play a clip, space stops and plays it again, arrows move its slider, Tab goes on.</p>""",
+    )
 
-def result_page(test:BlindTest, listener:str) -> str:
+
+def result_page(test: BlindTest, listener: str) -> str:
     "The verdict, and which clip was whose"
     own = defaultdict(list)
-    for r in test.of(listener): own[r["prompt"]].append(r)
-    line = lambda i, r: f'<tr data-clip="{clip_name(test.plan, i, r["model"])}"><td><button type="button" data-label="Clip {r["position"]}">▶ Clip {r["position"]}</button></td><th scope="row">{escape(r["model"])}</th><td>{r["rating"]}</td><td>{r["seconds"]:.0f} s</td></tr>'
-    table = lambda p: f'<details><summary>{escape(p)}</summary><div class="wide"><table><tr><th scope="col">clip</th><th scope="col">model</th><th scope="col">your rating</th><th scope="col">heard</th></tr>{"".join(line(test.plan.prompts.index(p), r) for r in own[p])}</table></div></details>'
-    return page("What you heard", f'<p>Thank you, {escape(listener)}. All is in <code>{escape(test.file(listener).name)}</code>.</p>{verdict_html(compare(test.ratings()))}<h2>Which was which</h2>{"".join(map(table, own))}<p><a href="/">Another listener</a></p>')
+    for r in test.of(listener):
+        own[r["prompt"]].append(r)
+    line = lambda i, r: (
+        f'<tr data-clip="{clip_name(test.plan, i, r["model"])}"><td><button type="button" data-label="Clip {r["position"]}">▶ Clip {r["position"]}</button></td><th scope="row">{escape(r["model"])}</th><td>{r["rating"]}</td><td>{r["seconds"]:.0f} s</td></tr>'
+    )
+    table = lambda p: (
+        f'<details><summary>{escape(p)}</summary><div class="wide"><table><tr><th scope="col">clip</th><th scope="col">model</th><th scope="col">your rating</th><th scope="col">heard</th></tr>{"".join(line(test.plan.prompts.index(p), r) for r in own[p])}</table></div></details>'
+    )
+    return page(
+        "What you heard",
+        f'<p>Thank you, {escape(listener)}. All is in <code>{escape(test.file(listener).name)}</code>.</p>{verdict_html(compare(test.ratings()))}<h2>Which was which</h2>{"".join(map(table, own))}<p><a href="/">Another listener</a></p>',
+    )
 
 # %% ../nbs/41_blind_test.ipynb #f79b989a
 FILES = {"/style.css": ("text/css", STYLE), "/script.js": ("text/javascript", SCRIPT)}
-SAFE = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-LONGEST = 16_384   # bytes of a request's body
+SAFE = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+LONGEST = 16_384  # bytes of a request's body
 
-def on_get(test:BlindTest, target:str) -> tuple: # path and query as asked -> (status, headers, bytes)
+
+def on_get(
+    test: BlindTest, target: str
+) -> tuple:  # path and query as asked -> (status, headers, bytes)
     "A page, its style and script, or a clip"
-    url = urlsplit(target); kind = lambda k, text: (200, {"Content-Type": f"{k}; charset=utf-8"}, text.encode())
-    if url.path in FILES: return kind(*FILES[url.path])
-    if url.path.startswith("/clip/"): return 200, {"Content-Type": "audio/wav"}, test.clip(url.path.removeprefix("/clip/")).read_bytes()
-    if url.path != "/": raise Refusal(404, "there is no such page")
+    url = urlsplit(target)
+    kind = lambda k, text: (200, {"Content-Type": f"{k}; charset=utf-8"}, text.encode())
+    if url.path in FILES:
+        return kind(*FILES[url.path])
+    if url.path.startswith("/clip/"):
+        return (
+            200,
+            {"Content-Type": "audio/wav"},
+            test.clip(url.path.removeprefix("/clip/")).read_bytes(),
+        )
+    if url.path != "/":
+        raise Refusal(404, "there is no such page")
     asked = parse_qs(url.query, keep_blank_values=True).get("listener")
-    if not asked: return kind("text/html", start_page(test))
+    if not asked:
+        return kind("text/html", start_page(test))
     name = listener_name(asked[0].strip() or secrets.token_hex(3))
-    if name != asked[0]: return 303, {"Location": f"/?listener={name}"}, b""
+    if name != asked[0]:
+        return 303, {"Location": f"/?listener={name}"}, b""
     return kind("text/html", (screen_page if test.left(name) else result_page)(test, name))
 
-def on_post(test:BlindTest, target:str, body:bytes) -> tuple: # as `on_get`
+
+def on_post(test: BlindTest, target: str, body: bytes) -> tuple:  # as `on_get`
     "The ratings of a screen"
-    if urlsplit(target).path != "/rate": raise Refusal(404, "there is no such page")
-    try: said = json.loads(body); listener, ratings = said["listener"], said["ratings"]
-    except (ValueError, KeyError, TypeError, RecursionError): raise Refusal(400, "what was sent is not JSON with listener and ratings") from None
+    if urlsplit(target).path != "/rate":
+        raise Refusal(404, "there is no such page")
+    try:
+        said = json.loads(body)
+        listener, ratings = said["listener"], said["ratings"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Refusal(400, "what was sent is not JSON with listener and ratings") from None
     test.add(listener_name(listener), ratings)
     return 204, {}, b""
 
-def check_body(headers) -> int: # of the request -> bytes of its body
+
+def check_body(headers) -> int:  # of the request -> bytes of its body
     "Refuse ratings that are none, or too long"
-    if headers.get_content_type() != "application/json": raise Refusal(415, "ratings must be application/json")
-    if not re.fullmatch(r"\d{1,9}", length := headers.get("Content-Length", "")): raise Refusal(411, "the length of the body must be given")
-    if int(length) > LONGEST: raise Refusal(413, f"the body has {length} bytes; {LONGEST} are allowed")
+    if headers.get_content_type() != "application/json":
+        raise Refusal(415, "ratings must be application/json")
+    if not re.fullmatch(r"\d{1,9}", length := headers.get("Content-Length", "")):
+        raise Refusal(411, "the length of the body must be given")
+    if int(length) > LONGEST:
+        raise Refusal(413, f"the body has {length} bytes; {LONGEST} are allowed")
     return int(length)
 
 # %% ../nbs/41_blind_test.ipynb #2f966d82
 class Handler(BaseHTTPRequestHandler):
     "One request, answered or refused"
-    server_version, sys_version, timeout = "presto_nb", "", 30
-    def log_message(self, *_): "Say nothing"
 
-    def answer(self) -> tuple: # (status, headers, bytes)
+    server_version, sys_version, timeout = "presto_nb", "", 30
+
+    def log_message(self, *_):
+        "Say nothing"
+
+    def answer(self) -> tuple:  # (status, headers, bytes)
         "What this request gets, also where it is refused"
         s, post = self.server, self.command == "POST"
         try:
             if refused := s.gate.check(self.command, self.path, self.headers):
                 return refused[0], refused[1], refused[2].encode()
             n = check_body(self.headers) if post else 0
-            if not post and self.command != "GET": raise Refusal(405, f"{self.command} is not allowed; GET and POST are")
-            return on_post(s.test, self.path, self.rfile.read(n)) if post else on_get(s.test, self.path)
-        except Refusal as e: return e.status, {"Content-Type": "text/plain; charset=utf-8"} | ({"Allow": "GET, POST"} if e.status == 405 else {}), f"{e}\n".encode()
-        except (PrestoError, OSError) as e: return 500, {"Content-Type": "text/plain; charset=utf-8"}, f"{e}\n".encode()
+            if not post and self.command != "GET":
+                raise Refusal(405, f"{self.command} is not allowed; GET and POST are")
+            return (
+                on_post(s.test, self.path, self.rfile.read(n))
+                if post
+                else on_get(s.test, self.path)
+            )
+        except Refusal as e:
+            return (
+                e.status,
+                {"Content-Type": "text/plain; charset=utf-8"}
+                | ({"Allow": "GET, POST"} if e.status == 405 else {}),
+                f"{e}\n".encode(),
+            )
+        except (PrestoError, OSError) as e:
+            return 500, {"Content-Type": "text/plain; charset=utf-8"}, f"{e}\n".encode()
 
     def run(self):
         "Answer a request"
         status, headers, body = self.answer()
         try:
             self.send_response(status)
-            for k, v in (SAFE | headers | {"Content-Length": str(len(body))}).items(): self.send_header(k, v)
+            for k, v in (SAFE | headers | {"Content-Length": str(len(body))}).items():
+                self.send_header(k, v)
             self.end_headers()
-            if self.command != "HEAD": self.wfile.write(body)
-        except ConnectionError: pass   # the page was closed
+            if self.command != "HEAD":
+                self.wfile.write(body)
+        except ConnectionError:
+            pass  # the page was closed
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = run
 
-def listen_server(test:BlindTest,
-                  port:int=0,   # 0: any that is free
-                  token:str="", # of its address; "": none is asked for
-                 ) -> ThreadingHTTPServer:
+
+def listen_server(
+    test: BlindTest,
+    port: int = 0,  # 0: any that is free
+    token: str = "",  # of its address; "": none is asked for
+) -> ThreadingHTTPServer:
     "A server on the loopback address, not yet started"
-    try: server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except (OSError, OverflowError) as e: raise PrestoError(f"port {port} cannot be used ({getattr(e, 'strerror', None) or e}); leave --port out to get one that is free") from None
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except (OSError, OverflowError) as e:
+        raise PrestoError(
+            f"port {port} cannot be used ({getattr(e, 'strerror', None) or e}); leave --port out to get one that is free"
+        ) from None
     server.test, server.gate = test, Gate(server.server_port, token)
     return server
 
-def serve_test(test:BlindTest,
-               port:int=0,        # 0: any that is free
-               browser:bool=True, # open it there
-               token:bool=True,   # only who has the printed address may see it
-              ):
+
+def serve_test(
+    test: BlindTest,
+    port: int = 0,  # 0: any that is free
+    browser: bool = True,  # open it there
+    token: bool = True,  # only who has the printed address may see it
+):
     "Serve a listening test on this machine until it is stopped"
     word = new_token() if token else ""
     with listen_server(test, port, word) as server, tempfile.TemporaryDirectory() as folder:
         address = server.gate.address
-        print(f"the listening test in {test.folder}: {address} (this machine only; Ctrl-C ends it, the same command goes on)", flush=True)
-        if browser: open_page(address, folder)
+        print(
+            f"the listening test in {test.folder}: {address} (this machine only; Ctrl-C ends it, the same command goes on)",
+            flush=True,
+        )
+        if browser:
+            open_page(address, folder)
         server.serve_forever()

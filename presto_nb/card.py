@@ -14,61 +14,120 @@ from .core import PrestoError, atomic_path, sha256
 # %% ../nbs/08_card.ipynb #1719be1b
 LIBRARY, TAGS = "presto_nb", ("music", "text-to-music", "diffusion", "presto", "audio-generation")
 
-def front_matter(license:str="other", # as the hub spells it, such as apache-2.0
-                 tags=TAGS):
+
+def front_matter(
+    license: str = "other",  # as the hub spells it, such as apache-2.0
+    tags=TAGS,
+):
     "The lines of YAML that a hub reads"
     for what, word in (("licence", license), *(("tag", t) for t in tags)):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,39}", str(word)):
-            raise PrestoError(f"the {what} is {str(word)!a:.60}; it must be a word as the hub spells it, "
-                              f"such as apache-2.0")
-    lines = [f"license: {license}", "language: en", f"library_name: {LIBRARY}", "pipeline_tag: text-to-audio", "tags:", *(f"- {t}" for t in tags)]
+            raise PrestoError(
+                f"the {what} is {str(word)!a:.60}; it must be a word as the hub spells it, "
+                f"such as apache-2.0"
+            )
+    lines = [
+        f"license: {license}",
+        "language: en",
+        f"library_name: {LIBRARY}",
+        "pipeline_tag: text-to-audio",
+        "tags:",
+        *(f"- {t}" for t in tags),
+    ]
     return "\n".join(["---", *lines, "---", ""])
 
 # %% ../nbs/08_card.ipynb #2d2e075a
-def what_it_is(c) -> str: # a `PipelineConfig`
+def what_it_is(c) -> str:  # a `PipelineConfig`
     "A sentence on the kind of model"
-    kind = "A text-to-music generator of few steps" if c.step == "pingpong" else "A text-to-music diffusion model"
-    skips = f", which skips {', '.join(map(str, c.drops))} of its {c.dit['depth']} blocks in the {len(c.drops)} parts of the noise levels, noisiest first," if any(c.drops) else ""
-    asked = f"{c.steps} evaluations of the network" + ("" if c.guidance == "none" else f" with guidance ({c.guidance} {c.guidance_scale:g})")
+    kind = (
+        "A text-to-music generator of few steps"
+        if c.step == "pingpong"
+        else "A text-to-music diffusion model"
+    )
+    skips = (
+        f", which skips {', '.join(map(str, c.drops))} of its {c.dit['depth']} blocks in the {len(c.drops)} parts of the noise levels, noisiest first,"
+        if any(c.drops)
+        else ""
+    )
+    asked = f"{c.steps} evaluations of the network" + (
+        "" if c.guidance == "none" else f" with guidance ({c.guidance} {c.guidance_scale:g})"
+    )
     return f"{kind}{skips} after Presto!: {asked} make up to {c.max_seconds:g} s of instrumental music from a sentence."
 
-def parts_table(pipe,       # a `MusicPipeline`
-                c,          # its `PipelineConfig`, with the hashes of its parts
-                digest:str, # sha256 of its model.safetensors
-               ) -> str:
+
+def parts_table(
+    pipe,  # a `MusicPipeline`
+    c,  # its `PipelineConfig`, with the hashes of its parts
+    digest: str,  # sha256 of its model.safetensors
+) -> str:
     "The parts, their sizes and hashes"
     count = lambda m: f"{sum(p.numel() for p in m.parameters()):,} parameters"
-    rows = [("network", f"DiT, {c.dit['depth']} blocks of width {c.dit['width']}, {count(pipe.denoiser)}"), ("weights", f"float16, sha256 `{digest}`"),
-            ("sampler", f"{c.step}, {c.steps} evaluations, sigma from {c.sigma_max:g} to {c.sigma_min:g}, rho {c.rho:g}"),
-            ("codec", f"{type(pipe.codec).__name__}, {pipe.sample_rate} Hz mono, {pipe.codec.channels} channels at {pipe.codec.frame_rate:.1f} frames a second, {count(pipe.codec)}, sha256 of its encoder `{c.codec_sha256 or 'not recorded'}`"),
-            ("text encoder", f"{type(pipe.encoder).__name__}, vectors of {pipe.encoder.dim}, {count(pipe.encoder)}, sha256 `{c.text_sha256 or 'not recorded'}`")]
+    rows = [
+        (
+            "network",
+            f"DiT, {c.dit['depth']} blocks of width {c.dit['width']}, {count(pipe.denoiser)}",
+        ),
+        ("weights", f"float16, sha256 `{digest}`"),
+        (
+            "sampler",
+            f"{c.step}, {c.steps} evaluations, sigma from {c.sigma_max:g} to {c.sigma_min:g}, rho {c.rho:g}",
+        ),
+        (
+            "codec",
+            f"{type(pipe.codec).__name__}, {pipe.sample_rate} Hz mono, {pipe.codec.channels} channels at {pipe.codec.frame_rate:.1f} frames a second, {count(pipe.codec)}, sha256 of its encoder `{c.codec_sha256 or 'not recorded'}`",
+        ),
+        (
+            "text encoder",
+            f"{type(pipe.encoder).__name__}, vectors of {pipe.encoder.dim}, {count(pipe.encoder)}, sha256 `{c.text_sha256 or 'not recorded'}`",
+        ),
+    ]
     return "\n".join(["| part | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows)])
 
 # %% ../nbs/08_card.ipynb #3475aa0b
-def last_name(word:str) -> str: # of a command
+def last_name(word: str) -> str:  # of a command
     "The word, or the last name of a path that says where things lie on somebody's machine"
     option, equals, value = word.rpartition("=")
-    if re.match(r"[A-Za-z]:[\\/]|\\\\", value): value = PureWindowsPath(value).name
-    elif value.startswith(("/", "~")): value = PurePosixPath(value).name
+    if re.match(r"[A-Za-z]:[\\/]|\\\\", value):
+        value = PureWindowsPath(value).name
+    elif value.startswith(("/", "~")):
+        value = PurePosixPath(value).name
     return option + equals + (value or "FOLDER")
 
-def without_places(command:str) -> str: # in a line or several
+
+def without_places(command: str) -> str:  # in a line or several
     "The command as anybody may read it: paths from the root or a home keep their last name"
+
     def shown(line):
-        try: words = shlex.split(line)
-        except ValueError: words = line.split()
+        try:
+            words = shlex.split(line)
+        except ValueError:
+            words = line.split()
         names = [last_name(w) if w else w for w in words]
         return line if names == words else shlex.join(names)
+
     return "\n".join(map(shown, command.splitlines()))
 
-def how_made(record:dict) -> str: # of a training
+
+def how_made(record: dict) -> str:  # of a training
     "Command, seed, steps, time and machine of a training"
-    if not record.get("command"): return "How it was trained is not recorded."
-    c = record.get("config", {}); steps = record.get("steps") or record.get("turns")
-    facts = dict(seed=c.get("seed"), steps=steps and f"{steps:,}", batch=c.get("batch_size"), precision={"no": "float32"}.get(c.get("precision"), c.get("precision")),
-                 time=record.get("minutes") and f"{record['minutes']:.1f} minutes", machine=record.get("device"), date=record.get("date"), note=record.get("note"))
+    if not record.get("command"):
+        return "How it was trained is not recorded."
+    c = record.get("config", {})
+    steps = record.get("steps") or record.get("turns")
+    facts = dict(
+        seed=c.get("seed"),
+        steps=steps and f"{steps:,}",
+        batch=c.get("batch_size"),
+        precision={"no": "float32"}.get(c.get("precision"), c.get("precision")),
+        time=record.get("minutes") and f"{record['minutes']:.1f} minutes",
+        machine=record.get("device"),
+        date=record.get("date"),
+        note=record.get("note"),
+    )
     rows = [f"| {k} | {v} |" for k, v in facts.items() if v is not None]
-    return "\n".join(["```", without_places(record["command"]), "```", "", "| | |", "|---|---|", *rows])
+    return "\n".join(
+        ["```", without_places(record["command"]), "```", "", "| | |", "|---|---|", *rows]
+    )
 
 # %% ../nbs/08_card.ipynb #d7e85fe3
 CITATION = """```bibtex
@@ -80,29 +139,59 @@ CITATION = """```bibtex
   url       = {https://arxiv.org/abs/2410.05167}
 }
 ```"""
-UNKNOWN = dict(data="What it was trained on is not recorded.", scores="It has not been judged; `presto-nb evaluate FOLDER` does that.", memorisation="Whether it plays training data back has not been looked for.",
-               limits="They have not been written down.", ears="Nobody has judged this model by ear yet: every number on this card is a machine's.")
+UNKNOWN = dict(
+    data="What it was trained on is not recorded.",
+    scores="It has not been judged; `presto-nb evaluate FOLDER` does that.",
+    memorisation="Whether it plays training data back has not been looked for.",
+    limits="They have not been written down.",
+    ears="Nobody has judged this model by ear yet: every number on this card is a machine's.",
+)
 
-def card(pipe,         # a `MusicPipeline`
-         c,            # its `PipelineConfig`, as written
-         digest:str,   # sha256 of its model.safetensors
-         record=None,  # `how_made`'s fields, and text for the keys of `UNKNOWN`; "license", and "load": what to load it by
-        ) -> str:      # markdown
+
+def card(
+    pipe,  # a `MusicPipeline`
+    c,  # its `PipelineConfig`, as written
+    digest: str,  # sha256 of its model.safetensors
+    record=None,  # `how_made`'s fields, and text for the keys of `UNKNOWN`; "license", and "load": what to load it by
+) -> str:  # markdown
     "The model card"
     r = UNKNOWN | (record or {})
     load = f'```python\nfrom {LIBRARY}.pipeline import MusicPipeline\n\npipe = MusicPipeline.from_pretrained("{r.get("load", "FOLDER")}")   # a shipped name, a folder, or owner/name on the hub\npipe.generate("a slow air in G major on the flute with harp", seed=0)[0].save("air.wav")\n```'
-    sections = {"How to load it": load, "Parts": parts_table(pipe, c, digest), "Data and licence": r["data"], "Training": how_made(r), "Scores": r["scores"], "Learnt by heart?": r["memorisation"], "By ear": r["ears"],
-                "Limits": f"Mono, up to {c.max_seconds:g} s at a time. {r['limits']}", "Citation": f"An independent implementation; the method is that of the paper.\n\n{CITATION}"}
-    return front_matter(r.get("license", "other")) + f"\n# {c.name}\n\n{what_it_is(c)}\n\n" + "\n\n".join(f"## {k}\n\n{v}" for k, v in sections.items()) + "\n"
+    sections = {
+        "How to load it": load,
+        "Parts": parts_table(pipe, c, digest),
+        "Data and licence": r["data"],
+        "Training": how_made(r),
+        "Scores": r["scores"],
+        "Learnt by heart?": r["memorisation"],
+        "By ear": r["ears"],
+        "Limits": f"Mono, up to {c.max_seconds:g} s at a time. {r['limits']}",
+        "Citation": f"An independent implementation; the method is that of the paper.\n\n{CITATION}",
+    }
+    return (
+        front_matter(r.get("license", "other"))
+        + f"\n# {c.name}\n\n{what_it_is(c)}\n\n"
+        + "\n\n".join(f"## {k}\n\n{v}" for k, v in sections.items())
+        + "\n"
+    )
 
 # %% ../nbs/08_card.ipynb #c1c610f4
-def write_card(pipe,   # a `MusicPipeline`; `folder`: where it was loaded from; `record`: of its training
-               config, # `PipelineConfig`, as written
-               folder, # with model.safetensors, as just written
-              ) -> str:
+def write_card(
+    pipe,  # a `MusicPipeline`; `folder`: where it was loaded from; `record`: of its training
+    config,  # `PipelineConfig`, as written
+    folder,  # with model.safetensors, as just written
+) -> str:
     "Write README.md: the card the model came with, if it is about these weights and this config, else a new one"
-    digest, old = sha256(Path(folder)/"model.safetensors"), getattr(pipe, "folder", None)
-    kept = old and (Path(old)/"README.md").is_file() and digest in (text := (Path(old)/"README.md").read_text(encoding="utf-8")) and config.replace(check=()) == type(config).load(Path(old)/"config.json").replace(check=())
-    if not kept: text = card(pipe, config, digest, getattr(pipe, "record", None))
-    with atomic_path(Path(folder)/"README.md") as p: p.write_text(text, encoding="utf-8")
+    digest, old = sha256(Path(folder) / "model.safetensors"), getattr(pipe, "folder", None)
+    kept = (
+        old
+        and (Path(old) / "README.md").is_file()
+        and digest in (text := (Path(old) / "README.md").read_text(encoding="utf-8"))
+        and config.replace(check=())
+        == type(config).load(Path(old) / "config.json").replace(check=())
+    )
+    if not kept:
+        text = card(pipe, config, digest, getattr(pipe, "record", None))
+    with atomic_path(Path(folder) / "README.md") as p:
+        p.write_text(text, encoding="utf-8")
     return text

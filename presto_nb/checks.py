@@ -29,84 +29,131 @@ from .core import PrestoError, generator
 class NotYet(Exception):
     "What an answer still gets wrong, in one sentence"
 
-def verdict(check, # made by `checker`
-            answer # of the learner: a function, a module, a number...
-           ) -> str:
-    "'right: ...', or 'not yet: ...' and what is wrong"
-    try: return f"right: {check.ask(answer)}"
-    except NotYet as e: return f"not yet: {e}"
-    except Exception as e: return f"not yet: it stops with {type(e).__name__}: {e}"
 
-def checker(ask): # `ask(answer) -> praise`, or raises `NotYet`
+def verdict(
+    check,  # made by `checker`
+    answer,  # of the learner: a function, a module, a number...
+) -> str:
+    "'right: ...', or 'not yet: ...' and what is wrong"
+    try:
+        return f"right: {check.ask(answer)}"
+    except NotYet as e:
+        return f"not yet: {e}"
+    except Exception as e:
+        return f"not yet: it stops with {type(e).__name__}: {e}"
+
+
+def checker(ask):  # `ask(answer) -> praise`, or raises `NotYet`
     "The check that prints the verdict"
+
     @functools.wraps(ask)
-    def check(answer): print(verdict(check, answer))
+    def check(answer):
+        print(verdict(check, answer))
+
     check.ask = ask
     return check
 
 # %% ../nbs/07_checks.ipynb #5304a2d1
 def _close(a, b):
     "Equal in shape, and up to float32's rounding in value"
-    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5*b.abs().max().item() if b.numel() else 0)
+    return a.shape == b.shape and torch.allclose(
+        a, b, rtol=1e-4, atol=1e-5 * b.abs().max().item() if b.numel() else 0
+    )
 
-def _tensor(value): return torch.as_tensor(value).detach().cpu().double()
+
+def _tensor(value):
+    return torch.as_tensor(value).detach().cpu().double()
+
 
 def there(value, what="the answer"):
     "The value, unless it is None"
-    if value is None: raise NotYet(f"{what} is None so far")
+    if value is None:
+        raise NotYet(f"{what} is None so far")
     return value
 
-def same(got,      # the learner's value: a tensor, a number, or a list of numbers
-         want,     # the right one
-         faults={}, # sentence -> the value that this mistake gives
-         what="the answer"): # its name in a sentence
+
+def same(
+    got,  # the learner's value: a tensor, a number, or a list of numbers
+    want,  # the right one
+    faults={},  # sentence -> the value that this mistake gives
+    what="the answer",  # its name in a sentence
+):
     "Nothing if `got` is `want`; else `NotYet`, with the mistake's own sentence if it is a known one"
-    if torch.is_complex(torch.as_tensor(there(got, what))): raise NotYet(f"{what} is a complex number: the root of something negative was taken")
+    if torch.is_complex(torch.as_tensor(there(got, what))):
+        raise NotYet(f"{what} is a complex number: the root of something negative was taken")
     got, want = _tensor(got), _tensor(want)
-    if _close(got, want): return
+    if _close(got, want):
+        return
     for sentence, wrong in faults.items():
-        if _close(got, _tensor(wrong)): raise NotYet(sentence)
-    if got.shape != want.shape: raise NotYet(f"{what} has shape {list(got.shape)}; wanted is {list(want.shape)}")
+        if _close(got, _tensor(wrong)):
+            raise NotYet(sentence)
+    if got.shape != want.shape:
+        raise NotYet(f"{what} has shape {list(got.shape)}; wanted is {list(want.shape)}")
     raise NotYet(f"{what} {_difference(got, want)}")
+
 
 def _difference(got, want):
     "In words"
-    if not got.isfinite().all(): return "is not finite everywhere"
-    at = (got - want).abs().argmax(); g, w = got.flatten()[at].item(), want.flatten()[at].item()
-    ratio = g/w if w else 0.
-    if ratio > 0 and abs(ratio - 1) > .01 and _close(got, ratio*want): return f"is {ratio:.3g} times what it should be"
-    return f"is {g:.4g} where {w:.4g} is right" + (" (the worst of its elements)" if want.numel() > 1 else "")
+    if not got.isfinite().all():
+        return "is not finite everywhere"
+    at = (got - want).abs().argmax()
+    g, w = got.flatten()[at].item(), want.flatten()[at].item()
+    ratio = g / w if w else 0.0
+    if ratio > 0 and abs(ratio - 1) > 0.01 and _close(got, ratio * want):
+        return f"is {ratio:.3g} times what it should be"
+    return f"is {g:.4g} where {w:.4g} is right" + (
+        " (the worst of its elements)" if want.numel() > 1 else ""
+    )
 
 # %% ../nbs/07_checks.ipynb #9cdae38b
-def draw(name:str, # of the questions
-         *ranges,  # (low, high) of each number
-         n=3):     # how many questions
+def draw(
+    name: str,  # of the questions
+    *ranges,  # (low, high) of each number
+    n=3,  # how many questions
+):
     "n rows of random numbers, the same in every run"
     g = generator("exercise", name)
-    for _ in range(n): yield [low + (high - low)*torch.rand((), generator=g).item() for low, high in ranges]
+    for _ in range(n):
+        yield [low + (high - low) * torch.rand((), generator=g).item() for low, high in ranges]
 
-def normal(*shape, seed=0): # of the result
+
+def normal(*shape, seed=0):  # of the result
     "Standard normal float64 numbers, the same in every run"
     return torch.randn(shape, generator=generator("exercise", shape, seed), dtype=torch.float64)
 
-def stuck(answer): # a function
+
+def stuck(answer):  # a function
     "It gives `answer`'s first result again, whatever it is asked"
     first = []
+
     def again(*args, **kw):
-        if not first: first.append(answer(*args, **kw))
+        if not first:
+            first.append(answer(*args, **kw))
         return first[0]
+
     return again
 
-def accepts(check, answer): # a check; a right answer
+
+def accepts(check, answer):  # a check; a right answer
     "The check lets the answer pass, and none of what only looks like one"
-    said = verdict(check, answer); assert said.startswith("right: "), said
-    for empty in [None, lambda *a, **kw: None, lambda *a, **kw: a[0] if a else 0, lambda *a, **kw: 0.] + [stuck(answer)]*(not isinstance(answer, type)):
-        assert verdict(check, empty).startswith("not yet: "), f"{check.__name__} lets an empty answer pass"
+    said = verdict(check, answer)
+    assert said.startswith("right: "), said
+    for empty in [
+        None,
+        lambda *a, **kw: None,
+        lambda *a, **kw: a[0] if a else 0,
+        lambda *a, **kw: 0.0,
+    ] + [stuck(answer)] * (not isinstance(answer, type)):
+        assert verdict(check, empty).startswith("not yet: "), (
+            f"{check.__name__} lets an empty answer pass"
+        )
     print(said)
 
-def rejects(check, answer, words): # a check; a wrong answer; part of what has to be said of it
+
+def rejects(check, answer, words):  # a check; a wrong answer; part of what has to be said of it
     "The check refuses the answer for this reason"
-    said = verdict(check, answer); assert said.startswith("not yet: ") and words in said, f"{check.__name__} says {said!r}"
+    said = verdict(check, answer)
+    assert said.startswith("not yet: ") and words in said, f"{check.__name__} says {said!r}"
     print(said)
 
 # %% ../nbs/07_checks.ipynb #49c644ef
@@ -114,91 +161,179 @@ def rejects(check, answer, words): # a check; a wrong answer; part of what has t
 def check_median_shift(answer):
     "10_edm: `answer(P_mean, P_new) -> dB` by which the SNR of the training median moves"
     for a, b in draw("shift", (-2, 1), (-2, 1)):
-        right = 20/math.log(10)*(a - b)
-        same(answer(a, b), right, {"the sign is wrong: lower levels mean a higher SNR": -right, "a level is an amplitude: 20 log10, not 10": right/2,
-                                   "P_mean is a natural logarithm, and decibels are decimal ones": 20*(a - b)})
+        right = 20 / math.log(10) * (a - b)
+        same(
+            answer(a, b),
+            right,
+            {
+                "the sign is wrong: lower levels mean a higher SNR": -right,
+                "a level is an amplitude: 20 log10, not 10": right / 2,
+                "P_mean is a natural logarithm, and decibels are decimal ones": 20 * (a - b),
+            },
+        )
     return "a unit of P_mean is 8.7 dB"
+
 
 @checker
 def check_silent_loss(answer):
     "10_edm: `answer(sigma, s) -> loss` of a network that answers 0, for data of standard deviation s"
-    for sigma, s in draw("silent", (.1, 3), (.3, 2)):
-        d = .5; total = sigma**2 + d**2; c_skip, c_out = d**2/total, sigma*d/total**.5
-        data, noise = (1 - c_skip)**2*s**2, c_skip**2*sigma**2
-        same(answer(sigma, s), (data + noise)/c_out**2, {"the noise that c_skip lets through is missing": data/c_out**2, "this is the error of the guess; the weight 1/c_out^2 is missing": data + noise,
-             "that holds for data of standard deviation 0.5 only": 1., "c_out is not squared": (data + noise)/c_out, "c_skip is not squared": ((1 - c_skip)*s**2 + c_skip*sigma**2)/c_out**2})
+    for sigma, s in draw("silent", (0.1, 3), (0.3, 2)):
+        d = 0.5
+        total = sigma**2 + d**2
+        c_skip, c_out = d**2 / total, sigma * d / total**0.5
+        data, noise = (1 - c_skip) ** 2 * s**2, c_skip**2 * sigma**2
+        same(
+            answer(sigma, s),
+            (data + noise) / c_out**2,
+            {
+                "the noise that c_skip lets through is missing": data / c_out**2,
+                "this is the error of the guess; the weight 1/c_out^2 is missing": data + noise,
+                "that holds for data of standard deviation 0.5 only": 1.0,
+                "c_out is not squared": (data + noise) / c_out,
+                "c_skip is not squared": ((1 - c_skip) * s**2 + c_skip * sigma**2) / c_out**2,
+            },
+        )
     return "at high noise it is (s/0.5)^2, at low noise 1: data of the wrong size are seen where the noise is high"
+
 
 @checker
 def check_c_out(answer):
     "10_edm: `answer(c_skip, sigma) -> c_out` at which the network's target has variance 1"
-    for k, sigma in draw("c_out", (.05, .95), (.1, 3), n=5):
-        right = ((1 - k)**2*.25 + k**2*sigma**2)**.5
-        same(answer(k, sigma), right, {"that is the variance; c_out is its square root": right**2, "a factor counts squared in a variance, c_skip too": ((1 - k)*.25 + k*sigma**2)**.5, "EDM's c_out belongs to EDM's c_skip": sigma*.5/(sigma**2 + .25)**.5,
-             "c_skip x holds data too, so only 1 - c_skip of the data is left in the target": (.25 + k**2*sigma**2)**.5})
+    for k, sigma in draw("c_out", (0.05, 0.95), (0.1, 3), n=5):
+        right = ((1 - k) ** 2 * 0.25 + k**2 * sigma**2) ** 0.5
+        same(
+            answer(k, sigma),
+            right,
+            {
+                "that is the variance; c_out is its square root": right**2,
+                "a factor counts squared in a variance, c_skip too": ((1 - k) * 0.25 + k * sigma**2)
+                ** 0.5,
+                "EDM's c_out belongs to EDM's c_skip": sigma * 0.5 / (sigma**2 + 0.25) ** 0.5,
+                "c_skip x holds data too, so only 1 - c_skip of the data is left in the target": (
+                    0.25 + k**2 * sigma**2
+                )
+                ** 0.5,
+            },
+        )
     return "EDM's c_skip is the one that makes it smallest, and with it the network's errors"
+
 
 @checker
 def check_rho(answer):
     "10_edm: `answer(P_mean) -> rho` at which the inference levels have the median exp(P_mean)"
-    for P_mean in (-.4, -1.2, .5, -.8):
+    for P_mean in (-0.4, -1.2, 0.5, -0.8):
         rho = float(there(answer(P_mean)))
-        if rho == 0: raise NotYet("rho is 0, which is no schedule")
-        same(math.log(((80**(1/rho) + .002**(1/rho))/2)**rho), P_mean, what=f"with rho = {rho:.4g} the logarithm of the median")
+        if rho == 0:
+            raise NotYet("rho is 0, which is no schedule")
+        same(
+            math.log(((80 ** (1 / rho) + 0.002 ** (1 / rho)) / 2) ** rho),
+            P_mean,
+            what=f"with rho = {rho:.4g} the logarithm of the median",
+        )
     return "below ln(0.4), the middle of the ends' logarithms, rho must be negative"
 
 # %% ../nbs/07_checks.ipynb #7321c982
 class Guess(NamedTuple):
     "As in 11_sampling: what a step is told by `denoise(x, sigma)`"
-    x0_hat: Tensor # where to move
-    origin: Tensor # what the noise is measured from; here the same
+
+    x0_hat: Tensor  # where to move
+    origin: Tensor  # what the noise is measured from; here the same
+
 
 def _gaussian(x, sigma):
     "The ideal denoiser of Gaussian data"
-    guess = x*.25/(.25 + sigma**2)
+    guess = x * 0.25 / (0.25 + sigma**2)
     return Guess(guess, guess)
 
-def _stepped(out): # what a step function returned
+
+def _stepped(out):  # what a step function returned
     "Its x"
-    if not isinstance(there(out, "the step"), tuple) or len(out) != 2: raise NotYet("a step returns two things, x at the next level and the state")
+    if not isinstance(there(out, "the step"), tuple) or len(out) != 2:
+        raise NotYet("a step returns two things, x at the next level and the state")
     return there(out[0], "x at the next level")
+
 
 @checker
 def check_midpoint(answer):
     "11_sampling: the midpoint method in sigma, a step function `answer(denoise, x, sigma, sigma_next, state=None) -> x, state`"
-    slope = lambda x, s: (x - _gaussian(x, s).x0_hat)/s
-    for seed, (sigma, r) in enumerate(draw("midpoint", (.5, 5), (.2, .8))):
-        x, to = normal(4, 3, seed=seed), r*sigma; first = slope(x, sigma); end = slope(x + (to - sigma)*first, to)
-        by = lambda middle: x + (to - sigma)*slope(x + (middle - sigma)*first, middle)
-        same(_stepped(answer(_gaussian, x, sigma, to, None)), by((sigma + to)/2), {"that is Euler's step: the slope at the start": x + (to - sigma)*first, "that is Heun's step: the mean of the slopes at both ends": x + (to - sigma)*(first + end)/2,
-             "that looks at the geometric mean of the levels": by((sigma*to)**.5), "that is 2S: sigma is not the variable in which it is a midpoint": _gaussian(x + ((sigma*to)**.5 - sigma)*first, (sigma*to)**.5).x0_hat*(1 - r) + r*x}, "x at the next level")
+    slope = lambda x, s: (x - _gaussian(x, s).x0_hat) / s
+    for seed, (sigma, r) in enumerate(draw("midpoint", (0.5, 5), (0.2, 0.8))):
+        x, to = normal(4, 3, seed=seed), r * sigma
+        first = slope(x, sigma)
+        end = slope(x + (to - sigma) * first, to)
+        by = lambda middle: x + (to - sigma) * slope(x + (middle - sigma) * first, middle)
+        same(
+            _stepped(answer(_gaussian, x, sigma, to, None)),
+            by((sigma + to) / 2),
+            {
+                "that is Euler's step: the slope at the start": x + (to - sigma) * first,
+                "that is Heun's step: the mean of the slopes at both ends": x
+                + (to - sigma) * (first + end) / 2,
+                "that looks at the geometric mean of the levels": by((sigma * to) ** 0.5),
+                "that is 2S: sigma is not the variable in which it is a midpoint": _gaussian(
+                    x + ((sigma * to) ** 0.5 - sigma) * first, (sigma * to) ** 0.5
+                ).x0_hat
+                * (1 - r)
+                + r * x,
+            },
+            "x at the next level",
+        )
     return "two calls, order 2, and x lies where sigma's middle says"
 
-def _walk(step, n): # a step function, number of steps
+
+def _walk(step, n):  # a step function, number of steps
     "Relative error after n steps from 1 to 0.2 on Gaussian data, and how many calls they made"
-    x, state, calls, levels = torch.ones(1, 1, dtype=torch.float64), None, [], torch.logspace(0, math.log10(.2), n + 1, dtype=torch.float64).tolist()
-    def denoise(x, sigma): calls.append(sigma); return _gaussian(x, sigma)
+    x, state, calls, levels = (
+        torch.ones(1, 1, dtype=torch.float64),
+        None,
+        [],
+        torch.logspace(0, math.log10(0.2), n + 1, dtype=torch.float64).tolist(),
+    )
+
+    def denoise(x, sigma):
+        calls.append(sigma)
+        return _gaussian(x, sigma)
+
     for sigma, to in zip(levels, levels[1:]):
         out = step(denoise, x, sigma, to, state)
         x, state = _stepped(out), out[1]
-    return abs(x.item()/math.sqrt((.25 + .04)/(.25 + 1)) - 1), len(calls)
+    return abs(x.item() / math.sqrt((0.25 + 0.04) / (0.25 + 1)) - 1), len(calls)
+
 
 @checker
 def check_third_order(answer):
     "11_sampling: a multistep method of order 3, a step function `answer(denoise, x, sigma, sigma_next, state=None) -> x, state`"
     (coarse, _), (fine, calls) = _walk(answer, 40), _walk(answer, 80)
-    if calls > 83: raise NotYet(f"80 steps made {calls} calls of the denoiser; a multistep method makes one for each, but for the first ones")
-    if not fine > 0 or fine > .05: raise NotYet(f"after 80 steps from 1 to 0.2 the error is {fine:.2g}")
-    order = math.log2(coarse/fine)
-    if order < 2.6: raise NotYet(f"its order is {order:.1f}; the error of 80 steps is {coarse/fine:.1f} times less than that of 40, and should be 8 times (are the first two steps good enough?)")
+    if calls > 83:
+        raise NotYet(
+            f"80 steps made {calls} calls of the denoiser; a multistep method makes one for each, but for the first ones"
+        )
+    if not fine > 0 or fine > 0.05:
+        raise NotYet(f"after 80 steps from 1 to 0.2 the error is {fine:.2g}")
+    order = math.log2(coarse / fine)
+    if order < 2.6:
+        raise NotYet(
+            f"its order is {order:.1f}; the error of 80 steps is {coarse / fine:.1f} times less than that of 40, and should be 8 times (are the first two steps good enough?)"
+        )
     return f"order {order:.1f}, {calls} calls for 80 steps"
+
 
 @checker
 def check_even_guidance(answer):
     "11_sampling: `answer(n, w, lam) -> levels [n+1]` from 80 on, along which CFG++ of strength lam guides like CFG of scale w in each Euler step"
-    for n, w, lam in draw("even guidance", (3, 9), (1.5, 5), (.2, 1)):
-        n = int(n); by = lambda r: [80*r**i for i in range(n + 1)]
-        same(answer(n, w, lam), by(1 - lam/w), {"the last level is one too many or too few": by(1 - lam/w)[:-1], "the ratio of neighbours is 1 - lam/w, not lam/w": by(lam/w), "the levels should fall": by(1 - lam/w)[::-1]}, "the list of levels")
+    for n, w, lam in draw("even guidance", (3, 9), (1.5, 5), (0.2, 1)):
+        n = int(n)
+        by = lambda r: [80 * r**i for i in range(n + 1)]
+        same(
+            answer(n, w, lam),
+            by(1 - lam / w),
+            {
+                "the last level is one too many or too few": by(1 - lam / w)[:-1],
+                "the ratio of neighbours is 1 - lam/w, not lam/w": by(lam / w),
+                "the levels should fall": by(1 - lam / w)[::-1],
+            },
+            "the list of levels",
+        )
     return "CFG++ is CFG with w = lam/(1 - ratio): equal ratios guide alike, and Karras levels do not have them"
 
 # %% ../nbs/07_checks.ipynb #ded24975
@@ -206,62 +341,150 @@ def check_even_guidance(answer):
 def check_rope_base(answer):
     "12_dit: `answer(frames, dim) -> base` for which the slowest pair of a head makes half a turn in that many frames"
     for frames, pairs in draw("rope", (50, 3000), (8, 40)):
-        frames, dim = int(frames), 2*int(pairs); by = lambda turn, p=dim/(dim - 2): (frames/turn)**p
-        same(answer(frames, dim), by(math.pi), {"that is a whole turn": by(2*math.pi), "that is one radian": by(1), "the pairs are counted from 0: the slowest turns by base^(-(dim-2)/dim)": by(math.pi, 1)})
+        frames, dim = int(frames), 2 * int(pairs)
+        by = lambda turn, p=dim / (dim - 2): (frames / turn) ** p
+        same(
+            answer(frames, dim),
+            by(math.pi),
+            {
+                "that is a whole turn": by(2 * math.pi),
+                "that is one radian": by(1),
+                "the pairs are counted from 0: the slowest turns by base^(-(dim-2)/dim)": by(
+                    math.pi, 1
+                ),
+            },
+        )
     return "for 129 frames some 50 would do; 10,000 leaves room for much longer pieces"
+
 
 @checker
 def check_masked_softmax(answer):
     "12_dit: `answer(scores [b, queries, keys], mask [b, 1, keys]) -> weights`, 0 in rows where no key counts"
     for seed in range(3):
-        scores, mask = 3*normal(4, 2, 5, seed=seed), normal(4, 1, 5, seed=seed + 9) > 0
-        mask[seed] = False; masked = scores.masked_fill(~mask, -math.inf)
+        scores, mask = 3 * normal(4, 2, 5, seed=seed), normal(4, 1, 5, seed=seed + 9) > 0
+        mask[seed] = False
+        masked = scores.masked_fill(~mask, -math.inf)
         got = there(answer(scores.clone(), mask.clone()))
-        if got.isnan().any(): raise NotYet("a row without keys is 0/0, not a number")
-        same(got, masked.softmax(-1).nan_to_num(0.), {"without a key every key is equally likely: large negative numbers instead of -inf do that": scores.masked_fill(~mask, -1e9).softmax(-1),
-             "the mask is not used": scores.softmax(-1).where(mask.any(-1, True), 0), "the weights of the keys that count should add up to 1": scores.softmax(-1)*mask, "the softmax goes over keys, the last axis": masked.softmax(1).nan_to_num(0.)}, "the weights")
+        if got.isnan().any():
+            raise NotYet("a row without keys is 0/0, not a number")
+        same(
+            got,
+            masked.softmax(-1).nan_to_num(0.0),
+            {
+                "without a key every key is equally likely: large negative numbers instead of -inf do that": scores.masked_fill(
+                    ~mask, -1e9
+                ).softmax(-1),
+                "the mask is not used": scores.softmax(-1).where(mask.any(-1, True), 0),
+                "the weights of the keys that count should add up to 1": scores.softmax(-1) * mask,
+                "the softmax goes over keys, the last axis": masked.softmax(1).nan_to_num(0.0),
+            },
+            "the weights",
+        )
     return "a row without keys takes nothing in; the learned token makes sure that there is none"
+
 
 @checker
 def check_swiglu(answer):
     "12_dit: a class `answer(width) -> nn.Module` without biases, `W2(silu(W1 x) * W3 x)`, with the 8 width^2 parameters of the GELU layer, up to 3 %"
     for width in (48, 96):
-        net = there(answer(width)); torch.manual_seed(width); x = torch.randn(2, 3, width)
-        if not isinstance(net, nn.Module): raise NotYet(f"{type(net).__name__} is no nn.Module")
-        n = sum(p.numel() for p in net.parameters())/(8*width**2)
-        if not .97 < n < 1.03: raise NotYet(f"it has {n:.2f} times the parameters of the GELU layer; three matrices want a hidden size of 2/3 of the old one")
-        up, down = [[p for p in net.parameters() if p.ndim == 2 and (p.shape[0] == width) == d] for d in (False, True)]
-        if len(up) != 2 or len(down) != 1: raise NotYet(f"it has {len(up)} matrices up and {len(down)} down; wanted are 2 and 1")
+        net = there(answer(width))
+        torch.manual_seed(width)
+        x = torch.randn(2, 3, width)
+        if not isinstance(net, nn.Module):
+            raise NotYet(f"{type(net).__name__} is no nn.Module")
+        n = sum(p.numel() for p in net.parameters()) / (8 * width**2)
+        if not 0.97 < n < 1.03:
+            raise NotYet(
+                f"it has {n:.2f} times the parameters of the GELU layer; three matrices want a hidden size of 2/3 of the old one"
+            )
+        up, down = [
+            [p for p in net.parameters() if p.ndim == 2 and (p.shape[0] == width) == d]
+            for d in (False, True)
+        ]
+        if len(up) != 2 or len(down) != 1:
+            raise NotYet(f"it has {len(up)} matrices up and {len(down)} down; wanted are 2 and 1")
         by = lambda f: [F.linear(f(x @ a.T, x @ b.T), down[0]) for a, b in (up, up[::-1])]
-        found = {k: any(_close(_tensor(net(x)), _tensor(v)) for v in by(f)) for k, f in dict(right=lambda a, b: F.silu(a)*b, GELU=lambda a, b: F.gelu(a)*b, sigmoid=lambda a, b: a.sigmoid()*b, sum=lambda a, b: F.silu(a) + b, late=lambda a, b: F.silu(a*b)).items()}
-        if not found.pop("right"): raise NotYet(dict(GELU="the gate is a GELU", sigmoid="the gate is a plain sigmoid: GLU, not SwiGLU", sum="the two halves are added, not multiplied", late="silu goes around the gate, not around the product").get(next((k for k, v in found.items() if v), ""), "its output is not W2(silu(W1 x) * W3 x)"))
+        found = {
+            k: any(_close(_tensor(net(x)), _tensor(v)) for v in by(f))
+            for k, f in dict(
+                right=lambda a, b: F.silu(a) * b,
+                GELU=lambda a, b: F.gelu(a) * b,
+                sigmoid=lambda a, b: a.sigmoid() * b,
+                sum=lambda a, b: F.silu(a) + b,
+                late=lambda a, b: F.silu(a * b),
+            ).items()
+        }
+        if not found.pop("right"):
+            raise NotYet(
+                dict(
+                    GELU="the gate is a GELU",
+                    sigmoid="the gate is a plain sigmoid: GLU, not SwiGLU",
+                    sum="the two halves are added, not multiplied",
+                    late="silu goes around the gate, not around the product",
+                ).get(
+                    next((k for k, v in found.items() if v), ""),
+                    "its output is not W2(silu(W1 x) * W3 x)",
+                )
+            )
     return "three matrices for the price of two"
 
 # %% ../nbs/07_checks.ipynb #35eaf82a
 @checker
 def check_ema_lag(answer):
     "13_training: `answer(decay, n) -> lag` of the average behind weights that move by 1 a step, after n steps from 0"
-    for decay, n in draw("lag", (.8, .995), (5, 300), n=4):
-        n, average = int(n), 0.
-        for w in range(1, n + 1): average = decay*average + (1 - decay)*w
-        same(answer(decay, n), n - average, {"that is where the average is, not how far it lags": average, "that is the lag after very many steps": decay/(1 - decay), "the step of 1 comes before the average: a factor decay is missing": (n - average)/decay,
-             "that is the share of the first weights that is left": decay**n})
+    for decay, n in draw("lag", (0.8, 0.995), (5, 300), n=4):
+        n, average = int(n), 0.0
+        for w in range(1, n + 1):
+            average = decay * average + (1 - decay) * w
+        same(
+            answer(decay, n),
+            n - average,
+            {
+                "that is where the average is, not how far it lags": average,
+                "that is the lag after very many steps": decay / (1 - decay),
+                "the step of 1 comes before the average: a factor decay is missing": (n - average)
+                / decay,
+                "that is the share of the first weights that is left": decay**n,
+            },
+        )
     return "at decay 0.999 the lag grows to 999 steps, and after 100 steps is 95: the average has hardly moved, which is what `ramp` is for"
+
 
 @checker
 def check_row_order(answer):
     "13_training: `answer(step, batch, n, seed, part, parts) -> rows`, from 0 to n - 1, of one of `parts` processes that share a batch; together an epoch is every row once, in a new order, and nothing is remembered"
     n = 12
-    rows = lambda step, seed=0, batch=4, part=0, parts=1: torch.as_tensor(there(answer(step, batch, n, seed, part, parts))).flatten().tolist()
-    if len(rows(0)) != 4 or len(rows(0, part=1, parts=2)) != 2: raise NotYet(f"a batch of 4 has {len(rows(0))} rows for one process and {len(rows(0, part=1, parts=2))} for each of two")
-    late, epochs = rows(7), [[r for s in range(3*e, 3*e + 3) for r in rows(s)] for e in range(4)]
-    if late != rows(7): raise NotYet("asked twice for the same step it gives different rows: it remembers something, or rolls dice without a seed")
-    if any(sorted(e) != list(range(n)) for e in epochs): raise NotYet("within an epoch some rows come twice and others never")
-    if epochs[0] == epochs[1]: raise NotYet("every epoch has the same order")
-    if all(rows(s) == rows(s, 1) for s in range(6)): raise NotYet("the order does not depend on the seed")
+    rows = lambda step, seed=0, batch=4, part=0, parts=1: (
+        torch.as_tensor(there(answer(step, batch, n, seed, part, parts))).flatten().tolist()
+    )
+    if len(rows(0)) != 4 or len(rows(0, part=1, parts=2)) != 2:
+        raise NotYet(
+            f"a batch of 4 has {len(rows(0))} rows for one process and {len(rows(0, part=1, parts=2))} for each of two"
+        )
+    late, epochs = (
+        rows(7),
+        [[r for s in range(3 * e, 3 * e + 3) for r in rows(s)] for e in range(4)],
+    )
+    if late != rows(7):
+        raise NotYet(
+            "asked twice for the same step it gives different rows: it remembers something, or rolls dice without a seed"
+        )
+    if any(sorted(e) != list(range(n)) for e in epochs):
+        raise NotYet("within an epoch some rows come twice and others never")
+    if epochs[0] == epochs[1]:
+        raise NotYet("every epoch has the same order")
+    if all(rows(s) == rows(s, 1) for s in range(6)):
+        raise NotYet("the order does not depend on the seed")
     crossing = [r for s in range(12) for r in rows(s, batch=5)]
-    if any(sorted(crossing[i:i+n]) != list(range(n)) for i in range(0, 60, n)): raise NotYet("when a batch crosses the end of an epoch, rows are lost: batches of 5 do not fit 12 rows")
-    if any(sorted(rows(s, part=0, parts=2) + rows(s, part=1, parts=2)) != sorted(rows(s)) for s in range(6)): raise NotYet("two processes together do not see the batch that one would see")
+    if any(sorted(crossing[i : i + n]) != list(range(n)) for i in range(0, 60, n)):
+        raise NotYet(
+            "when a batch crosses the end of an epoch, rows are lost: batches of 5 do not fit 12 rows"
+        )
+    if any(
+        sorted(rows(s, part=0, parts=2) + rows(s, part=1, parts=2)) != sorted(rows(s))
+        for s in range(6)
+    ):
+        raise NotYet("two processes together do not see the batch that one would see")
     return "a run can be taken up at any step and by any number of processes, since the order follows from seed and step"
 
 # %% ../nbs/07_checks.ipynb #14b1e4d1
@@ -269,87 +492,254 @@ def check_row_order(answer):
 def check_hann_blend(answer):
     "14_pipeline: `answer(at, window, frames) -> w [windows, frames]`: what each window, beginning at a frame of the list `at`, says about each frame; proportional to sin^2(pi (i + 1/2)/window) at the window's frame i, and together 1"
     for at, window, frames in (((0, 5, 11), 8, 19), ((0,), 6, 6), ((0, 2, 5, 7), 6, 13)):
-        i, place = torch.arange(window, dtype=torch.float64), lambda v: torch.stack([F.pad(v, (a, frames - window - a)) for a in at]); column = lambda v: place(v)/place(v).sum(0)
-        hann = lambda shift: torch.sin(math.pi*(i + shift)/window)**2; w, out = hann(.5), there(answer(list(at), window, frames)); ramp = torch.minimum(i + 1, window - i)
-        if _tensor(out).isnan().any(): raise NotYet("a frame is 0/0: a window that is 0 at its first frame says nothing about the first frame of the piece")
-        same(out, column(w), {"the weights of a frame should add up to 1": place(w), "every column adds up to 1, not every row": place(w/w.sum()), "divide by the sum at each frame, not by that of all frames": place(w)/place(w).sum(), "the sine is squared": column(w.sqrt()), "those are ramps": column(ramp), "those are the ramps of `blend`": column(ramp.clamp(max=window//4)),
-             "a row for each window, a column for each frame": column(w).T, "all windows count the same there": column(torch.ones(window))}, "the table of weights")
+        i, place = (
+            torch.arange(window, dtype=torch.float64),
+            lambda v: torch.stack([F.pad(v, (a, frames - window - a)) for a in at]),
+        )
+        column = lambda v: place(v) / place(v).sum(0)
+        hann = lambda shift: torch.sin(math.pi * (i + shift) / window) ** 2
+        w, out = hann(0.5), there(answer(list(at), window, frames))
+        ramp = torch.minimum(i + 1, window - i)
+        if _tensor(out).isnan().any():
+            raise NotYet(
+                "a frame is 0/0: a window that is 0 at its first frame says nothing about the first frame of the piece"
+            )
+        same(
+            out,
+            column(w),
+            {
+                "the weights of a frame should add up to 1": place(w),
+                "every column adds up to 1, not every row": place(w / w.sum()),
+                "divide by the sum at each frame, not by that of all frames": place(w)
+                / place(w).sum(),
+                "the sine is squared": column(w.sqrt()),
+                "those are ramps": column(ramp),
+                "those are the ramps of `blend`": column(ramp.clamp(max=window // 4)),
+                "a row for each window, a column for each frame": column(w).T,
+                "all windows count the same there": column(torch.ones(window)),
+            },
+            "the table of weights",
+        )
     return "whatever the shape, a frame that one window alone covers has the weight 1: the shape matters in the overlap only"
+
 
 @checker
 def check_pingpong_std(answer):
     "14_pipeline: `answer(sigmas) -> std` of the last x0_hat of ping-pong over these levels (decreasing, none 0), when the generator is the ideal denoiser of Gaussian data of standard deviation 0.5"
-    shrink = lambda s: .25/(.25 + s**2)
-    for sigmas in ((80., 17.5, 2.5, .17), (80.,), *(sorted(levels, reverse=True) for levels in draw("pingpong", (.05, 1), (.3, 2), (1, 5)))):
-        def last(fresh=1., power=2):
-            v = 0.
-            for s in sigmas: v = shrink(s)**power*(v + fresh*s**2)
+    shrink = lambda s: 0.25 / (0.25 + s**2)
+    for sigmas in (
+        (80.0, 17.5, 2.5, 0.17),
+        (80.0,),
+        *(sorted(levels, reverse=True) for levels in draw("pingpong", (0.05, 1), (0.3, 2), (1, 5))),
+    ):
+
+        def last(fresh=1.0, power=2):
+            v = 0.0
+            for s in sigmas:
+                v = shrink(s) ** power * (v + fresh * s**2)
             return v
-        same(answer(list(sigmas)), last()**.5, {"that is a variance": last(), "what the guess before has left is noised and shrunk as well": shrink(sigmas[-1])*sigmas[-1], "that is the spread of a true sample; the ideal denoiser guesses the mean": .5, "variances shrink by the square of the factor": last(power=1)**.5,
-             "that is x at the last level, not the guess": last()**.5/shrink(sigmas[-1]), "that is the denoiser of one noised data point: sqrt(shrink)/2 belongs to x0 + sigma noise, and here no data went in": .5*shrink(sigmas[-1])**.5}, f"the spread after {len(sigmas)} steps")
+
+        same(
+            answer(list(sigmas)),
+            last() ** 0.5,
+            {
+                "that is a variance": last(),
+                "what the guess before has left is noised and shrunk as well": shrink(sigmas[-1])
+                * sigmas[-1],
+                "that is the spread of a true sample; the ideal denoiser guesses the mean": 0.5,
+                "variances shrink by the square of the factor": last(power=1) ** 0.5,
+                "that is x at the last level, not the guess": last() ** 0.5 / shrink(sigmas[-1]),
+                "that is the denoiser of one noised data point: sqrt(shrink)/2 belongs to x0 + sigma noise, and here no data went in": 0.5
+                * shrink(sigmas[-1]) ** 0.5,
+            },
+            f"the spread after {len(sigmas)} steps",
+        )
     return "0.18 instead of 0.5 after the usual four: what is missing of a mean is not brought back by noise"
 
 # %% ../nbs/07_checks.ipynb #15c0dec1
 @checker
 def check_constant_critic(answer):
     "15_codec_training: `answer(c) -> (loss, right)` of a critic that says c to every sound: its hinge loss, and `critic_right` as `critic_loss` counts it"
-    for c in (.5, 0., -.25, 2., -3.5):
+    for c in (0.5, 0.0, -0.25, 2.0, -3.5):
         out = there(answer(c))
-        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: the loss and the share of right answers")
-        same(out[0], max(2., 1 + abs(c)), {"beyond the margin the loss is 0, and that of the other side goes on growing": 2., "that is the mean of both sides; the loss is their sum": max(2., 1 + abs(c))/2, "inside the margin both sides have a loss, and together it is 2": 1 + abs(c), "that is the loss of real sounds alone": max(0., 1 - c), "that is the loss of decoded sounds alone": max(0., 1 + c), "below the margin a side has the loss 0, not less": 1 - c}, f"the loss at c = {c}")
-        same(out[1], .5*(c != 0), {"0 is right about neither: it is not above 0, and not below": .5 if c == 0 else 0., "a sign is right about one kind of sound, which is half of all": 1., "both kinds count, half each": 0.}, f"critic_right at c = {c}")
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise NotYet("two things are wanted: the loss and the share of right answers")
+        same(
+            out[0],
+            max(2.0, 1 + abs(c)),
+            {
+                "beyond the margin the loss is 0, and that of the other side goes on growing": 2.0,
+                "that is the mean of both sides; the loss is their sum": max(2.0, 1 + abs(c)) / 2,
+                "inside the margin both sides have a loss, and together it is 2": 1 + abs(c),
+                "that is the loss of real sounds alone": max(0.0, 1 - c),
+                "that is the loss of decoded sounds alone": max(0.0, 1 + c),
+                "below the margin a side has the loss 0, not less": 1 - c,
+            },
+            f"the loss at c = {c}",
+        )
+        same(
+            out[1],
+            0.5 * (c != 0),
+            {
+                "0 is right about neither: it is not above 0, and not below": 0.5
+                if c == 0
+                else 0.0,
+                "a sign is right about one kind of sound, which is half of all": 1.0,
+                "both kinds count, half each": 0.0,
+            },
+            f"critic_right at c = {c}",
+        )
     return "a loss of 2 and half of the answers right is a critic that has learnt nothing, or was made to unlearn it"
+
 
 @checker
 def check_balance(answer):
     "15_codec_training: `answer(norms [k], weights [k], total) -> [k]`: what each loss's gradient at the sound is multiplied by, so that each has its share of the weights of the norm `total`"
-    for seed, (total,) in enumerate(draw("balance", (.001, .1))):
-        norms, weights = 3*normal(4, seed=seed).exp(), normal(4, seed=seed + 5).exp(); share = weights/weights.sum()
-        same(answer(norms.clone(), weights.clone(), total), total*share/norms, {"weights are shares: divide by their sum": total*weights/norms, "those are norms; the factor is norm wanted over norm found": total*share, "the gradients are not yet of equal norm: divide by it": total*share*norms, "those are the shares before balancing": norms/norms.sum(), "`total` is missing": share/norms, "that gives each its share of the sum of the norms, not of `total`": share*norms.sum()/norms, "those are the plain weights of a sum of losses": weights})
+    for seed, (total,) in enumerate(draw("balance", (0.001, 0.1))):
+        norms, weights = 3 * normal(4, seed=seed).exp(), normal(4, seed=seed + 5).exp()
+        share = weights / weights.sum()
+        same(
+            answer(norms.clone(), weights.clone(), total),
+            total * share / norms,
+            {
+                "weights are shares: divide by their sum": total * weights / norms,
+                "those are norms; the factor is norm wanted over norm found": total * share,
+                "the gradients are not yet of equal norm: divide by it": total * share * norms,
+                "those are the shares before balancing": norms / norms.sum(),
+                "`total` is missing": share / norms,
+                "that gives each its share of the sum of the norms, not of `total`": share
+                * norms.sum()
+                / norms,
+                "those are the plain weights of a sum of losses": weights,
+            },
+        )
     return "a loss a thousand times as large changes nothing: which is why the size of an adversary's loss says nothing about its influence"
+
 
 @checker
 def check_late_learning(answer):
     "15_codec_training: `answer(after) -> share` of the sum of all learning rates that is still to come when the part `after` of the budget is spent; cosine schedule, no warm-up"
-    for p, in [(.7,), *draw("late", (.05, .95))]:
-        right = 1 - p - math.sin(math.pi*p)/math.pi
-        same(answer(p), right, {"that is the share of the time; the rate falls meanwhile": 1 - p, "that is the rate at that moment; add up what comes after it": (1 + math.cos(math.pi*p))/2, "that is what lies behind": 1 - right, "divide by the sum over the whole run, 1/2": right/2, "the integral of cos(pi u) is sin(pi u)/pi": 1 - p - math.sin(math.pi*p), "the sine's sign is wrong: the rest is less than the share of the time": 1 - p + math.sin(math.pi*p)/math.pi if p > .5 else 2.})
+    for (p,) in [(0.7,), *draw("late", (0.05, 0.95))]:
+        right = 1 - p - math.sin(math.pi * p) / math.pi
+        same(
+            answer(p),
+            right,
+            {
+                "that is the share of the time; the rate falls meanwhile": 1 - p,
+                "that is the rate at that moment; add up what comes after it": (
+                    1 + math.cos(math.pi * p)
+                )
+                / 2,
+                "that is what lies behind": 1 - right,
+                "divide by the sum over the whole run, 1/2": right / 2,
+                "the integral of cos(pi u) is sin(pi u)/pi": 1 - p - math.sin(math.pi * p),
+                "the sine's sign is wrong: the rest is less than the share of the time": 1
+                - p
+                + math.sin(math.pi * p) / math.pi
+                if p > 0.5
+                else 2.0,
+            },
+        )
     return "with `after` at 0.7 it is 4 %: a late guest learns little, and can do little harm"
 
 # %% ../nbs/07_checks.ipynb #dd510ecb
 @checker
 def check_tweedie(answer):
     "20_toy: `answer(x, sigma, mean, std) -> x0_hat`, the ideal denoiser of one Gaussian; x [b, d], mean [d]"
-    for seed, (sigma, std) in enumerate(draw("tweedie", (.1, 2), (.1, 1))):
-        x, mean = normal(5, 2, seed=seed), normal(2, seed=seed); v = std**2 + sigma**2
-        same(answer(x, sigma, mean, std), x + sigma**2*(mean - x)/v, {"that is the score; Tweedie's formula adds sigma^2 times the score to x": (mean - x)/v, "sigma^2 times the score is still to be added to x": sigma**2*(mean - x)/v,
-             "variances add, not standard deviations": x + sigma**2*(mean - x)/(std + sigma)**2, "the sign of the score is wrong": x - sigma**2*(mean - x)/v, "that is x shrunk towards 0, not towards the mean": x*std**2/v, "the score is multiplied by sigma^2, not by sigma": x + sigma*(mean - x)/v}, "x0_hat")
+    for seed, (sigma, std) in enumerate(draw("tweedie", (0.1, 2), (0.1, 1))):
+        x, mean = normal(5, 2, seed=seed), normal(2, seed=seed)
+        v = std**2 + sigma**2
+        same(
+            answer(x, sigma, mean, std),
+            x + sigma**2 * (mean - x) / v,
+            {
+                "that is the score; Tweedie's formula adds sigma^2 times the score to x": (mean - x)
+                / v,
+                "sigma^2 times the score is still to be added to x": sigma**2 * (mean - x) / v,
+                "variances add, not standard deviations": x
+                + sigma**2 * (mean - x) / (std + sigma) ** 2,
+                "the sign of the score is wrong": x - sigma**2 * (mean - x) / v,
+                "that is x shrunk towards 0, not towards the mean": x * std**2 / v,
+                "the score is multiplied by sigma^2, not by sigma": x + sigma * (mean - x) / v,
+            },
+            "x0_hat",
+        )
     return "the mean and x, weighted by the other's variance"
+
 
 @checker
 def check_biased_mmd(answer):
     "20_toy: `answer(x, y, bandwidth) -> MMD^2`, the biased estimate; x [n, d], y [m, d]"
-    for seed, (h,) in enumerate(draw("mmd", (.3, 2))):
+    for seed, (h,) in enumerate(draw("mmd", (0.3, 2))):
         x, y = normal(6, 2, seed=seed), normal(9, 2, seed=seed) + 1
-        k = lambda a, b, w=2*h**2: (-torch.cdist(a, b)**2/w).exp(); cross, n, m = 2*k(x, y).mean(), 6, 9
-        pairs = lambda a, n: (k(a, a).sum() - n)/(n*(n - 1))
-        same(answer(x, y, h), k(x, x).mean() + k(y, y).mean() - cross, {"that is the unbiased estimate, without the pairs of a point and itself": pairs(x, n) + pairs(y, m) - cross, "the pairs across count twice": k(x, x).mean() + k(y, y).mean() - cross/2,
-             "the kernel is exp(-|x - y|^2/2h^2): the distance is not squared": sum(s*(-torch.cdist(*p)/(2*h**2)).exp().mean() for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y)))), "the 2 in 2h^2 is missing": sum(s*k(*p, h**2).mean() for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y))))}, "MMD^2")
+        k = lambda a, b, w=2 * h**2: (-(torch.cdist(a, b) ** 2) / w).exp()
+        cross, n, m = 2 * k(x, y).mean(), 6, 9
+        pairs = lambda a, n: (k(a, a).sum() - n) / (n * (n - 1))
+        same(
+            answer(x, y, h),
+            k(x, x).mean() + k(y, y).mean() - cross,
+            {
+                "that is the unbiased estimate, without the pairs of a point and itself": pairs(
+                    x, n
+                )
+                + pairs(y, m)
+                - cross,
+                "the pairs across count twice": k(x, x).mean() + k(y, y).mean() - cross / 2,
+                "the kernel is exp(-|x - y|^2/2h^2): the distance is not squared": sum(
+                    s * (-torch.cdist(*p) / (2 * h**2)).exp().mean()
+                    for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y)))
+                ),
+                "the 2 in 2h^2 is missing": sum(
+                    s * k(*p, h**2).mean() for s, p in ((1, (x, x)), (1, (y, y)), (-2, (x, y)))
+                ),
+            },
+            "MMD^2",
+        )
     return "it is never negative, and larger by about 1/n + 1/m than it should be"
+
 
 @checker
 def check_modes(answer):
     "20_toy: `answer(points [n, d], means [k, d]) -> (shares [k], widths [k])` of the modes: share of the points nearest to each, and their rms distance from it in a coordinate"
     for seed in range(3):
-        means, which = 6*normal(3, 2, seed=seed), torch.arange(40) % 5 % 3
-        points = means[which] + .2*(1 + which[:, None])*normal(40, 2, seed=seed + 5); which = torch.cdist(points, means).argmin(1); gap = points - means[which]
-        shares = torch.bincount(which, minlength=3)/40; by = lambda f: torch.stack([f(gap[which == k]) for k in range(3)])
+        means, which = 6 * normal(3, 2, seed=seed), torch.arange(40) % 5 % 3
+        points = means[which] + 0.2 * (1 + which[:, None]) * normal(40, 2, seed=seed + 5)
+        which = torch.cdist(points, means).argmin(1)
+        gap = points - means[which]
+        shares = torch.bincount(which, minlength=3) / 40
+        by = lambda f: torch.stack([f(gap[which == k]) for k in range(3)])
         out = there(answer(points, means))
-        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: the shares and the widths")
-        same(out[0], shares, {"those are numbers of points; divide by all": 40*shares, "points and modes are mixed up: take the nearest mode of each point": torch.bincount(torch.cdist(points, means).argmin(0), minlength=3)}, "the list of shares")
-        same(out[1], by(lambda g: g.square().mean().sqrt()), {"that is the rms distance; in one coordinate it is less by the root of d": by(lambda g: g.square().sum(1).mean().sqrt()), "that is a variance": by(lambda g: g.square().mean()),
-             "that is the spread around the points' own centre: a mode in the wrong place goes unnoticed": by(lambda g: g.std(0).square().mean().sqrt()),
-             "that is the spread around the points' own mean, not around the mode's: a mode in the wrong place goes unnoticed": by(lambda g: g.var(0, correction=0).mean().sqrt()), "that is the mean distance, not its rms": by(lambda g: g.norm(dim=1).mean())}, "the list of widths")
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise NotYet("two things are wanted: the shares and the widths")
+        same(
+            out[0],
+            shares,
+            {
+                "those are numbers of points; divide by all": 40 * shares,
+                "points and modes are mixed up: take the nearest mode of each point": torch.bincount(
+                    torch.cdist(points, means).argmin(0), minlength=3
+                ),
+            },
+            "the list of shares",
+        )
+        same(
+            out[1],
+            by(lambda g: g.square().mean().sqrt()),
+            {
+                "that is the rms distance; in one coordinate it is less by the root of d": by(
+                    lambda g: g.square().sum(1).mean().sqrt()
+                ),
+                "that is a variance": by(lambda g: g.square().mean()),
+                "that is the spread around the points' own centre: a mode in the wrong place goes unnoticed": by(
+                    lambda g: g.std(0).square().mean().sqrt()
+                ),
+                "that is the spread around the points' own mean, not around the mode's: a mode in the wrong place goes unnoticed": by(
+                    lambda g: g.var(0, correction=0).mean().sqrt()
+                ),
+                "that is the mean distance, not its rms": by(lambda g: g.norm(dim=1).mean()),
+            },
+            "the list of widths",
+        )
     return "weights and widths are different faults, and one number for both would hide which"
 
 # %% ../nbs/07_checks.ipynb #cadd9ccb
@@ -357,69 +747,185 @@ def check_modes(answer):
 def check_surrogate(answer):
     "21_dmd: `answer(x0_hat, gradient) -> loss [b]`, without a square, whose gradient by x0_hat is `gradient`/elements of a row, whatever graph `gradient` has"
     for seed in range(2):
-        x = normal(4, 3, 2, seed=seed).requires_grad_(); g = 3*x + normal(4, 3, 2, seed=seed + 7)
-        loss = there(answer(x, g), "the loss"); x_, g_ = x.detach(), g.detach()
-        if loss.shape != (4,): raise NotYet(f"the loss has shape {list(loss.shape)}; one number for each of the 4 rows is wanted")
-        pull = torch.autograd.grad(loss.sum(), x, allow_unused=True)[0] if loss.requires_grad else None
-        same(there(pull, "the gradient of the loss by x0_hat"), g_/6, {"the gradient flows into `gradient`, which depends on x0_hat too: detach it": (g_ + 3*x_)/6, "that is the gradient of gradient^2/2, through the two scores": 3*g_/6, "the loss sums over a row's elements; the mean is wanted": g_,
-             "the sign is wrong: the sample would move towards the fake score": -g_/6, "the mean goes over the rows as well": g_/24}, "the gradient of the loss by x0_hat")
+        x = normal(4, 3, 2, seed=seed).requires_grad_()
+        g = 3 * x + normal(4, 3, 2, seed=seed + 7)
+        loss = there(answer(x, g), "the loss")
+        x_, g_ = x.detach(), g.detach()
+        if loss.shape != (4,):
+            raise NotYet(
+                f"the loss has shape {list(loss.shape)}; one number for each of the 4 rows is wanted"
+            )
+        pull = (
+            torch.autograd.grad(loss.sum(), x, allow_unused=True)[0] if loss.requires_grad else None
+        )
+        same(
+            there(pull, "the gradient of the loss by x0_hat"),
+            g_ / 6,
+            {
+                "the gradient flows into `gradient`, which depends on x0_hat too: detach it": (
+                    g_ + 3 * x_
+                )
+                / 6,
+                "that is the gradient of gradient^2/2, through the two scores": 3 * g_ / 6,
+                "the loss sums over a row's elements; the mean is wanted": g_,
+                "the sign is wrong: the sample would move towards the fake score": -g_ / 6,
+                "the mean goes over the rows as well": g_ / 24,
+            },
+            "the gradient of the loss by x0_hat",
+        )
     return "x0_hat times a constant is the shortest loss with a given gradient; its value means nothing, and that is why the square is logged instead"
+
 
 @checker
 def check_cover(answer):
     "21_dmd: `answer(means [k], stds [k], weights [k]) -> (mean, std)` of the Gaussian with the least forward KL from a mixture in one dimension"
     for seed in range(3):
-        m, s, w = normal(3, seed=seed), normal(3, seed=seed + 5).abs() + .1, (2*normal(3, seed=seed + 9)).softmax(0)
-        mean, inside = w @ m, w @ s**2; between = w @ (m - mean)**2
+        m, s, w = (
+            normal(3, seed=seed),
+            normal(3, seed=seed + 5).abs() + 0.1,
+            (2 * normal(3, seed=seed + 9)).softmax(0),
+        )
+        mean, inside = w @ m, w @ s**2
+        between = w @ (m - mean) ** 2
         out = there(answer(m, s, w))
-        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: mean and standard deviation")
-        same(out[0], mean, {"the weights are not used": m.mean(), "that is one of the modes, as reverse KL would have it": m[w.argmax()]}, "the mean")
-        same(out[1], (inside + between)**.5, {"that is a variance": inside + between, "the distances of the modes belong to the variance": inside**.5, "the widths of the modes belong to the variance": between**.5, "variances are averaged, not widths": ((w @ s)**2 + between)**.5}, "the standard deviation")
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise NotYet("two things are wanted: mean and standard deviation")
+        same(
+            out[0],
+            mean,
+            {
+                "the weights are not used": m.mean(),
+                "that is one of the modes, as reverse KL would have it": m[w.argmax()],
+            },
+            "the mean",
+        )
+        same(
+            out[1],
+            (inside + between) ** 0.5,
+            {
+                "that is a variance": inside + between,
+                "the distances of the modes belong to the variance": inside**0.5,
+                "the widths of the modes belong to the variance": between**0.5,
+                "variances are averaged, not widths": ((w @ s) ** 2 + between) ** 0.5,
+            },
+            "the standard deviation",
+        )
     return "forward KL matches moments: it covers all modes and what lies between them"
+
 
 @checker
 def check_best_answer(answer):
     "22_discriminator: `answer(p_real, p_fake, real, fake) -> a`, the answer with the least squares where data have density p_real and samples p_fake; real and fake are the labels"
-    for p, q, real, fake in draw("best answer", (.1, 2), (.1, 2), (.5, 2), (-2, .4), n=4):
-        same(answer(p, q, real, fake), (real*p + fake*q)/(p + q), {"that holds for labels 1 and 0 only": p/(p + q), "real and fake are exchanged": (real*q + fake*p)/(p + q), "that is the middle of the labels, right only where both are equally likely": (real + fake)/2, "divide by p_real + p_fake": real*p + fake*q})
+    for p, q, real, fake in draw("best answer", (0.1, 2), (0.1, 2), (0.5, 2), (-2, 0.4), n=4):
+        same(
+            answer(p, q, real, fake),
+            (real * p + fake * q) / (p + q),
+            {
+                "that holds for labels 1 and 0 only": p / (p + q),
+                "real and fake are exchanged": (real * q + fake * p) / (p + q),
+                "that is the middle of the labels, right only where both are equally likely": (
+                    real + fake
+                )
+                / 2,
+                "divide by p_real + p_fake": real * p + fake * q,
+            },
+        )
     return "an average of the labels: moving them shifts and stretches all answers, and the game stays the same"
+
 
 @checker
 def check_hears(answer):
     "22_discriminator: `answer(halvings) -> frames` that one answer of `MapHead` depends on, group norms aside"
     for n in (4, 1, 0, 2, 6):
-        field = lambda start: functools.reduce(lambda r, _: 2*r + 2, range(n), start)
-        same(answer(n), field(3), {"the last convolution sees three places, not one": field(1), "strides multiply: the blocks behind the first see steps of two, four, ... frames": 3 + 3*n, "a convolution of 4 with stride 2 needs 2(r - 1) + 4 frames for r places": functools.reduce(lambda r, _: 2*r, range(n), 3)}, f"the field of {n} halvings")
+        field = lambda start: functools.reduce(lambda r, _: 2 * r + 2, range(n), start)
+        same(
+            answer(n),
+            field(3),
+            {
+                "the last convolution sees three places, not one": field(1),
+                "strides multiply: the blocks behind the first see steps of two, four, ... frames": 3
+                + 3 * n,
+                "a convolution of 4 with stride 2 needs 2(r - 1) + 4 frames for r places": functools.reduce(
+                    lambda r, _: 2 * r, range(n), 3
+                ),
+            },
+            f"the field of {n} halvings",
+        )
     return "with four halvings 78 frames, 1.7 seconds at 45.9 a second"
+
 
 @checker
 def check_hinge(answer):
     "22_discriminator: `answer(real [b, t], fake [b, t]) -> loss [b]` of a discriminator that wants real above 1 and fake below -1, and no more"
     for seed in range(3):
-        real, fake = 2*normal(4, 6, seed=seed) + 1.5, 2*normal(4, 6, seed=seed + 5) - 1.5; by = lambda r, f, axis=1: r.mean(axis) + f.mean(axis)
+        real, fake = 2 * normal(4, 6, seed=seed) + 1.5, 2 * normal(4, 6, seed=seed + 5) - 1.5
+        by = lambda r, f, axis=1: r.mean(axis) + f.mean(axis)
         r, f = F.relu(1 - real), F.relu(1 + fake)
-        same(answer(real.clone(), fake.clone()), by(r, f), {"the mean goes over time, so that each row has a loss": by(r, f, 0), "one loss for each row is wanted": r.mean() + f.mean(), "that is the sum over the map; the mean is wanted": r.sum(1) + f.sum(1),
-             "fake answers should be below -1, not above": by(r, F.relu(1 - fake)), "beyond the margin the loss is 0, not negative": by(1 - real, 1 + fake), "the hinge is not squared": by(r**2, f**2), "the hinge goes around each answer, not around their mean": F.relu(1 - real.mean(1)) + F.relu(1 + fake.mean(1))}, "the loss")
+        same(
+            answer(real.clone(), fake.clone()),
+            by(r, f),
+            {
+                "the mean goes over time, so that each row has a loss": by(r, f, 0),
+                "one loss for each row is wanted": r.mean() + f.mean(),
+                "that is the sum over the map; the mean is wanted": r.sum(1) + f.sum(1),
+                "fake answers should be below -1, not above": by(r, F.relu(1 - fake)),
+                "beyond the margin the loss is 0, not negative": by(1 - real, 1 + fake),
+                "the hinge is not squared": by(r**2, f**2),
+                "the hinge goes around each answer, not around their mean": F.relu(1 - real.mean(1))
+                + F.relu(1 + fake.mean(1)),
+            },
+            "the loss",
+        )
     return "answers that are right by a margin are left alone: another game than least squares, which pulls them back"
 
 # %% ../nbs/07_checks.ipynb #64dfef2e
 @checker
 def check_cycle_cost(answer):
     "23_presto_s: `answer(ratio, f, guided) -> forwards` of a cycle whose discriminator learns in the last fake turn only"
-    for ratio, f, w in draw("cycle", (2, 9), (.2, .8), (0, 1), n=4):
-        ratio, guided = int(ratio), w > .5; cost = 4*ratio + 6*f + 3*f + 4 + guided
-        same(answer(ratio, f, guided), cost, {"that discriminator learns in every fake turn": cost + 6*f*(ratio - 1), "the generator's turn asks the discriminator too, and goes back through it": cost - 3*f, "guidance asks the real score twice": cost - 1 if guided else cost + 1, "the generator's turn is missing": 4*ratio + 6*f})
+    for ratio, f, w in draw("cycle", (2, 9), (0.2, 0.8), (0, 1), n=4):
+        ratio, guided = int(ratio), w > 0.5
+        cost = 4 * ratio + 6 * f + 3 * f + 4 + guided
+        same(
+            answer(ratio, f, guided),
+            cost,
+            {
+                "that discriminator learns in every fake turn": cost + 6 * f * (ratio - 1),
+                "the generator's turn asks the discriminator too, and goes back through it": cost
+                - 3 * f,
+                "guidance asks the real score twice": cost - 1 if guided else cost + 1,
+                "the generator's turn is missing": 4 * ratio + 6 * f,
+            },
+        )
     return "at f = 1/2 and five fake turns 29.5 instead of 41.5; whether the discriminator keeps up is another question"
+
 
 @checker
 def check_hearing(answer):
     "23_presto_s: `answer(generator, x, sigma, cond) -> number`: rms of what changes in the samples when each row gets the next row's condition, over the rms of the samples"
     for seed, (much,) in enumerate(draw("hearing", (0, 2))):
-        x, c, sigma = normal(4, 5, 2, seed=seed), normal(4, 1, 2, seed=seed + 5), torch.full((4,), 3.); rms = lambda v: v.square().mean().sqrt()
-        g = lambda x, sigma, cond: x/sigma.view(-1, 1, 1) + much*cond
-        samples, others = g(x, sigma, c), g(x, sigma, c.roll(-1, 0)); right = rms(others - samples)/rms(samples)
-        same(answer(g, x, sigma, c), right, {"the noise moved with the condition, so that everything changes": rms(samples.roll(-1, 0) - samples)/rms(samples), "that is a ratio of variances": right**2, "divide by the rms of the samples": rms(others - samples)})
-        if abs(float(answer(lambda x, sigma, cond: x, x, sigma, c))) > 1e-6: raise NotYet("a generator that does not listen should get 0")
+        x, c, sigma = (
+            normal(4, 5, 2, seed=seed),
+            normal(4, 1, 2, seed=seed + 5),
+            torch.full((4,), 3.0),
+        )
+        rms = lambda v: v.square().mean().sqrt()
+        g = lambda x, sigma, cond: x / sigma.view(-1, 1, 1) + much * cond
+        samples, others = g(x, sigma, c), g(x, sigma, c.roll(-1, 0))
+        right = rms(others - samples) / rms(samples)
+        same(
+            answer(g, x, sigma, c),
+            right,
+            {
+                "the noise moved with the condition, so that everything changes": rms(
+                    samples.roll(-1, 0) - samples
+                )
+                / rms(samples),
+                "that is a ratio of variances": right**2,
+                "divide by the rms of the samples": rms(others - samples),
+            },
+        )
+        if abs(float(answer(lambda x, sigma, cond: x, x, sigma, c))) > 1e-6:
+            raise NotYet("a generator that does not listen should get 0")
     return "0 says that the generator is deaf to the prompt; what it should be, the base model with guidance says"
 
 # %% ../nbs/07_checks.ipynb #028abff9
@@ -427,19 +933,51 @@ def check_hearing(answer):
 def check_branch_variance(answer):
     "30_variance: `answer(block, x) -> number`: variance of what the block adds to x [rows, frames, width] over all of a row, mean over the rows, also of a block that writes into its input"
     for seed, in_place in enumerate((True, False, True)):
-        x, add = normal(3, 4, 8, seed=seed), (1 + torch.arange(3.).view(3, 1, 1))*normal(3, 4, 8, seed=seed + 5) + torch.arange(3.).view(3, 1, 1)
+        x, add = (
+            normal(3, 4, 8, seed=seed),
+            (1 + torch.arange(3.0).view(3, 1, 1)) * normal(3, 4, 8, seed=seed + 5)
+            + torch.arange(3.0).view(3, 1, 1),
+        )
         block = (lambda v: v.add_(add)) if in_place else (lambda v: v + add)
         rows = add.flatten(1)
-        same(answer(block, x.clone()), rows.var(1, correction=0).mean(), {"the block wrote into its input before you looked at it: keep a copy": 0., "that is the variance over all rows at once; take each row's own first": add.var(correction=0), "divide by the number of elements, not by one less": rows.var(1).mean(),
-             "that is the mean square: the mean is not taken off": rows.square().mean(), "that is the variance of the stream after the block": (x + add).flatten(1).var(1, correction=0).mean()})
+        same(
+            answer(block, x.clone()),
+            rows.var(1, correction=0).mean(),
+            {
+                "the block wrote into its input before you looked at it: keep a copy": 0.0,
+                "that is the variance over all rows at once; take each row's own first": add.var(
+                    correction=0
+                ),
+                "divide by the number of elements, not by one less": rows.var(1).mean(),
+                "that is the mean square: the mean is not taken off": rows.square().mean(),
+                "that is the variance of the stream after the block": (x + add)
+                .flatten(1)
+                .var(1, correction=0)
+                .mean(),
+            },
+        )
     return "a hook that runs after the block is too late for one that works in place"
+
 
 @checker
 def check_branch_scale(answer):
     "30_variance: `answer(depth, final) -> g`, by which to multiply independent branches of variance 1 so that a stream of variance 1 has the variance `final` after so many blocks"
     for depth, final in draw("branch scale", (4, 40), (1.5, 20)):
-        depth = int(depth); right = ((final - 1)/depth)**.5
-        same(answer(depth, final), right, {"that is the variance of a branch; the factor is its square root": right**2, "the stream itself brings a variance of 1": (final/depth)**.5, "variances add, so they do not grow by a factor in each block": (final**(1/depth) - 1)**.5, "amplitudes of independent branches do not add": (final**.5 - 1)/depth})
+        depth = int(depth)
+        right = ((final - 1) / depth) ** 0.5
+        same(
+            answer(depth, final),
+            right,
+            {
+                "that is the variance of a branch; the factor is its square root": right**2,
+                "the stream itself brings a variance of 1": (final / depth) ** 0.5,
+                "variances add, so they do not grow by a factor in each block": (
+                    final ** (1 / depth) - 1
+                )
+                ** 0.5,
+                "amplitudes of independent branches do not add": (final**0.5 - 1) / depth,
+            },
+        )
     return "1/sqrt(depth) lets it double: why many networks scale their branches so"
 
 # %% ../nbs/07_checks.ipynb #6fef3592
@@ -448,123 +986,317 @@ def check_spread(answer):
     "31_layer_drop: `answer(depth, drop) -> keep`: the blocks that run, none of the skipped ones neighbours, the first and the last always running"
     for depth, drop in ((8, 3), (8, 0), (14, 5), (28, 9), (7, 1)):
         keep = torch.as_tensor(there(answer(depth, drop))).tolist()
-        if keep != sorted(set(keep)) or not set(keep) <= set(range(depth)): raise NotYet(f"keep is {keep}: it should be increasing numbers from 0 to {depth - 1}")
-        if len(keep) != depth - drop: raise NotYet(f"{len(keep)} of {depth} blocks run; with a drop of {drop} it should be {depth - drop}")
-        if keep[0] or keep[-1] != depth - 1: raise NotYet(f"the first and the last of {depth} blocks should run; keep is {keep}")
-        if any(b - a > 2 for a, b in zip(keep, keep[1:])): raise NotYet(f"keep is {keep}: two neighbours are skipped, a gap and not a spread")
+        if keep != sorted(set(keep)) or not set(keep) <= set(range(depth)):
+            raise NotYet(f"keep is {keep}: it should be increasing numbers from 0 to {depth - 1}")
+        if len(keep) != depth - drop:
+            raise NotYet(
+                f"{len(keep)} of {depth} blocks run; with a drop of {drop} it should be {depth - drop}"
+            )
+        if keep[0] or keep[-1] != depth - 1:
+            raise NotYet(f"the first and the last of {depth} blocks should run; keep is {keep}")
+        if any(b - a > 2 for a, b in zip(keep, keep[1:])):
+            raise NotYet(f"keep is {keep}: two neighbours are skipped, a gap and not a spread")
     return "no block gets an input that is more than one block away from what it knows"
+
 
 @checker
 def check_log_parts(answer):
     "31_layer_drop: `answer(sigma [b], drops) -> int64 [b]`: blocks to skip, the noisiest part first, where the parts are equal in ln sigma between 80 and 0.002"
     for seed, drops in enumerate(((4, 3, 2, 1, 0), (9, 5, 0), (7, 6, 4, 2))):
-        u, n, d = torch.rand(40, generator=generator("log parts", seed), dtype=torch.float64), len(drops), torch.tensor(drops)
-        sigma = .002*(80/.002)**u; by = lambda place: d[((1 - place)*n).long().clamp(0, n - 1)]
-        low, high = .002**(1/7), 80**(1/7)
-        same(answer(sigma, drops), by(u), {"the first drop belongs to the noisiest part": by(1 - u), "those are parts of the inference schedule, equal in sigma^(1/7)": by((sigma**(1/7) - low)/(high - low)), "those parts are equal in sigma itself": by((sigma - .002)/79.998)})
-    if _tensor(answer(torch.tensor([200., 1e-4]), (4, 0))).tolist() != [4, 0]: raise NotYet("beyond the ends the outer parts go on: 200 belongs to the first, 0.0001 to the last")
+        u, n, d = (
+            torch.rand(40, generator=generator("log parts", seed), dtype=torch.float64),
+            len(drops),
+            torch.tensor(drops),
+        )
+        sigma = 0.002 * (80 / 0.002) ** u
+        by = lambda place: d[((1 - place) * n).long().clamp(0, n - 1)]
+        low, high = 0.002 ** (1 / 7), 80 ** (1 / 7)
+        same(
+            answer(sigma, drops),
+            by(u),
+            {
+                "the first drop belongs to the noisiest part": by(1 - u),
+                "those are parts of the inference schedule, equal in sigma^(1/7)": by(
+                    (sigma ** (1 / 7) - low) / (high - low)
+                ),
+                "those parts are equal in sigma itself": by((sigma - 0.002) / 79.998),
+            },
+        )
+    if _tensor(answer(torch.tensor([200.0, 1e-4]), (4, 0))).tolist() != [4, 0]:
+        raise NotYet(
+            "beyond the ends the outer parts go on: 200 belongs to the first, 0.0001 to the last"
+        )
     return "equal in dB: more of the blocks are skipped at low noise than with fifths of the inference schedule"
+
 
 @checker
 def check_choose_drops(answer):
     "31_layer_drop: `answer(error [parts, most + 1], total) -> drops [parts]`, whole numbers with this sum, for which the largest of the parts' errors is least"
     for seed, total in enumerate((6, 9, 4)):
-        error = F.pad(normal(4, 4, seed=seed).abs().cumsum(1), (1, 0)); worst = lambda d: max(error[p, k].item() for p, k in enumerate(d))
+        error = F.pad(normal(4, 4, seed=seed).abs().cumsum(1), (1, 0))
+        worst = lambda d: max(error[p, k].item() for p, k in enumerate(d))
         best = min(worst(d) for d in itertools.product(range(5), repeat=4) if sum(d) == total)
         drops = torch.as_tensor(there(answer(error.clone(), total))).tolist()
-        if not isinstance(drops, list) or len(drops) != 4 or not all(k in range(5) for k in drops): raise NotYet(f"drops are {drops}; four whole numbers from 0 to 4 are wanted")
-        if sum(drops) != total: raise NotYet(f"the drops {drops} add up to {sum(drops)}, and should to {total}")
-        if worst(drops) > best + 1e-9: raise NotYet(f"the worst part of {drops} has the error {worst(drops):.3g}; {best:.3g} is possible")
+        if not isinstance(drops, list) or len(drops) != 4 or not all(k in range(5) for k in drops):
+            raise NotYet(f"drops are {drops}; four whole numbers from 0 to 4 are wanted")
+        if sum(drops) != total:
+            raise NotYet(f"the drops {drops} add up to {sum(drops)}, and should to {total}")
+        if worst(drops) > best + 1e-9:
+            raise NotYet(
+                f"the worst part of {drops} has the error {worst(drops):.3g}; {best:.3g} is possible"
+            )
     return "raise the cheapest next step again and again: for the worst part, unlike for a sum, that is enough"
 
 # %% ../nbs/07_checks.ipynb #153f98a1
 @checker
 def check_evaluations(answer):
     "32_presto_l: `answer(depth, drop, shared) -> block evaluations` of the student and its full teacher; shared: both are told the same budget, so that they are one until the gap, which ends before the last block"
-    for depth, drop, shared in ((28, 8, True), (28, 8, False), (8, 3, True), (14, 5, False), (8, 0, True)):
-        right = 2*depth - drop if not shared else depth + 1 if drop else depth
-        faults = {"the blocks before the gap run once for both": 2*depth - drop, "the last block runs twice, on two streams": depth, "where nothing is dropped the two never part": depth + 1} if shared else {"told other budgets, they differ from the first block on": depth + 1}
-        same(answer(depth, drop, shared), right, faults, f"the count for {drop} of {depth} blocks, {'shared' if shared else 'not shared'},")
+    for depth, drop, shared in (
+        (28, 8, True),
+        (28, 8, False),
+        (8, 3, True),
+        (14, 5, False),
+        (8, 0, True),
+    ):
+        right = 2 * depth - drop if not shared else depth + 1 if drop else depth
+        faults = (
+            {
+                "the blocks before the gap run once for both": 2 * depth - drop,
+                "the last block runs twice, on two streams": depth,
+                "where nothing is dropped the two never part": depth + 1,
+            }
+            if shared
+            else {"told other budgets, they differ from the first block on": depth + 1}
+        )
+        same(
+            answer(depth, drop, shared),
+            right,
+            faults,
+            f"the count for {drop} of {depth} blocks, {'shared' if shared else 'not shared'},",
+        )
     return "29 against 48 at a drop of 8 of 28: the shared budget makes the teacher almost free"
+
 
 @checker
 def check_gap_table(answer):
     "32_presto_l: `answer(start [b], drop [b], depth) -> bool [b, depth]`, True where a block runs: row i skips drop[i] blocks from start[i] on"
     for seed in range(3):
-        g = generator("gap", seed); drop = torch.randint(0, 4, (6,), generator=g); drop[0] = 3; start = (torch.rand(6, generator=g)*(9 - drop)).long(); i = torch.arange(9)
+        g = generator("gap", seed)
+        drop = torch.randint(0, 4, (6,), generator=g)
+        drop[0] = 3
+        start = (torch.rand(6, generator=g) * (9 - drop)).long()
+        i = torch.arange(9)
         by = lambda s, d: (i < s[:, None]) | (i >= (s + d)[:, None])
         out = there(answer(start.clone(), drop.clone(), 9))
-        if out.dtype != torch.bool: raise NotYet(f"the table is {out.dtype}; `keep` wants bools")
-        same(out, by(start, drop), {"True stands for a block that runs": ~by(start, drop), "blocks are counted from 0": by(start - 1, drop), "one block too many is skipped": by(start, drop + 1), "all rows have the first row's gap": by(start[:1].expand(6), drop[:1].expand(6)), "a row for each clip, a column for each block": by(start, drop).T}, "the table")
+        if out.dtype != torch.bool:
+            raise NotYet(f"the table is {out.dtype}; `keep` wants bools")
+        same(
+            out,
+            by(start, drop),
+            {
+                "True stands for a block that runs": ~by(start, drop),
+                "blocks are counted from 0": by(start - 1, drop),
+                "one block too many is skipped": by(start, drop + 1),
+                "all rows have the first row's gap": by(start[:1].expand(6), drop[:1].expand(6)),
+                "a row for each clip, a column for each block": by(start, drop).T,
+            },
+            "the table",
+        )
     return "a table of this form is all that a rule of your own needs"
+
 
 @checker
 def check_single_errors(answer):
     "33_variance_lab: `answer(run, depth) -> errors [depth]` of leaving out each block alone, relative to the norm of the full answer; `run(keep)` is the network with these blocks"
     for seed, depth in enumerate((5, 7, 4)):
         adds = normal(depth, 6, seed=seed)
+
         def run(keep):
             h = torch.ones(6, dtype=torch.float64)
-            for i in keep: h = h + torch.tanh(h*adds[i])
+            for i in keep:
+                h = h + torch.tanh(h * adds[i])
             return h
-        others = [[j for j in range(depth) if j != i] for i in range(depth)]; full = run(range(depth)); by = lambda keeps: torch.stack([(run(k) - full).norm() for k in keeps])/full.norm()
-        same(answer(run, depth), by(others), {"those networks have one block each; leave out one": by([[i] for i in range(depth)]), "divide by the norm of the full answer": by(others)*full.norm(), "those networks end before the block": by([range(i) for i in range(depth)]), "divide by the full answer's norm, not by that of the network without the block": by(others)*full.norm()/torch.stack([run(k).norm() for k in others])}, "the list of errors")
+
+        others = [[j for j in range(depth) if j != i] for i in range(depth)]
+        full = run(range(depth))
+        by = lambda keeps: torch.stack([(run(k) - full).norm() for k in keeps]) / full.norm()
+        same(
+            answer(run, depth),
+            by(others),
+            {
+                "those networks have one block each; leave out one": by(
+                    [[i] for i in range(depth)]
+                ),
+                "divide by the norm of the full answer": by(others) * full.norm(),
+                "those networks end before the block": by([range(i) for i in range(depth)]),
+                "divide by the full answer's norm, not by that of the network without the block": by(
+                    others
+                )
+                * full.norm()
+                / torch.stack([run(k).norm() for k in others]),
+            },
+            "the list of errors",
+        )
     return "which block is the dearest depends on the noise level: look before you drop"
 
 # %% ../nbs/07_checks.ipynb #40b10c51
 @checker
 def check_ls_blocks(answer):
     "40_presto_ls: `answer(steps, rho, drops, depth) -> blocks` run for one piece by ping-pong at `few_sigmas(steps, rho=rho)`; drops as in `DropSchedule(drops)`, whose parts are equal in sigma^(1/7) whatever rho is"
-    for steps, rho, drops, depth in ((4, 7., (3, 2, 2, 0, 0), 8), (4, 2., (3, 2, 2, 0, 0), 8), (8, 30., (9, 7, 4, 2, 0), 28), (3, 1000., (6, 5, 3), 14), (7, 4., (5, 4, 2, 1), 12)):
-        bend = lambda s, r: (s**(1/r) - .002**(1/r))/(80**(1/r) - .002**(1/r)); at = lambda u: drops[min(int((1 - u)*len(drops)), len(drops) - 1)]
-        levels = lambda n: [(80**(1/rho) + i/n*(.002**(1/rho) - 80**(1/rho)))**rho for i in range(steps)]; run = lambda part, n=steps: sum(depth - part(s) for s in levels(n))
-        seven = lambda s: at(bend(s, 7)); right = run(seven)
-        same(answer(steps, rho, drops, depth), right, {"those are the blocks that are skipped": steps*depth - right, "the final 0 is no level at which anything runs": right + depth - drops[-1], "the first drop belongs to the noisiest part": run(lambda s: at(1 - bend(s, 7) + 1e-9)), "the schedule's parts stay where rho = 7 puts them: only the levels move": run(lambda s: at(bend(s, rho))), "those levels end at sigma_min; in `few_sigmas` its place is taken by 0": run(seven, max(steps - 1, 1)),
-             "the parts are equal in sigma^(1/7), not in ln sigma": run(lambda s: at(math.log(s/.002)/math.log(40000))), "nothing is skipped there": steps*depth}, f"the count for {steps} steps with rho = {rho:g} and drops {drops} of {depth}")
+    for steps, rho, drops, depth in (
+        (4, 7.0, (3, 2, 2, 0, 0), 8),
+        (4, 2.0, (3, 2, 2, 0, 0), 8),
+        (8, 30.0, (9, 7, 4, 2, 0), 28),
+        (3, 1000.0, (6, 5, 3), 14),
+        (7, 4.0, (5, 4, 2, 1), 12),
+    ):
+        bend = lambda s, r: (s ** (1 / r) - 0.002 ** (1 / r)) / (80 ** (1 / r) - 0.002 ** (1 / r))
+        at = lambda u: drops[min(int((1 - u) * len(drops)), len(drops) - 1)]
+        levels = lambda n: [
+            (80 ** (1 / rho) + i / n * (0.002 ** (1 / rho) - 80 ** (1 / rho))) ** rho
+            for i in range(steps)
+        ]
+        run = lambda part, n=steps: sum(depth - part(s) for s in levels(n))
+        seven = lambda s: at(bend(s, 7))
+        right = run(seven)
+        same(
+            answer(steps, rho, drops, depth),
+            right,
+            {
+                "those are the blocks that are skipped": steps * depth - right,
+                "the final 0 is no level at which anything runs": right + depth - drops[-1],
+                "the first drop belongs to the noisiest part": run(
+                    lambda s: at(1 - bend(s, 7) + 1e-9)
+                ),
+                "the schedule's parts stay where rho = 7 puts them: only the levels move": run(
+                    lambda s: at(bend(s, rho))
+                ),
+                "those levels end at sigma_min; in `few_sigmas` its place is taken by 0": run(
+                    seven, max(steps - 1, 1)
+                ),
+                "the parts are equal in sigma^(1/7), not in ln sigma": run(
+                    lambda s: at(math.log(s / 0.002) / math.log(40000))
+                ),
+                "nothing is skipped there": steps * depth,
+            },
+            f"the count for {steps} steps with rho = {rho:g} and drops {drops} of {depth}",
+        )
     return "25 of 32 at rho 7, fewer the more of the levels are noisy"
+
 
 @checker
 def check_cycle_saving(answer):
     "40_presto_ls: `answer(ratio, f, guided, run) -> share` of a cycle's forwards that is saved when the generator runs the share `run` of its blocks; ratio, f and guided as in the price of a cycle, `cycle_forwards`"
-    for ratio, f, g, run in draw("saving", (2, 9), (.3, .7), (0, 1), (.4, .95), n=4):
-        ratio, guided = int(ratio), g > .5; cycle = ratio*(4 + 6*f) + 2 + 2 + guided + 3*f; gone = 1 - run
-        same(answer(ratio, f, guided, run), (ratio + 2)*gone/cycle, {"that many forwards are saved; which share of the cycle is it?": (ratio + 2)*gone, "real and fake score run all their blocks": gone, "the way back through the generator is shorter too, and counts two": ratio*gone/cycle, "the generator plays in every fake turn": 3*gone/cycle, "its turn uses the samples of a fake turn: there is no further forward": (ratio + 3)*gone/cycle, "that is what is left of the generator's part": (ratio + 2)*run/cycle, "that is what is left of the cycle": 1 - (ratio + 2)*gone/cycle,
-             "guidance asks the real score twice": (ratio + 2)*gone/(cycle - 1 if guided else cycle + 1), "the discriminator's half of the fake score belongs to the cycle": (ratio + 2)*gone/(4*ratio + 4 + guided)})
+    for ratio, f, g, run in draw("saving", (2, 9), (0.3, 0.7), (0, 1), (0.4, 0.95), n=4):
+        ratio, guided = int(ratio), g > 0.5
+        cycle = ratio * (4 + 6 * f) + 2 + 2 + guided + 3 * f
+        gone = 1 - run
+        same(
+            answer(ratio, f, guided, run),
+            (ratio + 2) * gone / cycle,
+            {
+                "that many forwards are saved; which share of the cycle is it?": (ratio + 2) * gone,
+                "real and fake score run all their blocks": gone,
+                "the way back through the generator is shorter too, and counts two": ratio
+                * gone
+                / cycle,
+                "the generator plays in every fake turn": 3 * gone / cycle,
+                "its turn uses the samples of a fake turn: there is no further forward": (ratio + 3)
+                * gone
+                / cycle,
+                "that is what is left of the generator's part": (ratio + 2) * run / cycle,
+                "that is what is left of the cycle": 1 - (ratio + 2) * gone / cycle,
+                "guidance asks the real score twice": (ratio + 2)
+                * gone
+                / (cycle - 1 if guided else cycle + 1),
+                "the discriminator's half of the fake score belongs to the cycle": (ratio + 2)
+                * gone
+                / (4 * ratio + 4 + guided),
+            },
+        )
     return "some 4 % for the study models: fewer blocks are for who listens, not for who trains"
 
 # %% ../nbs/07_checks.ipynb #66bd15f8
 @checker
 def check_atomic_write(answer):
     "00_core: `answer(path, write)`: `write(p)` writes a file to p and may fail; afterwards `path` is the whole new file, or as it was, and nothing else is left in the folder"
-    def half(p): Path(p).write_text("half", encoding="utf-8"); raise OSError("the disk is full")
-    def look(p): seen.append(p.read_text(encoding="utf-8") if p.exists() else None)
+
+    def half(p):
+        Path(p).write_text("half", encoding="utf-8")
+        raise OSError("the disk is full")
+
+    def look(p):
+        seen.append(p.read_text(encoding="utf-8") if p.exists() else None)
+
     with TemporaryDirectory() as d:
-        path, seen = Path(d)/"song.txt", []
+        path, seen = Path(d) / "song.txt", []
         for text in ("old", "new"):
-            answer(path, lambda p: (Path(p).write_text(text[:1], encoding="utf-8"), look(path), Path(p).write_text(text, encoding="utf-8")))
-            if not path.exists() or path.read_text(encoding="utf-8") != text: raise NotYet("after a good end the file is not there, or not what was written")
-        if seen != [None, "old"]: raise NotYet("while it is being written, a reader of the path sees half a file")
-        try: answer(path, half)
-        except Exception: pass
-        else: raise NotYet("the writer's error is swallowed: nobody would know that nothing was written")
-        if path.read_text(encoding="utf-8") != "new": raise NotYet("after a failed write the old file is gone or half overwritten")
-        if len(left := [p.name for p in Path(d).iterdir()]) > 1: raise NotYet(f"a temporary file is left behind: the folder holds {sorted(left)}")
+            answer(
+                path,
+                lambda p: (
+                    Path(p).write_text(text[:1], encoding="utf-8"),
+                    look(path),
+                    Path(p).write_text(text, encoding="utf-8"),
+                ),
+            )
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                raise NotYet("after a good end the file is not there, or not what was written")
+        if seen != [None, "old"]:
+            raise NotYet("while it is being written, a reader of the path sees half a file")
+        try:
+            answer(path, half)
+        except Exception:
+            pass
+        else:
+            raise NotYet(
+                "the writer's error is swallowed: nobody would know that nothing was written"
+            )
+        if path.read_text(encoding="utf-8") != "new":
+            raise NotYet("after a failed write the old file is gone or half overwritten")
+        if len(left := [p.name for p in Path(d).iterdir()]) > 1:
+            raise NotYet(f"a temporary file is left behind: the folder holds {sorted(left)}")
     return "whole or not at all"
+
 
 @checker
 def check_gain(answer):
     "01_audio: `answer(loudness, target) -> factor` of the samples that moves a sound from one loudness in LUFS to another"
     for a, b in draw("gain", (-40, -5), (-30, -5)):
-        right = 10**((b - a)/20)
-        same(answer(a, b), right, {"loudness counts power: a factor of the samples is 10^(dB/20)": 10**((b - a)/10), "the sign is wrong: a louder target needs a larger factor": 1/right, "decibels are decimal: 10^, not e^": math.exp((b - a)/20), "that is the difference in dB": b - a})
+        right = 10 ** ((b - a) / 20)
+        same(
+            answer(a, b),
+            right,
+            {
+                "loudness counts power: a factor of the samples is 10^(dB/20)": 10
+                ** ((b - a) / 10),
+                "the sign is wrong: a louder target needs a larger factor": 1 / right,
+                "decibels are decimal: 10^, not e^": math.exp((b - a) / 20),
+                "that is the difference in dB": b - a,
+            },
+        )
     return "6 dB double the samples, 10 dB are heard as twice as loud"
+
 
 @checker
 def check_coverage(answer):
     "01_audio: `answer(window [n], hop) -> [hop]`: what `istft` divides by: the sum of the squared windows over each place of a hop, far from the ends"
     for n, hop in ((8, 4), (12, 4), (10, 3), (9, 8)):
-        window = torch.hann_window(n, dtype=torch.float64) + .1*normal(n).abs(); folded = lambda w: F.pad(w, (0, -n % hop)).view(-1, hop).sum(0)
-        same(answer(window.clone(), hop), folded(window**2), {"analysis and synthesis both multiply by the window: square it": folded(window), "that is a row for each window; the sum over all windows at a place is wanted": F.pad(window**2, (0, -n % hop)).view(-1, hop).sum(1), "one number for each place of a hop is wanted, not their sum": (window**2).sum(), "that is the first window alone": window[:hop]**2})
+        window = torch.hann_window(n, dtype=torch.float64) + 0.1 * normal(n).abs()
+        folded = lambda w: F.pad(w, (0, -n % hop)).view(-1, hop).sum(0)
+        same(
+            answer(window.clone(), hop),
+            folded(window**2),
+            {
+                "analysis and synthesis both multiply by the window: square it": folded(window),
+                "that is a row for each window; the sum over all windows at a place is wanted": F.pad(
+                    window**2, (0, -n % hop)
+                )
+                .view(-1, hop)
+                .sum(1),
+                "one number for each place of a hop is wanted, not their sum": (window**2).sum(),
+                "that is the first window alone": window[:hop] ** 2,
+            },
+        )
     return "a hop is too wide where this comes near zero; a constant sum is what Hann windows with a hop of a quarter have"
 
 # %% ../nbs/07_checks.ipynb #03c0dec1
@@ -572,26 +1304,80 @@ def check_coverage(answer):
 def check_partial_advance(answer):
     "03_codec: `answer(f, k, sample_rate, n_fft) -> radians`, above -pi and up to pi, by which a steady partial of f Hz advances in bin k from frame to frame, a quarter of the window later, beyond what the bin expects"
     for i, (f, off) in enumerate(draw("partial", (200, 6000), (-3.5, 3.5), n=6)):
-        n_fft = (2048, 1024, 512)[i % 3]; place = f*n_fft/44100; k = round(place - off); full = math.pi/2*(place - k); wrap = lambda r: math.pi - (math.pi - r) % (2*math.pi)
-        same(answer(f, k, 44100, n_fft), wrap(full), {"a phase is known up to whole turns only: fold it to -pi ... pi": full, "the turn that the bin's centre expects, pi k/2, is still to be taken off": wrap(math.pi/2*place), "frames are a quarter of the window apart, not a whole one": wrap(4*full), "the sign is wrong: a partial above its bin's centre runs ahead": wrap(-full),
-             "that is the distance in bins; a bin is a quarter turn": place - k, "those are turns, not radians": wrap(full)/(2*math.pi)}, f"the advance of {f:.0f} Hz in bin {k} of {n_fft}")
+        n_fft = (2048, 1024, 512)[i % 3]
+        place = f * n_fft / 44100
+        k = round(place - off)
+        full = math.pi / 2 * (place - k)
+        wrap = lambda r: math.pi - (math.pi - r) % (2 * math.pi)
+        same(
+            answer(f, k, 44100, n_fft),
+            wrap(full),
+            {
+                "a phase is known up to whole turns only: fold it to -pi ... pi": full,
+                "the turn that the bin's centre expects, pi k/2, is still to be taken off": wrap(
+                    math.pi / 2 * place
+                ),
+                "frames are a quarter of the window apart, not a whole one": wrap(4 * full),
+                "the sign is wrong: a partial above its bin's centre runs ahead": wrap(-full),
+                "that is the distance in bins; a bin is a quarter turn": place - k,
+                "those are turns, not radians": wrap(full) / (2 * math.pi),
+            },
+            f"the advance of {f:.0f} Hz in bin {k} of {n_fft}",
+        )
     return "two bins off its centre a partial is taken for one on the other side: that is why each bin follows the nearest peak"
+
 
 @checker
 def check_bitrate(answer):
     "03_codec: `answer(nats, channels, sample_rate, hop) -> kbit/s` of latents whose KL is so many nats per channel and frame"
-    for nats, c, hop in draw("bitrate", (.3, 4), (8, 128), (400, 4000)):
-        c, hop = int(c), int(hop); right = nats/math.log(2)*c*44100/hop/1000
-        same(answer(nats, c, 44100, hop), right, {"a bit is ln 2 nats": right*math.log(2), "a nat is 1/ln 2 = 1.44 bits: divide": right*math.log(2)**2, "those are bits, not kilobits": 1000*right, "every channel counts": right/c, "those are bits of a frame; how many frames has a second?": nats/math.log(2)*c/1000, "the samples of a second are not its frames: divide by the hop": right*hop})
+    for nats, c, hop in draw("bitrate", (0.3, 4), (8, 128), (400, 4000)):
+        c, hop = int(c), int(hop)
+        right = nats / math.log(2) * c * 44100 / hop / 1000
+        same(
+            answer(nats, c, 44100, hop),
+            right,
+            {
+                "a bit is ln 2 nats": right * math.log(2),
+                "a nat is 1/ln 2 = 1.44 bits: divide": right * math.log(2) ** 2,
+                "those are bits, not kilobits": 1000 * right,
+                "every channel counts": right / c,
+                "those are bits of a frame; how many frames has a second?": nats
+                / math.log(2)
+                * c
+                / 1000,
+                "the samples of a second are not its frames: divide by the hop": right * hop,
+            },
+        )
     return "a KL is a number of bits: what a receiver who knows the normal distribution still has to be told"
+
 
 @checker
 def check_mix_height(answer):
     "03_codec: `answer(p [bins], q [bins]) -> [bins]`: the log heights to expect of two sounds played together, from those of each, where their phases have nothing to do with each other"
     for seed in range(3):
-        p, q = 2*normal(7, seed=seed) - 3, 2*normal(7, seed=seed + 5) - 3; power = torch.logaddexp(2*p, 2*q)
-        same(answer(p.clone(), q.clone()), power/2, {"that is what the mean of two latents gives, the geometric mean of the heights: silence in one sound silences the other": (p + q)/2, "heights add only where the phases agree; where they are unrelated, powers do": torch.logaddexp(p, q), "that is a log power; a height is its root": power,
-             "that is the mean of the two powers, half as loud as the mix": power/2 - math.log(2)/2, "that is the mean of the heights": torch.logaddexp(p, q) - math.log(2), "that is the louder of the two alone": torch.maximum(p, q), "log heights do not add: that is the product of the heights": p + q, "that is a height; its logarithm is wanted": (power/2).exp()}, "the list of log heights")
+        p, q = 2 * normal(7, seed=seed) - 3, 2 * normal(7, seed=seed + 5) - 3
+        power = torch.logaddexp(2 * p, 2 * q)
+        same(
+            answer(p.clone(), q.clone()),
+            power / 2,
+            {
+                "that is what the mean of two latents gives, the geometric mean of the heights: silence in one sound silences the other": (
+                    p + q
+                )
+                / 2,
+                "heights add only where the phases agree; where they are unrelated, powers do": torch.logaddexp(
+                    p, q
+                ),
+                "that is a log power; a height is its root": power,
+                "that is the mean of the two powers, half as loud as the mix": power / 2
+                - math.log(2) / 2,
+                "that is the mean of the heights": torch.logaddexp(p, q) - math.log(2),
+                "that is the louder of the two alone": torch.maximum(p, q),
+                "log heights do not add: that is the product of the heights": p + q,
+                "that is a height; its logarithm is wanted": (power / 2).exp(),
+            },
+            "the list of log heights",
+        )
     return "nearly the louder of the two: a mix of latents is not the latents of a mix"
 
 # %% ../nbs/07_checks.ipynb #6cdde3ba
@@ -599,81 +1385,199 @@ def check_mix_height(answer):
 def check_swing(answer):
     "02_scores: `answer(ticks) -> ticks`, a list: every second eighth of 240 ticks (those at 240 after a beat of 480) comes a sixth of a beat later"
     for seed in range(3):
-        ticks = (torch.randint(0, 40, (12,), generator=generator("swing", seed))*120).tolist() + [240, 480, 720]; by = lambda late, where: [t + late*where(t) for t in ticks]; off = lambda t: t % 480 == 240
-        same(answer(list(ticks)), by(80, off), {"nothing has moved": ticks, "a sixth of a beat is 80 ticks": by(40, off), "only every second eighth is late, not all off-beats": by(80, lambda t: t % 480 != 0), "the notes on the beat stay": by(80, lambda t: t % 480 == 0), "every eighth is late": by(80, lambda t: t % 240 == 0)}, "the list of ticks")
+        ticks = (torch.randint(0, 40, (12,), generator=generator("swing", seed)) * 120).tolist() + [
+            240,
+            480,
+            720,
+        ]
+        by = lambda late, where: [t + late * where(t) for t in ticks]
+        off = lambda t: t % 480 == 240
+        same(
+            answer(list(ticks)),
+            by(80, off),
+            {
+                "nothing has moved": ticks,
+                "a sixth of a beat is 80 ticks": by(40, off),
+                "only every second eighth is late, not all off-beats": by(
+                    80, lambda t: t % 480 != 0
+                ),
+                "the notes on the beat stay": by(80, lambda t: t % 480 == 0),
+                "every eighth is late": by(80, lambda t: t % 240 == 0),
+            },
+            "the list of ticks",
+        )
     return "two eighths of 240 become 320 and 160: a ratio of two to one"
+
 
 @checker
 def check_bpm_range(answer):
     "04_text: `answer(prompt) -> bpm` as `read_bpm`, a float or None when no tempo is named, but 'between 100 and 120 bpm' is 110"
     for low, high in draw("bpm", (60, 100), (110, 180)):
-        low, high = int(low), int(high); asked = f"a reel between {low} and {high} bpm"
-        if answer(asked) is None: raise NotYet(f"{asked!r}: the answer is None so far")
-        same(answer(asked), (low + high)/2, {"that is the first number": low, "that is the last number": high, "that is the lower end and half of the range": low/2 + high}, f"the tempo of {asked!r}")
-        for prompt, bpm in ((f"a jig at {low} bpm", low), (f"between two tunes, {high} bpm", high), ("a slow air in D", None), ("between 2 and 4 fiddles", None)):
+        low, high = int(low), int(high)
+        asked = f"a reel between {low} and {high} bpm"
+        if answer(asked) is None:
+            raise NotYet(f"{asked!r}: the answer is None so far")
+        same(
+            answer(asked),
+            (low + high) / 2,
+            {
+                "that is the first number": low,
+                "that is the last number": high,
+                "that is the lower end and half of the range": low / 2 + high,
+            },
+            f"the tempo of {asked!r}",
+        )
+        for prompt, bpm in (
+            (f"a jig at {low} bpm", low),
+            (f"between two tunes, {high} bpm", high),
+            ("a slow air in D", None),
+            ("between 2 and 4 fiddles", None),
+        ):
             got = answer(prompt)
-            if got is None and bpm or got is not None and (not bpm or abs(got - bpm) > 1e-6): raise NotYet(f"{prompt!r} gives {got}, and should give {bpm}")
+            if got is None and bpm or got is not None and (not bpm or abs(got - bpm) > 1e-6):
+                raise NotYet(f"{prompt!r} gives {got}, and should give {bpm}")
     return "and numbers that are no tempi stay what they are"
+
 
 @checker
 def check_bits(answer):
     "04_text: `answer(table [n, d], bits) -> (int8 [n, d], scale [n])`: each row as whole numbers of so many bits with a sign, as many up as down, times one scale"
     for seed, bits in enumerate((4, 8, 3)):
-        table, top = normal(6, 40, seed=seed)*torch.arange(1, 7)[:, None], 2**(bits - 1) - 1
+        table, top = normal(6, 40, seed=seed) * torch.arange(1, 7)[:, None], 2 ** (bits - 1) - 1
         out = there(answer(table.clone(), bits))
-        if not isinstance(out, tuple) or len(out) != 2: raise NotYet("two things are wanted: whole numbers and scales")
-        q, scale = out[0], _tensor(out[1]); right = table.abs().amax(1)/top
-        if q.dtype != torch.int8: raise NotYet(f"the numbers are {q.dtype}; torch.int8 is wanted")
-        if q.abs().max() > top: raise NotYet(f"there is a {q.abs().max()}: with {bits} bits and a sign the largest is {top}")
-        same(scale, right, {"each row has a scale of its own": right.max(), "the largest number of a row is what it is measured by": table.abs().amax(0)/top, "the largest number is 2^(bits-1) - 1, not 2^bits - 1": table.abs().amax(1)/(2**bits - 1)}, "the list of scales")
-        same(q, (table/right[:, None]).round(), {"round to the nearest, do not cut off": (table/right[:, None]).trunc()}, "the table of numbers")
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise NotYet("two things are wanted: whole numbers and scales")
+        q, scale = out[0], _tensor(out[1])
+        right = table.abs().amax(1) / top
+        if q.dtype != torch.int8:
+            raise NotYet(f"the numbers are {q.dtype}; torch.int8 is wanted")
+        if q.abs().max() > top:
+            raise NotYet(
+                f"there is a {q.abs().max()}: with {bits} bits and a sign the largest is {top}"
+            )
+        same(
+            scale,
+            right,
+            {
+                "each row has a scale of its own": right.max(),
+                "the largest number of a row is what it is measured by": table.abs().amax(0) / top,
+                "the largest number is 2^(bits-1) - 1, not 2^bits - 1": table.abs().amax(1)
+                / (2**bits - 1),
+            },
+            "the list of scales",
+        )
+        same(
+            q,
+            (table / right[:, None]).round(),
+            {"round to the nearest, do not cut off": (table / right[:, None]).trunc()},
+            "the table of numbers",
+        )
     return "at 4 bits a number is right to a fourteenth of the row's largest"
+
 
 @checker
 def check_octave_error(answer):
     "05_listen: `answer(heard, true) -> octaves` between two tempi, at least 0, where half and double the tempo count as right"
-    for heard, true in [(190., 55.), *draw("octaves", (40, 240), (60, 180), n=6)]:
-        gap = math.log2(heard/true); right = abs(gap - round(gap))
-        same(answer(heard, true), right, {"half and double the tempo should count as right": abs(gap), "an error is not negative": gap - round(gap), "octaves are logarithms of base 2": abs(math.log(heard/true) - round(math.log(heard/true))), "a bit below double is near it too: take the nearest octave": gap % 1, "a ratio is not an error; its logarithm is": 2**right})
-    same(answer(239., 120.), math.log2(240/239), {}, "the error of 239 for 120")
+    for heard, true in [(190.0, 55.0), *draw("octaves", (40, 240), (60, 180), n=6)]:
+        gap = math.log2(heard / true)
+        right = abs(gap - round(gap))
+        same(
+            answer(heard, true),
+            right,
+            {
+                "half and double the tempo should count as right": abs(gap),
+                "an error is not negative": gap - round(gap),
+                "octaves are logarithms of base 2": abs(
+                    math.log(heard / true) - round(math.log(heard / true))
+                ),
+                "a bit below double is near it too: take the nearest octave": gap % 1,
+                "a ratio is not an error; its logarithm is": 2**right,
+            },
+        )
+    same(answer(239.0, 120.0), math.log2(240 / 239), {}, "the error of 239 for 120")
     return "the largest possible error is half an octave"
+
 
 @checker
 def check_saw(answer):
     "06_frames: `answer(partials, f, t [n]) -> wave [n]`: the sum of sin(2 pi k f t)/k"
     for k, f in draw("saw", (2, 9), (50, 400)):
-        k, t = int(k), torch.linspace(0, .02, 50, dtype=torch.float64); by = lambda term, n=k: sum(term(i) for i in range(1, n + 1)); s = lambda i: torch.sin(2*math.pi*i*f*t)
-        same(answer(k, f, t), by(lambda i: s(i)/i), {"the last partial is missing": by(lambda i: s(i)/i, k - 1), "the partials fall as 1/k": by(s), "2 pi is missing": by(lambda i: torch.sin(i*f*t)/i), "those are cosines": by(lambda i: torch.cos(2*math.pi*i*f*t)/i), "odd partials alone make a square wave": by(lambda i: s(i)/i*(i % 2))}, "the wave")
+        k, t = int(k), torch.linspace(0, 0.02, 50, dtype=torch.float64)
+        by = lambda term, n=k: sum(term(i) for i in range(1, n + 1))
+        s = lambda i: torch.sin(2 * math.pi * i * f * t)
+        same(
+            answer(k, f, t),
+            by(lambda i: s(i) / i),
+            {
+                "the last partial is missing": by(lambda i: s(i) / i, k - 1),
+                "the partials fall as 1/k": by(s),
+                "2 pi is missing": by(lambda i: torch.sin(i * f * t) / i),
+                "those are cosines": by(lambda i: torch.cos(2 * math.pi * i * f * t) / i),
+                "odd partials alone make a square wave": by(lambda i: s(i) / i * (i % 2)),
+            },
+            "the wave",
+        )
     return "a sawtooth, the rounder the fewer partials it has"
+
 
 @checker
 def check_base64_size(answer):
     "06_frames: `answer(n) -> characters` of n bytes in base64"
     for n in (10, 0, 3, 4, 1000, 44101):
-        same(answer(n), len(base64.b64encode(bytes(n))), {"the last bytes are filled up to a whole group of three": n*4//3, "3 bytes make 4 characters": 4*n, "bytes are not bits": math.ceil(n*8/64)}, f"the size of {n} bytes")
+        same(
+            answer(n),
+            len(base64.b64encode(bytes(n))),
+            {
+                "the last bytes are filled up to a whole group of three": n * 4 // 3,
+                "3 bytes make 4 characters": 4 * n,
+                "bytes are not bits": math.ceil(n * 8 / 64),
+            },
+            f"the size of {n} bytes",
+        )
     return "a third more than the file itself"
 
 # %% ../nbs/07_checks.ipynb #63a10b42
 @checker
 def check_clipped_mean(answer):
     "50_metrics: `answer(std) -> mean` of an unbiased distance, normal around 0 with this spread, after what is negative was set to 0"
-    for s, in draw("clipped", (.1, 5)):
-        right = s/math.sqrt(2*math.pi)
-        same(answer(s), right, {"that is the mean of the absolute value; half of the draws are 0": 2*right, "an unbiased distance has the mean 0, but not after clipping": 0., "that is s/2; the mean of half a normal distribution is s/sqrt(2 pi)": s/2, "the square root is missing": s/(2*math.pi)})
+    for (s,) in draw("clipped", (0.1, 5)):
+        right = s / math.sqrt(2 * math.pi)
+        same(
+            answer(s),
+            right,
+            {
+                "that is the mean of the absolute value; half of the draws are 0": 2 * right,
+                "an unbiased distance has the mean 0, but not after clipping": 0.0,
+                "that is s/2; the mean of half a normal distribution is s/sqrt(2 pi)": s / 2,
+                "the square root is missing": s / (2 * math.pi),
+            },
+        )
     return "it falls with the spread, so with n: the smaller set looks worse"
+
 
 @checker
 def check_same_moments(answer):
     "50_metrics: `answer(n, seed) -> (a [n, 2], b [n, 2])`, two clouds with equal mean and covariance, up to 1e-6, that are nothing alike"
     for n, seed in ((200, 0), (200, 1), (300, 0)):
         out = there(answer(n, seed))
-        if not isinstance(out, tuple) or [tuple(v.shape) for v in out] != [(n, 2)]*2: raise NotYet(f"two clouds of shape [{n}, 2] are wanted")
-        a, b = map(_tensor, out); scale = a.std()
-        if (a.mean(0) - b.mean(0)).norm() > 1e-6*scale: raise NotYet(f"their means differ by {(a.mean(0) - b.mean(0)).norm():.2g}")
-        if (a.T.cov() - b.T.cov()).norm() > 1e-6*scale**2: raise NotYet(f"their covariances differ by {(a.T.cov() - b.T.cov()).norm():.2g}; whiten one and colour it like the other")
-        k = lambda x, y: (-torch.cdist(x, y)**2/(2*(.3*scale)**2)).exp().mean(); gap = (k(a, a) + k(b, b) - 2*k(a, b)).item()
-        if gap < .05: raise NotYet(f"they are alike: MMD^2 with a kernel of 0.3 standard deviations is {gap:.3f}, and 0.05 is wanted")
-    if all(torch.equal(x, y) for x, y in zip(answer(200, 0), answer(200, 1))): raise NotYet("the seed changes nothing")
+        if not isinstance(out, tuple) or [tuple(v.shape) for v in out] != [(n, 2)] * 2:
+            raise NotYet(f"two clouds of shape [{n}, 2] are wanted")
+        a, b = map(_tensor, out)
+        scale = a.std()
+        if (a.mean(0) - b.mean(0)).norm() > 1e-6 * scale:
+            raise NotYet(f"their means differ by {(a.mean(0) - b.mean(0)).norm():.2g}")
+        if (a.T.cov() - b.T.cov()).norm() > 1e-6 * scale**2:
+            raise NotYet(
+                f"their covariances differ by {(a.T.cov() - b.T.cov()).norm():.2g}; whiten one and colour it like the other"
+            )
+        k = lambda x, y: (-(torch.cdist(x, y) ** 2) / (2 * (0.3 * scale) ** 2)).exp().mean()
+        gap = (k(a, a) + k(b, b) - 2 * k(a, b)).item()
+        if gap < 0.05:
+            raise NotYet(
+                f"they are alike: MMD^2 with a kernel of 0.3 standard deviations is {gap:.3f}, and 0.05 is wanted"
+            )
+    if all(torch.equal(x, y) for x, y in zip(answer(200, 0), answer(200, 1))):
+        raise NotYet("the seed changes nothing")
     return "Frechet distance sees mean and covariance, and is 0 here; a kernel sees the rest"
 
 # %% ../nbs/07_checks.ipynb #51a7e4c1
@@ -681,54 +1585,157 @@ def check_same_moments(answer):
 def check_disturbed(answer):
     "51_latency: `answer(n) -> runs`: how many of n runs must be held up, for as long as you like, until the median can be as long as you like"
     for n in (5, 6, 1, 12, 201):
-        held = next(k for k in range(1, n + 1) if statistics.median([1.]*(n - k) + [9.]*k) > 1)
-        same(answer(n), held, {"so many move the mean; the median does not look at how long the longest is": 1, "the median of an even number of runs is the mean of the middle two: half is enough": n//2 + 1, "of an odd number the middle run itself must be among them": n//2, "only the fastest run needs all of them": n}, f"the number of runs of {n}")
+        held = next(
+            k for k in range(1, n + 1) if statistics.median([1.0] * (n - k) + [9.0] * k) > 1
+        )
+        same(
+            answer(n),
+            held,
+            {
+                "so many move the mean; the median does not look at how long the longest is": 1,
+                "the median of an even number of runs is the mean of the middle two: half is enough": n
+                // 2
+                + 1,
+                "of an odd number the middle run itself must be among them": n // 2,
+                "only the fastest run needs all of them": n,
+            },
+            f"the number of runs of {n}",
+        )
     return "one for the mean, half for the median, all for the fastest: but the fastest says nothing about the usual case"
+
 
 @checker
 def check_decoder(answer):
     "51_latency: `answer(base, ls, times) -> ms` the decoder may take so that a call of LS is so many times faster than one of base, when both get this decoder; base and ls are rows of a record, with text_ms, network_ms and decode_ms, and copying takes no time"
-    for text, b, n, d, share in draw("decoder", (1, 8), (900, 4000), (20, 60), (30, 200), (.2, .9)):
-        times = 1 + share*((text + b)/(text + n) - 1); base, ls = (dict(text_ms=text, network_ms=v, decode_ms=d) for v in (b, n)); right = (text + b - times*(text + n))/(times - 1)
-        same(answer(base, ls, times), right, {"base would get the faster decoder as well": (text + b + d)/times - text - n, "the text belongs to both calls": (b - times*n)/(times - 1), "base has no other decoder than LS: it stands on both sides of the equation": (text + b)/times - text - n, "that is how many times faster the call would be": (text + b + d)/(text + n + d), "solve for the decoder: divide by times - 1": text + b - times*(text + n)})
+    for text, b, n, d, share in draw(
+        "decoder", (1, 8), (900, 4000), (20, 60), (30, 200), (0.2, 0.9)
+    ):
+        times = 1 + share * ((text + b) / (text + n) - 1)
+        base, ls = (dict(text_ms=text, network_ms=v, decode_ms=d) for v in (b, n))
+        right = (text + b - times * (text + n)) / (times - 1)
+        same(
+            answer(base, ls, times),
+            right,
+            {
+                "base would get the faster decoder as well": (text + b + d) / times - text - n,
+                "the text belongs to both calls": (b - times * n) / (times - 1),
+                "base has no other decoder than LS: it stands on both sides of the equation": (
+                    text + b
+                )
+                / times
+                - text
+                - n,
+                "that is how many times faster the call would be": (text + b + d) / (text + n + d),
+                "solve for the decoder: divide by times - 1": text + b - times * (text + n),
+            },
+        )
     return "and with no decoder at all the call gets no faster than the network and the text allow: Amdahl's law"
+
 
 @checker
 def check_leaves_slope(answer):
     "51_latency: `answer(flops, weight_bytes, matmul, copy) -> frames`, the smallest whole number for which products take at least as long as reading every weight once; flops of one frame; peaks a second"
     for f, each, p, c in draw("slope", (2, 20), (1.5, 3.5), (2, 9), (1, 8), n=4):
-        f, w, p, c = f*1e6, each*f*1e6, p*1e11, c*1e10; exact = w/c/(f/p)
-        same(answer(f, w, p, c), math.ceil(exact), {"frames are whole: round up": exact, "one frame less does not suffice: round up": math.floor(exact), "round up, not to the nearest": round(exact), "that is the inverse": 1/exact, "the peaks are exchanged": math.ceil(w*c/(f*p)), "the peaks are exchanged, and frames are whole": w*c/(f*p), "that is the intensity of one frame": f/w, "that is the intensity at which the roof is flat; how much of it does a frame bring?": p/c})
+        f, w, p, c = f * 1e6, each * f * 1e6, p * 1e11, c * 1e10
+        exact = w / c / (f / p)
+        same(
+            answer(f, w, p, c),
+            math.ceil(exact),
+            {
+                "frames are whole: round up": exact,
+                "one frame less does not suffice: round up": math.floor(exact),
+                "round up, not to the nearest": round(exact),
+                "that is the inverse": 1 / exact,
+                "the peaks are exchanged": math.ceil(w * c / (f * p)),
+                "the peaks are exchanged, and frames are whole": w * c / (f * p),
+                "that is the intensity of one frame": f / w,
+                "that is the intensity at which the roof is flat; how much of it does a frame bring?": p
+                / c,
+            },
+        )
     return "a piece is past it; who makes one frame after the other, as a language model does its tokens, reads all weights for each"
 
 # %% ../nbs/07_checks.ipynb #53c11a51
-def _words(prompt): return re.findall("[a-z0-9]+", unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower())
+def _words(prompt):
+    return re.findall(
+        "[a-z0-9]+",
+        unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower(),
+    )
+
 
 @checker
 def check_slug(answer):
     "53_cli: `answer(prompt, limit) -> name`: its words in small letters a to z and digits, without accents, joined by '-'; as many whole words as fit into `limit` characters, of a first word that is longer its beginning, and 'music' where there are no words"
-    for prompt, limit in (("A brisk reel on the fiddle, at 120 bpm!", 48), ("Ein Walzer für Geige, très lent", 48), ("a slow air in D minor", 9), ("a slow air in D minor", 10), ("dr.  Who?", 20), ("Donaudampfschifffahrt", 8), ("?!", 48)):
-        words = _words(prompt); fits = ["-".join(words[:n]) for n in range(1, len(words) + 1) if len("-".join(words[:n])) <= limit]
-        right, got, plain = fits[-1] if fits else words[0][:limit] if words else "music", there(answer(prompt, limit)), "-".join(re.findall("[a-z0-9]+", prompt.lower()))
-        if got == right: continue
-        if not isinstance(got, str): raise NotYet(f"{prompt!r} gives {got!r}, which is no name")
-        if len(got) > limit: raise NotYet(f"{got!r} has {len(got)} characters, and {limit} are allowed")
-        why = {plain: "a letter with an accent is a letter, not a gap", plain[:limit]: "a letter with an accent is a letter, not a gap", "-".join(words)[:limit]: "a word is cut in two", "-".join(words)[:limit].strip("-"): "a word is cut in two", right.replace("-", "_"): "words are joined by '-'", "": "a file needs a name", "-".join(words[:len(fits) - 1]): "one more word fits", prompt: "that is the prompt itself"}
-        raise NotYet(f"{prompt!r} within {limit} gives {got!r}, and should give {right!r}" + (f": {why[got]}" if got in why else ""))
+    for prompt, limit in (
+        ("A brisk reel on the fiddle, at 120 bpm!", 48),
+        ("Ein Walzer für Geige, très lent", 48),
+        ("a slow air in D minor", 9),
+        ("a slow air in D minor", 10),
+        ("dr.  Who?", 20),
+        ("Donaudampfschifffahrt", 8),
+        ("?!", 48),
+    ):
+        words = _words(prompt)
+        fits = [
+            "-".join(words[:n])
+            for n in range(1, len(words) + 1)
+            if len("-".join(words[:n])) <= limit
+        ]
+        right, got, plain = (
+            fits[-1] if fits else words[0][:limit] if words else "music",
+            there(answer(prompt, limit)),
+            "-".join(re.findall("[a-z0-9]+", prompt.lower())),
+        )
+        if got == right:
+            continue
+        if not isinstance(got, str):
+            raise NotYet(f"{prompt!r} gives {got!r}, which is no name")
+        if len(got) > limit:
+            raise NotYet(f"{got!r} has {len(got)} characters, and {limit} are allowed")
+        why = {
+            plain: "a letter with an accent is a letter, not a gap",
+            plain[:limit]: "a letter with an accent is a letter, not a gap",
+            "-".join(words)[:limit]: "a word is cut in two",
+            "-".join(words)[:limit].strip("-"): "a word is cut in two",
+            right.replace("-", "_"): "words are joined by '-'",
+            "": "a file needs a name",
+            "-".join(words[: len(fits) - 1]): "one more word fits",
+            prompt: "that is the prompt itself",
+        }
+        raise NotYet(
+            f"{prompt!r} within {limit} gives {got!r}, and should give {right!r}"
+            + (f": {why[got]}" if got in why else "")
+        )
     return "and two prompts may still have one name: that is what the seed behind it is for"
+
 
 @checker
 def check_open_spans(answer):
     "53_cli: `answer(text, seconds) -> list of (start, end)`: as `spans_of`, but an end may be left out, ':2' is from the beginning and '4:' to the end of the piece; what is no part of a piece of so many seconds is a `PrestoError` of one line that repeats the text"
-    for text, seconds, right in (("0:2,5:6", 8., [0, 2, 5, 6]), (":2", 8., [0, 2]), ("4:", 8., [4, 8]), (":1.5,7.5:", 9., [0, 1.5, 7.5, 9]), (":", 6., [0, 6])):
+    for text, seconds, right in (
+        ("0:2,5:6", 8.0, [0, 2, 5, 6]),
+        (":2", 8.0, [0, 2]),
+        ("4:", 8.0, [4, 8]),
+        (":1.5,7.5:", 9.0, [0, 1.5, 7.5, 9]),
+        (":", 6.0, [0, 6]),
+    ):
         got = there(answer(text, seconds))
-        if not isinstance(got, list) or any(not isinstance(s, tuple) or len(s) != 2 for s in got): raise NotYet(f"{text!r} gives {got!r}; a list of pairs is wanted")
-        if any(v is None for s in got for v in s): raise NotYet(f"{text!r} gives {got!r}: the end that is left out is the piece's own")
+        if not isinstance(got, list) or any(not isinstance(s, tuple) or len(s) != 2 for s in got):
+            raise NotYet(f"{text!r} gives {got!r}; a list of pairs is wanted")
+        if any(v is None for s in got for v in s):
+            raise NotYet(f"{text!r} gives {got!r}: the end that is left out is the piece's own")
         same([v for s in got for v in s], right, what=f"the list of starts and ends of {text!r}")
     for text in ("a:3", "1", "0:2;4:5", "1:2:3", "2:1", "3:3", "-1:2", "0:9", "nan:3", ""):
-        try: got = answer(text, 8.)
-        except PrestoError as e: said = str(e)
-        except Exception as e: raise NotYet(f"{text!r} stops with a {type(e).__name__}, which `main` does not catch: whoever typed it would see a traceback") from None
-        else: raise NotYet(f"{text!r} of a piece of 8 s gives {got!r}; it should be a PrestoError")
-        if "\n" in said or text not in said: raise NotYet(f"the error for {text!r} should be one line that repeats what was typed")
+        try:
+            got = answer(text, 8.0)
+        except PrestoError as e:
+            said = str(e)
+        except Exception as e:
+            raise NotYet(
+                f"{text!r} stops with a {type(e).__name__}, which `main` does not catch: whoever typed it would see a traceback"
+            ) from None
+        else:
+            raise NotYet(f"{text!r} of a piece of 8 s gives {got!r}; it should be a PrestoError")
+        if "\n" in said or text not in said:
+            raise NotYet(f"the error for {text!r} should be one line that repeats what was typed")
     return "nan is refused by asking whether it is right, 0 <= start < end <= seconds, and not whether it is wrong"

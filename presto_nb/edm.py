@@ -16,299 +16,472 @@ from .core import Config, PrestoError
 from .frames import Explorer
 
 # %% ../nbs/10_edm.ipynb #4e24eb76
-SIGMA_DATA = 0.5                   # standard deviation of the latents the network sees
-SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80., 7.  # the Karras schedule's ends and bend
-P_MEAN, P_STD = -0.4, 1.           # mean and standard deviation of ln sigma in training
+SIGMA_DATA = 0.5  # standard deviation of the latents the network sees
+SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0  # the Karras schedule's ends and bend
+P_MEAN, P_STD = -0.4, 1.0  # mean and standard deviation of ln sigma in training
 
 # %% ../nbs/10_edm.ipynb #e870cdfd
-def snr_db(sigma,                 # noise level, any shape
-           sigma_data=SIGMA_DATA, # standard deviation of the data
-          ): # same shape, dB
+def snr_db(
+    sigma,  # noise level, any shape
+    sigma_data=SIGMA_DATA,  # standard deviation of the data
+):  # same shape, dB
     "Signal-to-noise ratio of a noise level"
-    return 20*torch.log10(sigma_data/torch.as_tensor(sigma, dtype=torch.float64))
+    return 20 * torch.log10(sigma_data / torch.as_tensor(sigma, dtype=torch.float64))
 
-def sigma_at_db(snr,                 # signal-to-noise ratio, dB, any shape
-                sigma_data=SIGMA_DATA): # standard deviation of the data
+
+def sigma_at_db(
+    snr,  # signal-to-noise ratio, dB, any shape
+    sigma_data=SIGMA_DATA,  # standard deviation of the data
+):
     "The noise level with this signal-to-noise ratio"
-    return sigma_data*10**(-torch.as_tensor(snr, dtype=torch.float64)/20)
+    return sigma_data * 10 ** (-torch.as_tensor(snr, dtype=torch.float64) / 20)
 
 # %% ../nbs/10_edm.ipynb #b488607f
-def scalings(sigma,                 # noise level, any shape, > 0
-             sigma_data=SIGMA_DATA, # standard deviation of the data
-            ): # c_skip, c_out, c_in, c_noise, each of sigma's shape
+def scalings(
+    sigma,  # noise level, any shape, > 0
+    sigma_data=SIGMA_DATA,  # standard deviation of the data
+):  # c_skip, c_out, c_in, c_noise, each of sigma's shape
     "The four EDM scalings (Karras et al. 2022, table 1), never in half precision"
     sigma = torch.as_tensor(sigma)
-    if sigma.dtype != torch.float64: sigma = sigma.float()
-    total = sigma**2 + sigma_data**2                    # variance of x
-    c_skip, c_in = sigma_data**2/total, total.rsqrt()
-    return c_skip, sigma*sigma_data*c_in, c_in, sigma.log()/4
+    if sigma.dtype != torch.float64:
+        sigma = sigma.float()
+    total = sigma**2 + sigma_data**2  # variance of x
+    c_skip, c_in = sigma_data**2 / total, total.rsqrt()
+    return c_skip, sigma * sigma_data * c_in, c_in, sigma.log() / 4
 
 # %% ../nbs/10_edm.ipynb #371cfa29
 class Denoiser(nn.Module):
     "A network made a denoiser: `D(x; sigma) = c_skip x + c_out F(c_in x; c_noise, cond)`"
-    def __init__(self, network,          # `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, or a tuple that begins with it
-                 sigma_data=SIGMA_DATA): # standard deviation of the data
+
+    def __init__(
+        self,
+        network,  # `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, or a tuple that begins with it
+        sigma_data=SIGMA_DATA,  # standard deviation of the data
+    ):
         super().__init__()
         self.network, self.sigma_data = network, sigma_data
 
-    def forward(self, x,         # noised latents [b, frames, channels]
-                sigma,           # noise level [b], or one number for all
-                cond=None, **kw): # condition; anything else for the network
+    def forward(
+        self,
+        x,  # noised latents [b, frames, channels]
+        sigma,  # noise level [b], or one number for all
+        cond=None,
+        **kw,  # condition; anything else for the network
+    ):
         "The estimate of the clean latents, [b, frames, channels]"
-        sigma = torch.as_tensor(sigma, dtype=x.dtype if x.dtype == torch.float64 else torch.float32, device=x.device).expand(len(x))
+        sigma = torch.as_tensor(
+            sigma, dtype=x.dtype if x.dtype == torch.float64 else torch.float32, device=x.device
+        ).expand(len(x))
         c_skip, c_out, c_in, c_noise = scalings(_like(sigma, x), self.sigma_data)
-        out = self.network(c_in*x, c_noise.flatten(), cond, **kw)
+        out = self.network(c_in * x, c_noise.flatten(), cond, **kw)
         F_x, more = (out[0], out[1:]) if isinstance(out, tuple) else (out, ())
-        if F_x.shape != x.shape: raise PrestoError(f"the network answered with shape {list(F_x.shape)}; it must be that of its input, {list(x.shape)}")
-        x0_hat = c_skip*x + c_out*F_x
+        if F_x.shape != x.shape:
+            raise PrestoError(
+                f"the network answered with shape {list(F_x.shape)}; it must be that of its input, {list(x.shape)}"
+            )
+        x0_hat = c_skip * x + c_out * F_x
         return (x0_hat, *more) if more else x0_hat
+
 
 def _like(sigma, x):
     "sigma [b] with x's number of dimensions, so that it multiplies row by row"
-    if not torch.is_tensor(sigma) or sigma.shape != x.shape[:1]: raise PrestoError(f"sigma is {list(sigma.shape) if torch.is_tensor(sigma) else sigma!r}; a tensor with one noise level for each of the {len(x)} rows is needed")
-    return sigma.view(-1, *[1]*(x.ndim-1))
+    if not torch.is_tensor(sigma) or sigma.shape != x.shape[:1]:
+        raise PrestoError(
+            f"sigma is {list(sigma.shape) if torch.is_tensor(sigma) else sigma!r}; a tensor with one noise level for each of the {len(x)} rows is needed"
+        )
+    return sigma.view(-1, *[1] * (x.ndim - 1))
 
-def noised(x0,     # clean latents [b, ...]
-           sigma,  # noise level of each row [b]
-           noise): # standard normal, shape of x0
+
+def noised(
+    x0,  # clean latents [b, ...]
+    sigma,  # noise level of each row [b]
+    noise,  # standard normal, shape of x0
+):
     "x0 + sigma noise, row by row"
-    if noise.shape != x0.shape: raise PrestoError(f"the noise has shape {list(noise.shape)}; it must be that of the latents, {list(x0.shape)}")
-    return x0 + _like(sigma, x0)*noise
+    if noise.shape != x0.shape:
+        raise PrestoError(
+            f"the noise has shape {list(noise.shape)}; it must be that of the latents, {list(x0.shape)}"
+        )
+    return x0 + _like(sigma, x0) * noise
 
 # %% ../nbs/10_edm.ipynb #69a1fb8b
-def score(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
-          x,        # noised latents [b, ...]
-          sigma,    # noise level [b]
-          cond=None): # condition
+def score(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level [b]
+    cond=None,  # condition
+):
     "Gradient of the log density of noised data, [b, ...]"
-    return (denoiser(x, sigma, cond) - x)/_like(sigma, x)**2
+    return (denoiser(x, sigma, cond) - x) / _like(sigma, x) ** 2
 
 # %% ../nbs/10_edm.ipynb #84bace67
-def loss_weight(sigma, sigma_data=SIGMA_DATA): # noise level, any shape; standard deviation of the data
+def loss_weight(
+    sigma, sigma_data=SIGMA_DATA
+):  # noise level, any shape; standard deviation of the data
     "lambda(sigma) = 1/sigma^2 + 1/sigma_data^2, the EDM weight"
-    return 1/sigma**2 + 1/sigma_data**2
+    return 1 / sigma**2 + 1 / sigma_data**2
 
-def edm_loss(denoiser, # `denoiser(x, sigma, cond, **kw) -> x0_hat`
-             x0,       # clean latents [b, ...]
-             cond,     # condition, or None
-             sigma,    # noise level [b]
-             noise,    # standard normal, shape of x0
-             sigma_data=None, # standard deviation of the data; None: the denoiser's own
-             **kw):    # passed to the denoiser
+
+def edm_loss(
+    denoiser,  # `denoiser(x, sigma, cond, **kw) -> x0_hat`
+    x0,  # clean latents [b, ...]
+    cond,  # condition, or None
+    sigma,  # noise level [b]
+    noise,  # standard normal, shape of x0
+    sigma_data=None,  # standard deviation of the data; None: the denoiser's own
+    **kw,  # passed to the denoiser
+):
     "Weighted squared error of each sample, [b]; mean over its elements"
-    if sigma_data is None: sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)
+    if sigma_data is None:
+        sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)
     s = _like(sigma, x0)
     x0_hat = denoiser(noised(x0, sigma, noise), sigma, cond, **kw)
-    return (loss_weight(s, sigma_data)*(x0_hat - x0)**2).flatten(1).mean(1)
+    return (loss_weight(s, sigma_data) * (x0_hat - x0) ** 2).flatten(1).mean(1)
 
 # %% ../nbs/10_edm.ipynb #dcf888cd
-def fit_sigma_data(latents # a tensor, or an iterable of tensors of any shapes
-                  ) -> float:
+def fit_sigma_data(
+    latents,  # a tensor, or an iterable of tensors of any shapes
+) -> float:
     "Root mean square over all elements: the `sigma_data` of these latents"
     total = n = 0
-    for x in ([latents] if torch.is_tensor(latents) else latents):
+    for x in [latents] if torch.is_tensor(latents) else latents:
         total, n = total + x.double().square().sum().item(), n + x.numel()
-    rms = math.sqrt(total/n) if n else 0.
-    if not (math.isfinite(rms) and rms > 0): raise PrestoError(f"sigma_data of these latents is {rms}; it must be a positive number")
+    rms = math.sqrt(total / n) if n else 0.0
+    if not (math.isfinite(rms) and rms > 0):
+        raise PrestoError(f"sigma_data of these latents is {rms}; it must be a positive number")
     return rms
 
 # %% ../nbs/10_edm.ipynb #5da04d1d
 def _karras(u, sigma_min, sigma_max, rho):
     "The level at place u in [0, 1], counted from sigma_min; float64"
-    low, high = sigma_min**(1/rho), sigma_max**(1/rho)
-    return (low + torch.as_tensor(u, dtype=torch.float64)*(high - low))**rho
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return (low + torch.as_tensor(u, dtype=torch.float64) * (high - low)) ** rho
+
 
 def _check_schedule(sigma_min, sigma_max, rho):
     "Refuse ends or a bend that make no schedule"
-    if not 0 < sigma_min < sigma_max < math.inf: raise PrestoError(f"sigma_min {sigma_min}, sigma_max {sigma_max}: 0 < sigma_min < sigma_max is needed")
-    if not (rho and math.isfinite(rho)): raise PrestoError(f"rho is {rho}; it must be a finite number other than 0")
+    if not 0 < sigma_min < sigma_max < math.inf:
+        raise PrestoError(
+            f"sigma_min {sigma_min}, sigma_max {sigma_max}: 0 < sigma_min < sigma_max is needed"
+        )
+    if not (rho and math.isfinite(rho)):
+        raise PrestoError(f"rho is {rho}; it must be a finite number other than 0")
 
-def karras_sigmas(n:int,               # number of levels above 0
-                  sigma_min=SIGMA_MIN, # last level above 0
-                  sigma_max=SIGMA_MAX, # first level
-                  rho=RHO,             # bend: the larger, the more levels at low noise
-                  dtype=torch.float32): # of the result
+
+def karras_sigmas(
+    n: int,  # number of levels above 0
+    sigma_min=SIGMA_MIN,  # last level above 0
+    sigma_max=SIGMA_MAX,  # first level
+    rho=RHO,  # bend: the larger, the more levels at low noise
+    dtype=torch.float32,  # of the result
+):
     "n decreasing levels from sigma_max to sigma_min, and a final 0: [n+1]"
-    if n < 1: raise PrestoError(f"the number of noise levels is {n}; it must be at least 1")
+    if n < 1:
+        raise PrestoError(f"the number of noise levels is {n}; it must be at least 1")
     _check_schedule(sigma_min, sigma_max, rho)
     sigmas = _karras(torch.linspace(1, 0, n, dtype=torch.float64), sigma_min, sigma_max, rho)
     sigmas[0] = sigma_max
-    if n > 1: sigmas[-1] = sigma_min
+    if n > 1:
+        sigmas[-1] = sigma_min
     return torch.cat([sigmas, sigmas.new_zeros(1)]).to(dtype)
 
 # %% ../nbs/10_edm.ipynb #4a418a05
 class NoiseDistribution(Config):
     "Base of the distributions of noise levels: a frozen value with `quantile` and `log_density`"
-    def sample(self, n:int,          # how many
-               generator=None,       # torch.Generator; the numbers are drawn on its device, else on the CPU
-               device=None):         # where the result goes; None: where it was drawn
+
+    def sample(
+        self,
+        n: int,  # how many
+        generator=None,  # torch.Generator; the numbers are drawn on its device, else on the CPU
+        device=None,  # where the result goes; None: where it was drawn
+    ):
         "n independent noise levels, float32 [n]"
         u = torch.rand(n, generator=generator, device=generator.device if generator else "cpu")
-        q = (u.cpu() if u.device.type == "mps" else u).double()   # mps has no float64
+        q = (u.cpu() if u.device.type == "mps" else u).double()  # mps has no float64
         return self.quantile(q).float().to(device or u.device)
 
-    def density_db(self, snr,                   # signal-to-noise ratio, dB, any shape
-                   sigma_data=SIGMA_DATA):      # standard deviation of the data
+    def density_db(
+        self,
+        snr,  # signal-to-noise ratio, dB, any shape
+        sigma_data=SIGMA_DATA,  # standard deviation of the data
+    ):
         "Density per dB: p(sigma) |d sigma / d SNR|, same shape"
         sigma = sigma_at_db(snr, sigma_data)
-        return self.log_density(sigma).exp()*sigma*math.log(10)/20
+        return self.log_density(sigma).exp() * sigma * math.log(10) / 20
 
 # %% ../nbs/10_edm.ipynb #a8d1edd3
 @dataclass(frozen=True)
 class LogNormal(NoiseDistribution):
     "ln sigma is normal: the levels a base model is trained at"
-    P_mean:float = P_MEAN # mean of ln sigma
-    P_std:float = P_STD   # standard deviation of ln sigma
+
+    P_mean: float = P_MEAN  # mean of ln sigma
+    P_std: float = P_STD  # standard deviation of ln sigma
 
     def __post_init__(self):
-        if not 0 < self.P_std < math.inf: raise PrestoError(f"P_std is {self.P_std}; it must be a positive number")
+        if not 0 < self.P_std < math.inf:
+            raise PrestoError(f"P_std is {self.P_std}; it must be a positive number")
 
-    def quantile(self, q): # probability in [0, 1], any shape
+    def quantile(self, q):  # probability in [0, 1], any shape
         "The level below which a share q of all levels lies; the outermost 3e-8 are cut, so it is always finite"
-        q = torch.as_tensor(q, dtype=torch.float64).clamp(2**-25, 1-2**-25)
-        return (self.P_mean + self.P_std*torch.special.ndtri(q)).exp()
+        q = torch.as_tensor(q, dtype=torch.float64).clamp(2**-25, 1 - 2**-25)
+        return (self.P_mean + self.P_std * torch.special.ndtri(q)).exp()
 
-    def log_density(self, sigma): # noise level, any shape
+    def log_density(self, sigma):  # noise level, any shape
         "ln p(sigma), per unit of sigma"
         log = torch.as_tensor(sigma, dtype=torch.float64).log()
-        return -.5*((log - self.P_mean)/self.P_std)**2 - log - math.log(self.P_std*math.sqrt(2*math.pi))
+        return (
+            -0.5 * ((log - self.P_mean) / self.P_std) ** 2
+            - log
+            - math.log(self.P_std * math.sqrt(2 * math.pi))
+        )
 
 # %% ../nbs/10_edm.ipynb #a12a06a3
 @dataclass(frozen=True)
 class KarrasContinuous(NoiseDistribution):
     "The Karras map of a uniform number: the levels a sampler visits"
-    sigma_min:float = SIGMA_MIN # lowest level
-    sigma_max:float = SIGMA_MAX # highest level
-    rho:float = RHO             # bend
 
-    def __post_init__(self): _check_schedule(self.sigma_min, self.sigma_max, self.rho)
+    sigma_min: float = SIGMA_MIN  # lowest level
+    sigma_max: float = SIGMA_MAX  # highest level
+    rho: float = RHO  # bend
 
-    def quantile(self, q): # probability in [0, 1], any shape
+    def __post_init__(self):
+        _check_schedule(self.sigma_min, self.sigma_max, self.rho)
+
+    def quantile(self, q):  # probability in [0, 1], any shape
         "The level below which a share q of all levels lies"
         return _karras(q, self.sigma_min, self.sigma_max, self.rho)
 
-    def log_density(self, sigma): # noise level, any shape
+    def log_density(self, sigma):  # noise level, any shape
         "ln p(sigma), per unit of sigma; -inf outside the schedule"
         sigma = torch.as_tensor(sigma, dtype=torch.float64)
-        width = self.rho*(self.sigma_max**(1/self.rho) - self.sigma_min**(1/self.rho))   # d sigma^(1/rho) = sigma^(1/rho-1)/rho d sigma
+        width = self.rho * (
+            self.sigma_max ** (1 / self.rho) - self.sigma_min ** (1 / self.rho)
+        )  # d sigma^(1/rho) = sigma^(1/rho-1)/rho d sigma
         inside = (sigma >= self.sigma_min) & (sigma <= self.sigma_max)
-        return torch.where(inside, (1/self.rho - 1)*sigma.log() - math.log(width), -math.inf)
+        return torch.where(inside, (1 / self.rho - 1) * sigma.log() - math.log(width), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #14252a3b
 @dataclass(frozen=True)
 class KarrasDiscrete(NoiseDistribution):
     "A fixed grid of Karras levels, all equally likely: how DMD2 draws"
-    n:int = 1000                # number of levels
-    sigma_min:float = SIGMA_MIN # lowest level
-    sigma_max:float = SIGMA_MAX # highest level
-    rho:float = RHO             # bend
-    trim:float = 0.             # share of the levels left out at each end, e.g. 0.02
+
+    n: int = 1000  # number of levels
+    sigma_min: float = SIGMA_MIN  # lowest level
+    sigma_max: float = SIGMA_MAX  # highest level
+    rho: float = RHO  # bend
+    trim: float = 0.0  # share of the levels left out at each end, e.g. 0.02
 
     def __post_init__(self):
         _check_schedule(self.sigma_min, self.sigma_max, self.rho)
-        if self.n < 1 or not 0 <= self.trim < .5: raise PrestoError(f"n is {self.n}, trim is {self.trim}; n >= 1 and 0 <= trim < 0.5 are needed")
+        if self.n < 1 or not 0 <= self.trim < 0.5:
+            raise PrestoError(
+                f"n is {self.n}, trim is {self.trim}; n >= 1 and 0 <= trim < 0.5 are needed"
+            )
 
-    def levels(self): # float64, increasing
+    def levels(self):  # float64, increasing
         "The grid"
-        cut = round(self.trim*self.n)
-        return karras_sigmas(self.n, self.sigma_min, self.sigma_max, self.rho, torch.float64)[:-1].flip(0)[cut:self.n-cut]
+        cut = round(self.trim * self.n)
+        return karras_sigmas(self.n, self.sigma_min, self.sigma_max, self.rho, torch.float64)[
+            :-1
+        ].flip(0)[cut : self.n - cut]
 
-    def quantile(self, q): # probability in [0, 1], any shape
+    def quantile(self, q):  # probability in [0, 1], any shape
         "The grid level that share q of the levels do not exceed"
         q, levels = torch.as_tensor(q, dtype=torch.float64), self.levels()
-        return levels.to(q.device)[(q*len(levels)).long().clamp(max=len(levels)-1)]
+        return levels.to(q.device)[(q * len(levels)).long().clamp(max=len(levels) - 1)]
 
-    def log_density(self, sigma): # noise level, any shape
+    def log_density(self, sigma):  # noise level, any shape
         "ln of the probability of a level (a mass, not a density): -ln n on the grid, else -inf"
-        sigma = torch.as_tensor(sigma, dtype=torch.float64); levels = self.levels().to(sigma.device)
-        on_grid = ((sigma[..., None] - levels).abs() <= 1e-6*levels).any(-1)
+        sigma = torch.as_tensor(sigma, dtype=torch.float64)
+        levels = self.levels().to(sigma.device)
+        on_grid = ((sigma[..., None] - levels).abs() <= 1e-6 * levels).any(-1)
         return torch.where(on_grid, -math.log(len(levels)), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #902ff684
-WIDE = .2, 1.6 # mean and standard deviation of ln sigma of a base model that a few-step model is to follow: its first step is taken at sigma_max
+WIDE = (
+    0.2,
+    1.6,
+)  # mean and standard deviation of ln sigma of a base model that a few-step model is to follow: its first step is taken at sigma_max
 
-def noise_named(name:str,      # "train", "inf", or "inf-N": a grid of N levels
-                P_mean=P_MEAN, # of "train"
-                P_std=P_STD,   # of "train"
-                rho=RHO,       # of "inf" and "inf-N"
-               ) -> NoiseDistribution:
+
+def noise_named(
+    name: str,  # "train", "inf", or "inf-N": a grid of N levels
+    P_mean=P_MEAN,  # of "train"
+    P_std=P_STD,  # of "train"
+    rho=RHO,  # of "inf" and "inf-N"
+) -> NoiseDistribution:
     "The noise distribution of this name"
     kind, _, n = name.partition("-")
-    if name == "train": return LogNormal(P_mean, P_std)
-    if name == "inf": return KarrasContinuous(rho=rho)
-    if kind == "inf" and n.isdecimal(): return KarrasDiscrete(int(n), rho=rho)
-    raise PrestoError(f"noise distribution {name!r} is unknown; train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed")
+    if name == "train":
+        return LogNormal(P_mean, P_std)
+    if name == "inf":
+        return KarrasContinuous(rho=rho)
+    if kind == "inf" and n.isdecimal():
+        return KarrasDiscrete(int(n), rho=rho)
+    raise PrestoError(
+        f"noise distribution {name!r} is unknown; train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed"
+    )
 
 # %% ../nbs/10_edm.ipynb #72f7ce5e
-LOOK = {"train": ("#0072B2", "--"), "inf": ("#D55E00", "-"), "grid": ("#006E51", "-")}  # told apart by line and shape too
-DB_AXIS = torch.linspace(-56, 62, 1181, dtype=torch.float64)                            # SNR, dB
+LOOK = {
+    "train": ("#0072B2", "--"),
+    "inf": ("#D55E00", "-"),
+    "grid": ("#006E51", "-"),
+}  # told apart by line and shape too
+DB_AXIS = torch.linspace(-56, 62, 1181, dtype=torch.float64)  # SNR, dB
 
-def median_db(dist): # a NoiseDistribution
+
+def median_db(dist):  # a NoiseDistribution
     "SNR of its median, dB"
-    return snr_db(dist.quantile([.5 - 1e-6, .5 + 1e-6])).mean().item()
+    return snr_db(dist.quantile([0.5 - 1e-6, 0.5 + 1e-6])).mean().item()
 
-def plot_noise(ax,             # matplotlib axes
-               dist,           # a NoiseDistribution
-               name:str,       # "train", "inf" or "inf-N": how it is drawn
-               top:float=None): # upper end of a density's axis, share per dB
+
+def plot_noise(
+    ax,  # matplotlib axes
+    dist,  # a NoiseDistribution
+    name: str,  # "train", "inf" or "inf-N": how it is drawn
+    top: float = None,  # upper end of a density's axis, share per dB
+):
     "One noise distribution over SNR: a density, or the sticks of a grid; and its median"
     colour, style = LOOK.get(name, LOOK["grid"])
     if isinstance(dist, KarrasDiscrete):
         levels = dist.levels()
-        ax.vlines(snr_db(levels), 0, dist.log_density(levels).exp(), color=colour, lw=2.5 if len(levels) < 50 else 1, label="mass")
-        ax.set_ylim(0, 1.6/len(levels))
+        ax.vlines(
+            snr_db(levels),
+            0,
+            dist.log_density(levels).exp(),
+            color=colour,
+            lw=2.5 if len(levels) < 50 else 1,
+            label="mass",
+        )
+        ax.set_ylim(0, 1.6 / len(levels))
     else:
         density = dist.density_db(DB_AXIS)
-        ax.plot(DB_AXIS, density, color=colour, ls=style, lw=2, label="density"); ax.fill_between(DB_AXIS, density, color=colour, alpha=.15, lw=0)
-        ax.set_ylim(0, top or 1.3*density.max())
-    m = median_db(dist); ax.axvline(m, color="k", lw=1.2, ls="-.", label="median")
-    ax.text(m + 1, .95, f"median {m:+.1f} dB", transform=ax.get_xaxis_transform(), va="top", fontsize=9)
+        ax.plot(DB_AXIS, density, color=colour, ls=style, lw=2, label="density")
+        ax.fill_between(DB_AXIS, density, color=colour, alpha=0.15, lw=0)
+        ax.set_ylim(0, top or 1.3 * density.max())
+    m = median_db(dist)
+    ax.axvline(m, color="k", lw=1.2, ls="-.", label="median")
+    ax.text(
+        m + 1, 0.95, f"median {m:+.1f} dB", transform=ax.get_xaxis_transform(), va="top", fontsize=9
+    )
 
 # %% ../nbs/10_edm.ipynb #4b030246
-NOISES = {"p_gen": "generator's input", "p_dmd": "matching gradient", "p_dsm": "fake score", "p_gan": "discriminator"}
+NOISES = {
+    "p_gen": "generator's input",
+    "p_dmd": "matching gradient",
+    "p_dsm": "fake score",
+    "p_gan": "discriminator",
+}
+
 
 class NoiseExplorer(Explorer):
     "The four noise distributions of Presto-S over SNR, and the levels of a sampler"
+
     def __init__(self):
         import ipywidgets as w
-        slider = lambda value, low, high, name: w.FloatSlider(value, min=low, max=high, step=.1, description=name)
-        choice = lambda name: w.Dropdown(options=("train", "inf", "inf-N"), value="inf" if name == "p_gen" else "train", description=name)
-        super().__init__(P_mean=slider(P_MEAN, -2, 1, "P_mean"), P_std=slider(P_STD, .4, 1.6, "P_std"), N=w.IntSlider(4, min=1, max=80, description="N"),
-                         rho=w.SelectionSlider(options=(-3, 1, 3, 5, RHO, 10, 20, 100, 1000), value=RHO, description="rho"), **{p: choice(p) for p in NOISES})
 
-    def noises(self, P_mean, P_std, rho, N, **chosen): # the controls' values; p_gen, p_dmd, p_dsm, p_gan -> a name
+        slider = lambda value, low, high, name: w.FloatSlider(
+            value, min=low, max=high, step=0.1, description=name
+        )
+        choice = lambda name: w.Dropdown(
+            options=("train", "inf", "inf-N"),
+            value="inf" if name == "p_gen" else "train",
+            description=name,
+        )
+        super().__init__(
+            P_mean=slider(P_MEAN, -2, 1, "P_mean"),
+            P_std=slider(P_STD, 0.4, 1.6, "P_std"),
+            N=w.IntSlider(4, min=1, max=80, description="N"),
+            rho=w.SelectionSlider(
+                options=(-3, 1, 3, 5, RHO, 10, 20, 100, 1000), value=RHO, description="rho"
+            ),
+            **{p: choice(p) for p in NOISES},
+        )
+
+    def noises(
+        self, P_mean, P_std, rho, N, **chosen
+    ):  # the controls' values; p_gen, p_dmd, p_dsm, p_gan -> a name
         "The distributions in use, by place: (name, distribution)"
         names = {place: f"inf-{N}" if name == "inf-N" else name for place, name in chosen.items()}
-        return {place: (name, noise_named(name, P_mean, P_std, rho)) for place, name in names.items()}
+        return {
+            place: (name, noise_named(name, P_mean, P_std, rho)) for place, name in names.items()
+        }
 
-    def draw(self, P_mean, P_std, rho, N, **chosen): # the controls' values
+    def draw(self, P_mean, P_std, rho, N, **chosen):  # the controls' values
         "Four rows, one axis of SNR"
         from matplotlib.figure import Figure
-        fig = Figure((8, 3.4), dpi=90, layout="constrained"); axs = fig.subplots(4, 1, sharex=True)
-        top = 1.3*max(noise_named(n, P_mean, P_std, rho).density_db(DB_AXIS).max() for n in ("train", "inf"))   # one scale for all densities
-        for ax, (place, (name, dist)) in zip(axs, self.noises(P_mean, P_std, rho, N, **chosen).items()):
+
+        fig = Figure((8, 3.4), dpi=90, layout="constrained")
+        axs = fig.subplots(4, 1, sharex=True)
+        top = 1.3 * max(
+            noise_named(n, P_mean, P_std, rho).density_db(DB_AXIS).max() for n in ("train", "inf")
+        )  # one scale for all densities
+        for ax, (place, (name, dist)) in zip(
+            axs, self.noises(P_mean, P_std, rho, N, **chosen).items()
+        ):
             plot_noise(ax, dist, name, top)
-            ax.plot(snr_db(karras_sigmas(N, rho=rho)[:-1]), [0]*N, "^", c="k", ms=6, clip_on=False, zorder=3, label="levels")
-            ax.set_ylabel(f"{place} = {name}\n{NOISES[place]}", rotation=0, ha="right", va="center", fontsize=9)
-            ax.set_yticks([]); ax.tick_params(labelsize=9); ax.spines[["top", "right"]].set_visible(False)
-        axs[0].set_xlim(-52, 56); axs[-1].set_xlabel(f"SNR = 10 log10(sigma_data² / sigma²), dB    (noise left, music right; ▲ the levels of a {N}-step sampler)", fontsize=9)
+            ax.plot(
+                snr_db(karras_sigmas(N, rho=rho)[:-1]),
+                [0] * N,
+                "^",
+                c="k",
+                ms=6,
+                clip_on=False,
+                zorder=3,
+                label="levels",
+            )
+            ax.set_ylabel(
+                f"{place} = {name}\n{NOISES[place]}",
+                rotation=0,
+                ha="right",
+                va="center",
+                fontsize=9,
+            )
+            ax.set_yticks([])
+            ax.tick_params(labelsize=9)
+            ax.spines[["top", "right"]].set_visible(False)
+        axs[0].set_xlim(-52, 56)
+        axs[-1].set_xlabel(
+            f"SNR = 10 log10(sigma_data² / sigma²), dB    (noise left, music right; ▲ the levels of a {N}-step sampler)",
+            fontsize=9,
+        )
         sigmas = axs[0].secondary_xaxis("top", functions=(lambda db: -db, lambda db: -db))
-        sigmas.set_xticks(-snr_db([80, 10, 1, .1, .01, .002]).numpy(), ["sigma 80", "10", "1", ".1", ".01", ".002"], fontsize=9)
+        sigmas.set_xticks(
+            -snr_db([80, 10, 1, 0.1, 0.01, 0.002]).numpy(),
+            ["sigma 80", "10", "1", ".1", ".01", ".002"],
+            fontsize=9,
+        )
         return fig
 
-    def say(self, **values): # the controls' values
+    def say(self, **values):  # the controls' values
         "Median and share of deep noise of each distribution in use"
         places = {}
-        for place, noise in self.noises(**values).items(): places.setdefault(noise, []).append(place)
-        deep = lambda dist: (dist.quantile((torch.arange(1000) + .5)/1000) > sigma_at_db(-20)).double().mean()
-        return "; ".join(f"{', '.join(ps)} = {name}: median {median_db(d):+.1f} dB, {deep(d):.0%} noisier than -20 dB" for (name, d), ps in places.items()) + "."
+        for place, noise in self.noises(**values).items():
+            places.setdefault(noise, []).append(place)
+        deep = lambda dist: (
+            (dist.quantile((torch.arange(1000) + 0.5) / 1000) > sigma_at_db(-20)).double().mean()
+        )
+        return (
+            "; ".join(
+                f"{', '.join(ps)} = {name}: median {median_db(d):+.1f} dB, {deep(d):.0%} noisier than -20 dB"
+                for (name, d), ps in places.items()
+            )
+            + "."
+        )
 
     def static(self):
         "A `FrameSlider`: Presto's choice, DMD2's, then other values of rho, P_mean and P_std"
-        return self.frames("Four noise distributions", {
-            "Presto: the generator's input as in inference, all else as in training": {},
-            "all as in inference": dict.fromkeys(NOISES, "inf"),
-            "all on a grid of 8 inference levels": dict.fromkeys(NOISES, "inf-N") | dict(N=8),
-            "rho = 1: levels and generator's input move to noise": dict(rho=1),
-            "rho = 1000: they move towards music": dict(rho=1000),
-            "P_mean = -1.2, P_std = 1.2, EDM's own: training moves towards detail": dict(P_mean=-1.2, P_std=1.2)})
+        return self.frames(
+            "Four noise distributions",
+            {
+                "Presto: the generator's input as in inference, all else as in training": {},
+                "all as in inference": dict.fromkeys(NOISES, "inf"),
+                "all on a grid of 8 inference levels": dict.fromkeys(NOISES, "inf-N") | dict(N=8),
+                "rho = 1: levels and generator's input move to noise": dict(rho=1),
+                "rho = 1000: they move towards music": dict(rho=1000),
+                "P_mean = -1.2, P_std = 1.2, EDM's own: training moves towards detail": dict(
+                    P_mean=-1.2, P_std=1.2
+                ),
+            },
+        )

@@ -13,146 +13,223 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from .core import PrestoError
 
 # %% ../nbs/06_frames.ipynb #8ee9d40e
-def to_png(fig,     # a matplotlib figure
-           scale=1, # of its size in pixels
-          ) -> bytes: # a PNG file
+def to_png(
+    fig,  # a matplotlib figure
+    scale=1,  # of its size in pixels
+) -> bytes:  # a PNG file
     "A figure as a picture, as fast as can be: for a widget that is waited for"
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
-    fig.set_dpi(scale*fig.dpi); canvas, png = FigureCanvasAgg(fig), io.BytesIO(); canvas.draw()
-    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(png, "png", compress_level=1)
+
+    fig.set_dpi(scale * fig.dpi)
+    canvas, png = FigureCanvasAgg(fig), io.BytesIO()
+    canvas.draw()
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(
+        png, "png", compress_level=1
+    )
     return png.getvalue()
 
-def to_webp(fig,        # a matplotlib figure
-            colours=32, # how many it may keep
-            scale=1,    # of its size in pixels
-           ) -> bytes:  # a WebP file
+
+def to_webp(
+    fig,  # a matplotlib figure
+    colours=32,  # how many it may keep
+    scale=1,  # of its size in pixels
+) -> bytes:  # a WebP file
     "A figure as a small picture: few colours, and nothing lost beside that"
     from PIL import Image
+
     png, webp = io.BytesIO(), io.BytesIO()
-    fig.savefig(png, format="png", dpi=scale*fig.dpi)
+    fig.savefig(png, format="png", dpi=scale * fig.dpi)
     few = Image.open(png).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     few.convert("RGB").save(webp, "webp", lossless=True, method=6)
     return webp.getvalue()
 
 # %% ../nbs/06_frames.ipynb #8b10ed43
-def _data_url(kind, data): return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def _data_url(kind, data):
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
-def player(sound, label): # an `Audio` or None; what it is called
+
+def player(sound, label):  # an `Audio` or None; what it is called
     "An HTML player of a sound, or nothing"
-    if sound is None: return ""
+    if sound is None:
+        return ""
     src = _data_url("audio/mpeg", sound.preview())
     return f'<audio controls="" preload="none" style="display:block" aria-label="{html.escape(label)}" src="{src}"></audio>'
 
-ON_INPUT = ("for (const f of this.closest('div').querySelectorAll('figure')) { f.hidden = f.dataset.frame != this.value; "
-            "if (f.hidden) f.querySelector('audio')?.pause(); else this.setAttribute('aria-valuetext', f.dataset.label) }")
+
+ON_INPUT = (
+    "for (const f of this.closest('div').querySelectorAll('figure')) { f.hidden = f.dataset.frame != this.value; "
+    "if (f.hidden) f.querySelector('audio')?.pause(); else this.setAttribute('aria-valuetext', f.dataset.label) }"
+)
+
 
 class FrameSlider:
     "Pictures made beforehand and a slider that turns them over: HTML that needs no kernel, no network and no other file"
-    def __init__(self, pictures,     # matplotlib figures, or png or webp files as bytes
-                 labels:list,        # the name of each frame, shown above it
-                 title:str,          # the name of the slider
-                 alt:list,           # what each picture shows, in words
-                 sounds:list=None):  # an `Audio` for each frame, or None
+
+    def __init__(
+        self,
+        pictures,  # matplotlib figures, or png or webp files as bytes
+        labels: list,  # the name of each frame, shown above it
+        title: str,  # the name of the slider
+        alt: list,  # what each picture shows, in words
+        sounds: list = None,  # an `Audio` for each frame, or None
+    ):
         self.title, self.labels, self.alt = title, [str(l) for l in labels], alt
         self.pictures = [p if isinstance(p, bytes) else to_webp(p) for p in pictures]
-        self.sounds = sounds or [None]*len(self.pictures)
-        n = {"pictures": len(self.pictures), "labels": len(labels), "alt": len(alt), "sounds": len(self.sounds)}
-        if not self.pictures or len(set(n.values())) > 1: raise PrestoError(f"a slider needs one or more frames, and as many of each: {n} were given")
+        self.sounds = sounds or [None] * len(self.pictures)
+        n = {
+            "pictures": len(self.pictures),
+            "labels": len(labels),
+            "alt": len(alt),
+            "sounds": len(self.sounds),
+        }
+        if not self.pictures or len(set(n.values())) > 1:
+            raise PrestoError(
+                f"a slider needs one or more frames, and as many of each: {n} were given"
+            )
 
-    def __len__(self): return len(self.pictures)
-    def __repr__(self): return f"FrameSlider({self.title!r}, {len(self)} frames)"
+    def __len__(self):
+        return len(self.pictures)
+
+    def __repr__(self):
+        return f"FrameSlider({self.title!r}, {len(self)} frames)"
 
     def _frame(self, i):
         "The HTML of frame i; all but the first are hidden"
-        label, alt, hidden = html.escape(self.labels[i]), html.escape(self.alt[i]), ' hidden=""' if i else ""
+        label, alt, hidden = (
+            html.escape(self.labels[i]),
+            html.escape(self.alt[i]),
+            ' hidden=""' if i else "",
+        )
         kind = "image/png" if self.pictures[i].startswith(b"\x89PNG") else "image/webp"
-        return (f'<figure data-frame="{i}" data-label="{label}" style="margin:0"{hidden}><figcaption>{i+1}/{len(self)}: {label}</figcaption>'
-                f'<img alt="{alt}" src="{_data_url(kind, self.pictures[i])}" style="max-width:100%;height:auto;background:#fff"/>{player(self.sounds[i], self.labels[i])}</figure>')
+        return (
+            f'<figure data-frame="{i}" data-label="{label}" style="margin:0"{hidden}><figcaption>{i + 1}/{len(self)}: {label}</figcaption>'
+            f'<img alt="{alt}" src="{_data_url(kind, self.pictures[i])}" style="max-width:100%;height:auto;background:#fff"/>{player(self.sounds[i], self.labels[i])}</figure>'
+        )
 
     def _repr_html_(self):
-        slider = (f'<input type="range" min="0" max="{len(self)-1}" step="1" value="0" autocomplete="off" aria-valuetext="{html.escape(self.labels[0])}" '
-                  f'style="display:block;width:100%;max-width:40em" oninput="{ON_INPUT}"/>')
+        slider = (
+            f'<input type="range" min="0" max="{len(self) - 1}" step="1" value="0" autocomplete="off" aria-valuetext="{html.escape(self.labels[0])}" '
+            f'style="display:block;width:100%;max-width:40em" oninput="{ON_INPUT}"/>'
+        )
         return f'<div style="color:inherit"><label><strong>{html.escape(self.title)}</strong>{slider}</label>{"".join(map(self._frame, range(len(self))))}</div>'
 
 # %% ../nbs/06_frames.ipynb #0285388e
 class Explorer:
     "Controls, the picture of their values and a sentence about it; a subclass gives `draw`, `say` and, where there is a sound, `play`"
-    scale = 2 # pixels of the live picture for each of the figure: sharp on a projector; a static page keeps its frames small
 
-    def __init__(self, **controls): # name of a value -> the ipywidgets control that sets it
+    scale = 2  # pixels of the live picture for each of the figure: sharp on a projector; a static page keeps its frames small
+
+    def __init__(self, **controls):  # name of a value -> the ipywidgets control that sets it
         import ipywidgets as w
-        self.controls, self.picture, self.words = controls, w.Image(format="png", layout=w.Layout(max_width="100%", align_self="flex-start")), w.HTML()
+
+        self.controls, self.picture, self.words = (
+            controls,
+            w.Image(format="png", layout=w.Layout(max_width="100%", align_self="flex-start")),
+            w.HTML(),
+        )
         for c in controls.values():
-            if c.has_trait("continuous_update"): c.continuous_update = False
+            if c.has_trait("continuous_update"):
+                c.continuous_update = False
             c.observe(self.refresh, "value")
-        self.box = w.VBox([w.Box([*controls.values()], layout=w.Layout(flex_flow="row wrap")), self.words, self.picture])
+        self.box = w.VBox(
+            [
+                w.Box([*controls.values()], layout=w.Layout(flex_flow="row wrap")),
+                self.words,
+                self.picture,
+            ]
+        )
         self.refresh()
 
-    def draw(self, **values): # of the controls, by name
+    def draw(self, **values):  # of the controls, by name
         "A figure, made with matplotlib's `Figure` so that pyplot does not show it too"
-        raise NotImplementedError(f"{type(self).__name__} needs a method draw(**values) that returns a Figure")
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method draw(**values) that returns a Figure"
+        )
 
-    def say(self, **values): # of the controls, by name
+    def say(self, **values):  # of the controls, by name
         "What the picture shows, in words"
-        raise NotImplementedError(f"{type(self).__name__} needs a method say(**values) that returns a sentence")
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method say(**values) that returns a sentence"
+        )
 
-    def play(self, **values): # of the controls, by name
+    def play(self, **values):  # of the controls, by name
         "The `Audio` that belongs to the values, or None"
 
-    def values(self, **changes): # values that differ from those of the controls
+    def values(self, **changes):  # values that differ from those of the controls
         "The values by name"
-        if extra := set(changes) - set(self.controls): raise PrestoError(f"there is no control {min(extra)!r}; there are {', '.join(self.controls)}")
+        if extra := set(changes) - set(self.controls):
+            raise PrestoError(
+                f"there is no control {min(extra)!r}; there are {', '.join(self.controls)}"
+            )
         return {name: c.value for name, c in self.controls.items()} | changes
 
-    def figure(self, **changes): # values that differ from those of the controls
+    def figure(self, **changes):  # values that differ from those of the controls
         "The figure of the current values"
         return self.draw(**self.values(**changes))
 
-    def refresh(self, _=None): # a change of a control, which is not looked at
+    def refresh(self, _=None):  # a change of a control, which is not looked at
         "Bring picture and words up to date"
-        values = self.values(); said = self.say(**values)
+        values = self.values()
+        said = self.say(**values)
         self.picture.value = to_png(self.draw(**values), self.scale)
-        self.words.value = f'<p role="status">{html.escape(said)}</p>{player(self.play(**values), said)}'
+        self.words.value = (
+            f'<p role="status">{html.escape(said)}</p>{player(self.play(**values), said)}'
+        )
 
-    def frames(self, title:str, # name of the slider
-               settings:dict,   # label of a frame -> the values that differ from those of the controls
-              ) -> FrameSlider:
+    def frames(
+        self,
+        title: str,  # name of the slider
+        settings: dict,  # label of a frame -> the values that differ from those of the controls
+    ) -> FrameSlider:
         "The static form: one frame for each setting"
         values = [self.values(**s) for s in settings.values()]
         sounds = [self.play(**v) for v in values]
-        return FrameSlider([self.draw(**v) for v in values], list(settings), title, [self.say(**v) for v in values], sounds if any(sounds) else None)
+        return FrameSlider(
+            [self.draw(**v) for v in values],
+            list(settings),
+            title,
+            [self.say(**v) for v in values],
+            sounds if any(sounds) else None,
+        )
 
-    def _repr_mimebundle_(self, **kw): return self.box._repr_mimebundle_(**kw)
+    def _repr_mimebundle_(self, **kw):
+        return self.box._repr_mimebundle_(**kw)
 
 # %% ../nbs/06_frames.ipynb #9f4899a3
 def new_token() -> str:
     "A word that nobody can guess"
     return secrets.token_urlsafe(24)
 
-def onward_page(address:str) -> str: # HTML
+
+def onward_page(address: str) -> str:  # HTML
     "A page that goes on to an address by itself"
     url = html.escape(address)
-    head = (f'<meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-            f'<meta http-equiv="refresh" content="0; url={url}"><title>One moment</title>')
+    head = (
+        f'<meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={url}"><title>One moment</title>'
+    )
     return f'<!doctype html><html lang="en">{head}<a href="{url}">Go on</a></html>\n'
+
 
 @dataclass(frozen=True)
 class Gate:
     "Who may see a page that a program of this machine serves"
-    port:int      # that it listens on
-    token:str=""  # at the end of its address; "": any program of this machine may see it
+
+    port: int  # that it listens on
+    token: str = ""  # at the end of its address; "": any program of this machine may see it
 
     @property
     def address(self) -> str:
         "What a person clicks on"
         return f"http://127.0.0.1:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
     @property
     def cookie(self) -> str:
         "The name of the cookie: cookies do not know ports"
         return f"presto-{self.port}"
 
-    def told(self, token:str) -> bool:
+    def told(self, token: str) -> bool:
         "Is it the token?"
         return bool(self.token) and hmac.compare_digest(token.encode(), self.token.encode())
 
@@ -161,30 +238,40 @@ class Gate:
         pairs = (c.strip().partition("=") for c in headers.get("Cookie", "").split(";"))
         return any(name == self.cookie and self.told(value) for name, _, value in pairs)
 
-    def stranger(self, headers,
-                 linked:bool=False, # by the printed address, from an editor, say
-                ) -> tuple|None:    # (status, sentence)
+    def stranger(
+        self,
+        headers,
+        linked: bool = False,  # by the printed address, from an editor, say
+    ) -> tuple | None:  # (status, sentence)
         "Why a request is refused that does not come from a page of this server"
         hosts = [f"{h}:{self.port}" for h in ("127.0.0.1", "localhost")]
         host = headers.get("Host")
-        if host not in hosts: return 421, f"this server is {' or '.join(hosts)} only"
+        if host not in hosts:
+            return 421, f"this server is {' or '.join(hosts)} only"
         origin = headers.get("Origin")
-        if origin == f"http://{host}": return None         # browsers say it of sockets and of what is sent
-        if origin: return 403, "requests are taken from this server's own page only"
+        if origin == f"http://{host}":
+            return None  # browsers say it of sockets and of what is sent
+        if origin:
+            return 403, "requests are taken from this server's own page only"
         if not linked and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return 403, "a page elsewhere may not open this one; type or click the printed address"
 
-    def check(self, method:str,
-              target:str, # path and query
-              headers,
-             ) -> tuple|None: # (status, headers, text)
+    def check(
+        self,
+        method: str,
+        target: str,  # path and query
+        headers,
+    ) -> tuple | None:  # (status, headers, text)
         "What a request gets that is not let in; None: let it in"
         plain = {"Content-Type": "text/plain; charset=utf-8"}
-        try: url = urlsplit(target)
-        except ValueError: return 400, plain, "the address is none\n"
+        try:
+            url = urlsplit(target)
+        except ValueError:
+            return 400, plain, "the address is none\n"
         query = parse_qsl(url.query, keep_blank_values=True)
         knows = any(k == "token" and self.told(v) for k, v in query)
-        if refused := self.stranger(headers, knows): return refused[0], plain, f"{refused[1]}\n"
+        if refused := self.stranger(headers, knows):
+            return refused[0], plain, f"{refused[1]}\n"
         if knows and method == "GET":
             rest = urlencode([(k, v) for k, v in query if k != "token"])
             path = "/" + url.path.lstrip("/\\") + (f"?{rest}" if rest else "")
@@ -192,12 +279,18 @@ class Gate:
             page = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
             return 200, page | {"Set-Cookie": cookie}, onward_page(path)
         if self.token and not (knows or self.has_cookie(headers)):
-            return 403, plain, "the whole address is needed, with the token at its end, as printed\n"
+            return (
+                403,
+                plain,
+                "the whole address is needed, with the token at its end, as printed\n",
+            )
 
-def open_page(address:str, # with its token
-              folder,      # that only this user can read
-             ):
+
+def open_page(
+    address: str,  # with its token
+    folder,  # that only this user can read
+):
     "Open a page in the browser, by a file: other users can see the words of a command"
-    file = Path(folder)/"open.html"
+    file = Path(folder) / "open.html"
     file.write_text(onward_page(address), encoding="utf-8")
     webbrowser.open(file.resolve().as_uri())

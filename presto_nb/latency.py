@@ -30,228 +30,368 @@ from . import sampling
 @dataclass(frozen=True)
 class Timing:
     "Milliseconds of one call, measured several times"
-    runs:tuple # of float, in order
+
+    runs: tuple  # of float, in order
+
     @property
     def median(self):
         "Median of the runs, seconds"
         return statistics.median(self.runs)
+
     @property
     def fastest(self):
         "Fastest run, seconds"
         return min(self.runs)
+
     @property
     def quartiles(self):
         "First and third quartile, seconds"
-        return tuple(np.quantile(self.runs, (.25, .75)).tolist())
-    def __repr__(self): return "{:.4g} ms (quartiles {:.4g} and {:.4g}, fastest {:.4g}; runs: {})".format(self.median, *self.quartiles, self.fastest, len(self.runs))
-    def record(self): # name -> number, for JSON
+        return tuple(np.quantile(self.runs, (0.25, 0.75)).tolist())
+
+    def __repr__(self):
+        return "{:.4g} ms (quartiles {:.4g} and {:.4g}, fastest {:.4g}; runs: {})".format(
+            self.median, *self.quartiles, self.fastest, len(self.runs)
+        )
+
+    def record(self):  # name -> number, for JSON
         "The numbers that are stored"
-        return dict(median_ms=round(self.median, 3), quartiles_ms=[round(q, 3) for q in self.quartiles], fastest_ms=round(self.fastest, 3), runs=len(self.runs))
+        return dict(
+            median_ms=round(self.median, 3),
+            quartiles_ms=[round(q, 3) for q in self.quartiles],
+            fastest_ms=round(self.fastest, 3),
+            runs=len(self.runs),
+        )
 
 # %% ../nbs/51_latency.ipynb #cd6293e2
-def compare(calls:dict,  # name -> function without arguments
-            runs:int=5,   # measured, each
-            warmup:int=1, # thrown away, each
-            device="cpu", # waited for before the clock is read
-            clock=time.perf_counter, # tells seconds
-           ) -> dict:     # name -> `Timing`
+def compare(
+    calls: dict,  # name -> function without arguments
+    runs: int = 5,  # measured, each
+    warmup: int = 1,  # thrown away, each
+    device="cpu",  # waited for before the clock is read
+    clock=time.perf_counter,  # tells seconds
+) -> dict:  # name -> `Timing`
     "Time several calls in turn"
-    if runs < 1: raise PrestoError(f"runs is {runs}; at least 1 is needed")
+    if runs < 1:
+        raise PrestoError(f"runs is {runs}; at least 1 is needed")
     ms = {k: [] for k in calls}
     for i in range(-warmup, runs):
         for k, f in calls.items():
             took = {}
-            with timed(took, k, device, clock): f()
-            if i >= 0: ms[k].append(took[k])
+            with timed(took, k, device, clock):
+                f()
+            if i >= 0:
+                ms[k].append(took[k])
     return {k: Timing(tuple(v)) for k, v in ms.items()}
 
-def measure(f,     # a function without arguments
-            **how, # runs, warmup, device, clock of `compare`
-           ) -> Timing:
+
+def measure(
+    f,  # a function without arguments
+    **how,  # runs, warmup, device, clock of `compare`
+) -> Timing:
     "Time one call"
     return compare({"": f}, **how)[""]
 
 # %% ../nbs/51_latency.ipynb #280942a1
-def matmul_peak(device="cpu",        # where
-                dtype=torch.float32, # of the matrices
-                n:int=1024,          # their size
-                **how,               # runs, clock of `compare`
-               ) -> float:           # floating-point operations a second
+def matmul_peak(
+    device="cpu",  # where
+    dtype=torch.float32,  # of the matrices
+    n: int = 1024,  # their size
+    **how,  # runs, clock of `compare`
+) -> float:  # floating-point operations a second
     "What a large square matrix product reaches"
     a, b = torch.randn(2, n, n, generator=generator("matmul_peak")).to(device, dtype)
-    return 2*n**3/measure(lambda: a @ b, device=device, **how).fastest*1000
+    return 2 * n**3 / measure(lambda: a @ b, device=device, **how).fastest * 1000
 
-def copy_peak(device="cpu",  # where
-              mb:int=256,    # size of the array, more than any cache holds
-              **how,         # runs, clock of `compare`
-             ) -> float:     # bytes a second, read and written together
+
+def copy_peak(
+    device="cpu",  # where
+    mb: int = 256,  # size of the array, more than any cache holds
+    **how,  # runs, clock of `compare`
+) -> float:  # bytes a second, read and written together
     "What a copy reaches"
-    a = torch.zeros(mb << 18, device=device); b = torch.empty_like(a)
-    b.fill_(1.)                                  # the pages exist
-    return 2*a.nbytes/measure(lambda: b.copy_(a), device=device, **how).fastest*1000
+    a = torch.zeros(mb << 18, device=device)
+    b = torch.empty_like(a)
+    b.fill_(1.0)  # the pages exist
+    return 2 * a.nbytes / measure(lambda: b.copy_(a), device=device, **how).fastest * 1000
 
 # %% ../nbs/51_latency.ipynb #513accc5
 class Traffic(TorchDispatchMode):
     "Inside this block the bytes that operations read and write are added up in `bytes`"
+
     bytes = 0
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        if not func.is_view: self.bytes += sum(stored(t) for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor))
+        if not func.is_view:
+            self.bytes += sum(
+                stored(t) for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor)
+            )
         return out
 
-def stored(t:Tensor) -> int: # bytes
+
+def stored(t: Tensor) -> int:  # bytes
     "Bytes of a tensor; a number that is repeated by `expand` counts once"
-    return min(t.numel()*t.element_size(), t.untyped_storage().nbytes())
+    return min(t.numel() * t.element_size(), t.untyped_storage().nbytes())
+
 
 @dataclass(frozen=True)
 class Work:
     "What a call asks of the machine"
-    flops:int # floating-point operations of its products and convolutions
-    bytes:int # read and written, operation by operation
-    @property
-    def intensity(self): # operations per byte
-        "Operations per byte"
-        return self.flops/self.bytes
 
-def count(f, # a function without arguments
-         ) -> Work:
+    flops: int  # floating-point operations of its products and convolutions
+    bytes: int  # read and written, operation by operation
+
+    @property
+    def intensity(self):  # operations per byte
+        "Operations per byte"
+        return self.flops / self.bytes
+
+
+def count(
+    f,  # a function without arguments
+) -> Work:
     "Operations and bytes of one call"
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH): f()  # the fused attention of the CPU is not in torch's list
-    with Traffic() as traffic: f()
+
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        f()  # the fused attention of the CPU is not in torch's list
+    with Traffic() as traffic:
+        f()
     return Work(counter.get_total_flops(), traffic.bytes)
 
 # %% ../nbs/51_latency.ipynb #cc24140b
-def shares(work:Work,    # counted
-           ms:float,     # measured
-           peaks:dict,   # matmul: operations a second; copy: bytes a second
-          ) -> dict:     # numbers for a record
+def shares(
+    work: Work,  # counted
+    ms: float,  # measured
+    peaks: dict,  # matmul: operations a second; copy: bytes a second
+) -> dict:  # numbers for a record
     "Which share of the machine's peaks a call reaches"
-    return dict(flops=work.flops, bytes=work.bytes, ms=round(ms, 3), intensity=round(work.intensity, 2),
-                share_of_matmul_peak=round(work.flops/ms*1000/peaks["matmul"], 3), share_of_copy_peak=round(work.bytes/ms*1000/peaks["copy"], 3))
+    return dict(
+        flops=work.flops,
+        bytes=work.bytes,
+        ms=round(ms, 3),
+        intensity=round(work.intensity, 2),
+        share_of_matmul_peak=round(work.flops / ms * 1000 / peaks["matmul"], 3),
+        share_of_copy_peak=round(work.bytes / ms * 1000 / peaks["copy"], 3),
+    )
 
 # %% ../nbs/51_latency.ipynb #ae831608
 class RandomText:
     "A stand-in for a text encoder: the same random tokens for every prompt, in no time"
-    def __init__(self, dim:int, tokens:int=64): # size of a token; how many
+
+    def __init__(self, dim: int, tokens: int = 64):  # size of a token; how many
         self.tokens = torch.randn(1, tokens, dim, generator=generator("random text"))
-    def __call__(self, prompts): # b strings -> tokens [b, n, dim], mask [b, n]
+
+    def __call__(self, prompts):  # b strings -> tokens [b, n, dim], mask [b, n]
         tokens = self.tokens.repeat(len(prompts), 1, 1)
         return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool)
 
-def random_model(preset:str, # of `PRESETS`
-                 device="cpu",
-                 seed:int=0,
-                ) -> MusicPipeline:
+
+def random_model(
+    preset: str,  # of `PRESETS`
+    device="cpu",
+    seed: int = 0,
+) -> MusicPipeline:
     "A pipeline of a preset's size with random weights"
-    if preset not in PRESETS: raise PrestoError(f"the preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
+    if preset not in PRESETS:
+        raise PrestoError(f"the preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
     dit, paper = PRESETS[preset], preset == "paper"
-    codec = SpectralVAE(SpectralVAEConfig(channels=32, n_fft=1920, stride=2)) if paper else SpectralVAE.from_pretrained()
-    encoder, g = RandomText(dit.text_dim) if paper else SmallTextEncoder.from_pretrained(), generator("random model", seed)
+    codec = (
+        SpectralVAE(SpectralVAEConfig(channels=32, n_fft=1920, stride=2))
+        if paper
+        else SpectralVAE.from_pretrained()
+    )
+    encoder, g = (
+        RandomText(dit.text_dim) if paper else SmallTextEncoder.from_pretrained(),
+        generator("random model", seed),
+    )
     network = DiT(dit, g)
     for p in network.parameters():
-        if not p.any(): nn.init.normal_(p, std=.02, generator=g)     # the gates open: nothing is multiplied by zero
-    how = dict(guidance="cfg++", guidance_scale=.8) if paper else {}
-    return MusicPipeline(Denoiser(network), codec, encoder, PipelineConfig(name=preset, dit=dit.to_dict(), max_seconds=round(dit.max_frames/codec.frame_rate, 1), **how)).to(device)
+        if not p.any():
+            nn.init.normal_(
+                p, std=0.02, generator=g
+            )  # the gates open: nothing is multiplied by zero
+    how = dict(guidance="cfg++", guidance_scale=0.8) if paper else {}
+    return MusicPipeline(
+        Denoiser(network),
+        codec,
+        encoder,
+        PipelineConfig(
+            name=preset,
+            dit=dit.to_dict(),
+            max_seconds=round(dit.max_frames / codec.frame_rate, 1),
+            **how,
+        ),
+    ).to(device)
 
 # %% ../nbs/51_latency.ipynb #cabf4a43
 @dataclass(frozen=True)
 class Variant:
     "How a model is asked for music"
-    name:str          # base, l, s or ls
-    steps:int         # evaluations
-    guided:bool=True  # every piece twice in each evaluation, with its prompt and with none
-    few:bool=False    # ping-pong of a distilled generator instead of an ODE solver
-    drops:tuple=(0,)  # blocks skipped, in equal parts of the noise levels, noisiest first
 
-def variants(preset:str) -> list: # of `Variant`
+    name: str  # base, l, s or ls
+    steps: int  # evaluations
+    guided: bool = True  # every piece twice in each evaluation, with its prompt and with none
+    few: bool = False  # ping-pong of a distilled generator instead of an ODE solver
+    drops: tuple = (0,)  # blocks skipped, in equal parts of the noise levels, noisiest first
+
+
+def variants(preset: str) -> list:  # of `Variant`
     "The paper's four models at a preset's size"
     d = DROPS[preset]
-    return [Variant("base", 80), Variant("l", 80, drops=d["l"]), Variant("s", 4, False, True), Variant("ls", 4, False, True, d["ls"])]
+    return [
+        Variant("base", 80),
+        Variant("l", 80, drops=d["l"]),
+        Variant("s", 4, False, True),
+        Variant("ls", 4, False, True, d["ls"]),
+    ]
 
-def own_variant(pipe, steps=None) -> Variant: # `MusicPipeline`; evaluations, None = the model's own
+
+def own_variant(
+    pipe, steps=None
+) -> Variant:  # `MusicPipeline`; evaluations, None = the model's own
     "How a model asks to be asked"
     c = pipe.config
-    return Variant(c.name, steps or c.steps, guided=c.guidance == "cfg++" or c.guidance_scale != 1, few=c.step == "pingpong", drops=c.drops or (0,))
+    return Variant(
+        c.name,
+        steps or c.steps,
+        guided=c.guidance == "cfg++" or c.guidance_scale != 1,
+        few=c.step == "pingpong",
+        drops=c.drops or (0,),
+    )
 
-def walk(pipe,     # `MusicPipeline`
-         variant,  # `Variant`
-         denoiser, # that of the pipeline, or another in its place
-         noise,    # standard normal, [b, frames, channels]
-         cond,     # `Condition` of b rows
-        ): # clean latents [b, frames, channels]
+
+def walk(
+    pipe,  # `MusicPipeline`
+    variant,  # `Variant`
+    denoiser,  # that of the pipeline, or another in its place
+    noise,  # standard normal, [b, frames, channels]
+    cond,  # `Condition` of b rows
+):  # clean latents [b, frames, channels]
     "From noise to latents, as the variant does it"
     c = pipe.config
     kept = c.replace(drops=variant.drops).skipping(denoiser)
-    if variant.few: return sampling.pingpong(kept, noise, sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho), cond, list(range(len(noise))))
-    sigmas, step = sampling.plan(variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho)
-    return sampling.sample(kept, noise, sigmas, cond, step, guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None)
+    if variant.few:
+        return sampling.pingpong(
+            kept,
+            noise,
+            sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho),
+            cond,
+            list(range(len(noise))),
+        )
+    sigmas, step = sampling.plan(
+        variant.steps, getattr(sampling, c.step), c.sigma_min, c.sigma_max, c.rho
+    )
+    return sampling.sample(
+        kept,
+        noise,
+        sigmas,
+        cond,
+        step,
+        guidance=pipe.guidance(cond, c.guidance_scale) if variant.guided else None,
+    )
 
-def evaluations(pipe, variant) -> list: # per evaluation: how many blocks run
+
+def evaluations(pipe, variant) -> list:  # per evaluation: how many blocks run
     "The blocks that run in each evaluation, found by walking with a denoiser that only takes notes"
-    notes, nothing = [], Condition(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1))
-    def note(x, sigma, cond=None, keep=None, budget=None): notes.append(pipe.config.dit["depth"] if keep is None else len(keep)); return x
+    notes, nothing = (
+        [],
+        Condition(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1)),
+    )
+
+    def note(x, sigma, cond=None, keep=None, budget=None):
+        notes.append(pipe.config.dit["depth"] if keep is None else len(keep))
+        return x
+
     walk(pipe, variant, note, torch.zeros(1, 1, 1), nothing)
     return notes
 
 # %% ../nbs/51_latency.ipynb #8c48e322
 PROMPT = "a lively reel on the violin with piano at 120 bpm"
 
-def parts(pipe,          # `MusicPipeline`
-          variant,       # `Variant`
-          batch:int=1,   # pieces
-          seconds=None,  # of each piece; None: the longest
-          denoiser=None, # in place of the pipeline's
-         ) -> dict:      # name -> function of what the part before it gave
+
+def parts(
+    pipe,  # `MusicPipeline`
+    variant,  # `Variant`
+    batch: int = 1,  # pieces
+    seconds=None,  # of each piece; None: the longest
+    denoiser=None,  # in place of the pipeline's
+) -> dict:  # name -> function of what the part before it gave
     "The links of one music-making call"
-    r = pipe.request([PROMPT]*batch, pipe.config.max_seconds if seconds is None else seconds, variant.steps); noise = pipe.noise(0, batch, r.frames)
-    return dict(text=lambda _: Condition.from_prompts(pipe.encoder, r.prompts).to(pipe.device),
-                network=lambda cond: walk(pipe, variant, denoiser or pipe.denoiser, noise, cond),
-                decode=lambda latents: pipe.codec.decode(latents), copy=lambda samples: samples.cpu())
+    r = pipe.request(
+        [PROMPT] * batch, pipe.config.max_seconds if seconds is None else seconds, variant.steps
+    )
+    noise = pipe.noise(0, batch, r.frames)
+    return dict(
+        text=lambda _: Condition.from_prompts(pipe.encoder, r.prompts).to(pipe.device),
+        network=lambda cond: walk(pipe, variant, denoiser or pipe.denoiser, noise, cond),
+        decode=lambda latents: pipe.codec.decode(latents),
+        copy=lambda samples: samples.cpu(),
+    )
+
 
 @torch.no_grad()
-def split(parts:dict,   # name -> function of what the part before it gave
-          device="cpu", # waited for after each part
-          clock=time.perf_counter, # tells seconds
-         ) -> dict:     # name -> milliseconds
+def split(
+    parts: dict,  # name -> function of what the part before it gave
+    device="cpu",  # waited for after each part
+    clock=time.perf_counter,  # tells seconds
+) -> dict:  # name -> milliseconds
     "Run a chain once"
     out, ms = None, {}
     for name, f in parts.items():
-        with timed(ms, name, device, clock): out = f(out)
+        with timed(ms, name, device, clock):
+            out = f(out)
     return ms
 
-def real_time_factor(batch, seconds, ms): # pieces; of each piece; of the call
+
+def real_time_factor(batch, seconds, ms):  # pieces; of each piece; of the call
     "RTF_b = b T / latency(b): seconds of music made in a second (7.1)"
-    return 1000*batch*seconds/ms
+    return 1000 * batch * seconds / ms
 
 # %% ../nbs/51_latency.ipynb #dda05fb8
 class Flat(nn.Module):
     "A network of plain tensors, with its choice of blocks fixed"
-    def __init__(self, network, keep=None, budget=None): super().__init__(); self.network, self.how = network, dict(keep=keep, budget=budget)
+
+    def __init__(self, network, keep=None, budget=None):
+        super().__init__()
+        self.network, self.how = network, dict(keep=keep, budget=budget)
+
     def forward(self, x, c_noise, tokens, mask, bpm):
         "The network, asked with tensors only"
         return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
 
-def once(flat,    # a module of plain tensors
-         prepare, # a function (module, example inputs) -> function of such inputs, see `MODES`
-        ):        # function of such inputs
+
+def once(
+    flat,  # a module of plain tensors
+    prepare,  # a function (module, example inputs) -> function of such inputs, see `MODES`
+):  # function of such inputs
     "The module in a mode, prepared for every shape of its inputs when it first comes"
     ready = {}
+
     def run(*args):
         key = tuple(tuple(a.shape) for a in args)
-        if key not in ready: ready[key] = prepare(flat, args)
+        if key not in ready:
+            ready[key] = prepare(flat, args)
         return ready[key](*args)
+
     return run
+
 
 class Prepared(nn.Module):
     "A network in a mode"
-    def __init__(self, network, prepare): # a `DiT`; a function (Flat, example inputs) -> function of such inputs
-        super().__init__(); self.network, self.prepare, self.ready = network, prepare, {}
-    def forward(self, x, c_noise, cond, keep=None, budget=None): # as `DiT.forward`
+
+    def __init__(
+        self, network, prepare
+    ):  # a `DiT`; a function (Flat, example inputs) -> function of such inputs
+        super().__init__()
+        self.network, self.prepare, self.ready = network, prepare, {}
+
+    def forward(self, x, c_noise, cond, keep=None, budget=None):  # as `DiT.forward`
         "The network prepared for these blocks; arguments of `DiT.forward`"
         key = keep and tuple(keep), budget
-        if key not in self.ready: self.ready[key] = once(Flat(self.network, keep, budget), self.prepare)
+        if key not in self.ready:
+            self.ready[key] = once(Flat(self.network, keep, budget), self.prepare)
         return self.ready[key](x, c_noise, cond.tokens, cond.mask, cond.bpm)
 
 # %% ../nbs/51_latency.ipynb #f21f95f0
@@ -259,218 +399,443 @@ def eager(flat, args):
     "As it stands"
     return flat
 
+
 def compiled(flat, args):
     "Fused by torch's compiler"
     return torch.compile(flat, dynamic=False)
 
+
 def bf16(flat, args):
     "Autocast to bfloat16; the answer in float32"
+
     def run(*args):
-        with torch.autocast(args[0].device.type, torch.bfloat16): return tree_map(torch.Tensor.float, flat(*args))
+        with torch.autocast(args[0].device.type, torch.bfloat16):
+            return tree_map(torch.Tensor.float, flat(*args))
+
     return run
+
 
 def int8(flat, args):
     "Linear layers with eight-bit weights, on a CPU"
-    if args[0].device.type != "cpu": raise PrestoError(f"the mode int8 is for the CPU; the device is {args[0].device.type}")
+    if args[0].device.type != "cpu":
+        raise PrestoError(f"the mode int8 is for the CPU; the device is {args[0].device.type}")
     quantize = getattr(need("torch.ao.quantization", "dev"), "quantize_dynamic", None)
-    if quantize is None: raise PrestoError(f"the mode int8 needs torch.ao.quantization.quantize_dynamic, which torch {torch.__version__} no longer has")
+    if quantize is None:
+        raise PrestoError(
+            f"the mode int8 needs torch.ao.quantization.quantize_dynamic, which torch {torch.__version__} no longer has"
+        )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")            # it announces its removal, release after release
+        warnings.simplefilter("ignore")  # it announces its removal, release after release
         return quantize(flat.eval(), {nn.Linear}, dtype=torch.qint8)
 
+
 @lru_cache
-def _core(): return need("openvino", "openvino").Core() # one for all: every core has threads of its own
+def _core():
+    return need("openvino", "openvino").Core()  # one for all: every core has threads of its own
+
 
 def openvino(flat, args):
     "Exported and run by OpenVINO, on a CPU"
     ov = need("openvino", "openvino")
-    if args[0].device.type != "cpu": raise PrestoError(f"the mode openvino is for the CPU; the device is {args[0].device.type}")
+    if args[0].device.type != "cpu":
+        raise PrestoError(f"the mode openvino is for the CPU; the device is {args[0].device.type}")
     model = ov.convert_model(torch.export.export(flat.eval(), tuple(args)))
-    run = _core().compile_model(model, "CPU", dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT="LATENCY", INFERENCE_PRECISION_HINT="f32"))
+    run = _core().compile_model(
+        model,
+        "CPU",
+        dict(
+            INFERENCE_NUM_THREADS=torch.get_num_threads(),
+            PERFORMANCE_HINT="LATENCY",
+            INFERENCE_PRECISION_HINT="f32",
+        ),
+    )
+
     def answer(*args):
         out = [torch.from_numpy(a) for a in run([a.numpy() for a in args]).values()]
         return out[0] if len(out) == 1 else out
+
     return answer
 
 # %% ../nbs/51_latency.ipynb #77f542cc
 def graph(flat, args):
     "Captured once by CUDA, then replayed"
-    if args[0].device.type != "cuda": raise PrestoError(f"the mode graph needs a CUDA GPU; the device is {args[0].device.type}")
+    if args[0].device.type != "cuda":
+        raise PrestoError(f"the mode graph needs a CUDA GPU; the device is {args[0].device.type}")
     places, side = [a.clone() for a in args], torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(3): flat(*places)
+        for _ in range(3):
+            flat(*places)
     torch.cuda.current_stream().wait_stream(side)
     captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured): answer = flat(*places)
+    with torch.cuda.graph(captured):
+        answer = flat(*places)
+
     def replay(*args):
-        for p, a in zip(places, args): p.copy_(a)
+        for p, a in zip(places, args):
+            p.copy_(a)
         captured.replay()
         return tree_map(torch.clone, answer)
+
     return replay
+
 
 MODES = dict(eager=eager, compile=compiled, graph=graph, bf16=bf16, int8=int8, openvino=openvino)
 
 # %% ../nbs/51_latency.ipynb #5f2b0156
 class Part(nn.Module):
     "One step of a part of the pipeline, as a module of plain tensors"
-    def __init__(self, part, step): super().__init__(); self.part, self.step = part, step # a module; function (module, tensors) -> tensors
+
+    def __init__(self, part, step):
+        super().__init__()
+        self.part, self.step = part, step  # a module; function (module, tensors) -> tensors
+
     def forward(self, *args):
         "The part's step"
         return self.step(self.part, *args)
 
-def padded(encoder,  # a `SmallTextEncoder`
-           prompts,  # b strings
-           to:int=16, # the number of tokens becomes a multiple of it
-          ) -> tuple: # piece ids [b, n-1], mask [b, n]
+
+def padded(
+    encoder,  # a `SmallTextEncoder`
+    prompts,  # b strings
+    to: int = 16,  # the number of tokens becomes a multiple of it
+) -> tuple:  # piece ids [b, n-1], mask [b, n]
     "Prompts as numbers, in few different shapes"
-    ids, mask = encoder.pad(prompts); more = (0, -mask.shape[1] % to)
+    ids, mask = encoder.pad(prompts)
+    more = (0, -mask.shape[1] % to)
     return F.pad(ids, more), F.pad(mask, more)
 
-def in_mode(pipe, mode:str) -> MusicPipeline: # `MusicPipeline`; a key of `MODES`
+
+def in_mode(pipe, mode: str) -> MusicPipeline:  # `MusicPipeline`; a key of `MODES`
     "The same pipeline, its three networks run in a mode"
-    if mode not in MODES: raise PrestoError(f"the mode is {mode!r}; it must be one of {', '.join(MODES)}")
-    if mode == "eager": return pipe
-    prepare, codec, encoder = MODES[mode], copy.copy(pipe.codec), copy.copy(pipe.encoder)          # the copies share their weights
+    if mode not in MODES:
+        raise PrestoError(f"the mode is {mode!r}; it must be one of {', '.join(MODES)}")
+    if mode == "eager":
+        return pipe
+    prepare, codec, encoder = (
+        MODES[mode],
+        copy.copy(pipe.codec),
+        copy.copy(pipe.encoder),
+    )  # the copies share their weights
     codec.heads = once(Part(pipe.codec, SpectralVAE.heads), prepare)
-    if isinstance(encoder, SmallTextEncoder): encoder.pad, encoder.encode = partial(padded, pipe.encoder), once(Part(pipe.encoder, SmallTextEncoder.encode), prepare)
-    return MusicPipeline(Denoiser(Prepared(pipe.denoiser.network, prepare), pipe.config.sigma_data), codec, encoder, pipe.config)
+    if isinstance(encoder, SmallTextEncoder):
+        encoder.pad, encoder.encode = (
+            partial(padded, pipe.encoder),
+            once(Part(pipe.encoder, SmallTextEncoder.encode), prepare),
+        )
+    return MusicPipeline(
+        Denoiser(Prepared(pipe.denoiser.network, prepare), pipe.config.sigma_data),
+        codec,
+        encoder,
+        pipe.config,
+    )
 
 # %% ../nbs/51_latency.ipynb #c7ead3e3
 class Whole(nn.Module):
     "A few-step model from word pieces to samples: plain tensors in and out, nothing read back on the way"
-    def __init__(self, pipe, variant): # `MusicPipeline`, `Variant`
-        super().__init__(); c, self.pipe, self.how = pipe.config, pipe, []
-        self.sigmas = sampling.few_sigmas(variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho).tolist()
-        ask = c.replace(drops=variant.drops).skipping(lambda x, sigma, cond=None, keep=None, budget=None: self.how.append(dict(keep=keep, budget=budget)))
-        for sigma in self.sigmas[:-1]: ask(None, torch.tensor([sigma]))
-        self.how = [h if h["budget"] is None else h | dict(budget=torch.tensor(float(h["budget"]), device=pipe.device)) for h in self.how]
 
-    def forward(self, ids, mask, bpm, noise): # piece ids [b, n-1], mask [b, n], tempi [b], standard normal [steps, b, frames, channels]
+    def __init__(self, pipe, variant):  # `MusicPipeline`, `Variant`
+        super().__init__()
+        c, self.pipe, self.how = pipe.config, pipe, []
+        self.sigmas = sampling.few_sigmas(
+            variant.steps, c.to_min, c.sigma_min, c.sigma_max, c.rho
+        ).tolist()
+        ask = c.replace(drops=variant.drops).skipping(
+            lambda x, sigma, cond=None, keep=None, budget=None: self.how.append(
+                dict(keep=keep, budget=budget)
+            )
+        )
+        for sigma in self.sigmas[:-1]:
+            ask(None, torch.tensor([sigma]))
+        self.how = [
+            h
+            if h["budget"] is None
+            else h | dict(budget=torch.tensor(float(h["budget"]), device=pipe.device))
+            for h in self.how
+        ]
+
+    def forward(
+        self, ids, mask, bpm, noise
+    ):  # piece ids [b, n-1], mask [b, n], tempi [b], standard normal [steps, b, frames, channels]
         "From word pieces [b, n-1], mask [b, n], tempi [b] and standard normal noise [steps, b, frames, channels] to sound [b, 1, samples]"
         cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm)
         x0_hat = torch.zeros_like(noise[0])
-        for sigma, how, fresh in zip(self.sigmas, self.how, noise):                                  # ping-pong: noise again, generate
-            x0_hat = self.pipe.denoiser(x0_hat + sigma*fresh, fresh.new_full((len(fresh),), sigma), cond, **how)
+        for sigma, how, fresh in zip(
+            self.sigmas, self.how, noise
+        ):  # ping-pong: noise again, generate
+            x0_hat = self.pipe.denoiser(
+                x0_hat + sigma * fresh, fresh.new_full((len(fresh),), sigma), cond, **how
+            )
         return self.pipe.codec.decode(x0_hat)
 
-def whole_inputs(pipe, prompts, # `MusicPipeline`; b strings
-                 seconds, steps:int, # of each piece; evaluations
-                 seed:int=0,    # of the first piece
-                ) -> tuple:     # inputs of `Whole`
+
+def whole_inputs(
+    pipe,
+    prompts,  # `MusicPipeline`; b strings
+    seconds,
+    steps: int,  # of each piece; evaluations
+    seed: int = 0,  # of the first piece
+) -> tuple:  # inputs of `Whole`
     "What `generate` would draw for these prompts and this seed"
-    r = pipe.request(prompts, seconds, steps, seed=seed); seeds = range(seed, seed + len(r.prompts)); again = sampling.row_generators(seeds, "renoise")
+    r = pipe.request(prompts, seconds, steps, seed=seed)
+    seeds = range(seed, seed + len(r.prompts))
+    again = sampling.row_generators(seeds, "renoise")
     noise = [pipe.noise(seed, len(seeds), r.frames)]
     noise += [sampling.noise_like(noise[0].shape, again, pipe.device) for _ in range(steps - 1)]
     bpm = torch.tensor([read_bpm(p) or math.nan for p in r.prompts], device=pipe.device)
     return *padded(pipe.encoder, r.prompts), bpm, torch.stack(noise)
 
 # %% ../nbs/51_latency.ipynb #4c254413
-def doubling(run,              # batch -> a result with `median_ms`
-             budget_ms=30_000, # a call that would take longer, if it took twice as long as the last, is not made
-             most:int=1024,    # largest batch
-            ) -> list:         # of results, for 1, 2, 4, ...
+def doubling(
+    run,  # batch -> a result with `median_ms`
+    budget_ms=30_000,  # a call that would take longer, if it took twice as long as the last, is not made
+    most: int = 1024,  # largest batch
+) -> list:  # of results, for 1, 2, 4, ...
     "Results of growing batches, until memory, time or `most` ends it"
     results, batch = [], 1
-    while batch <= most and (not results or 2*results[-1]["median_ms"] <= budget_ms):
-        try: results.append(run(batch))
+    while batch <= most and (not results or 2 * results[-1]["median_ms"] <= budget_ms):
+        try:
+            results.append(run(batch))
         except (torch.OutOfMemoryError, MemoryError):
-            if not results: raise
+            if not results:
+                raise
             break
         batch *= 2
     return results
 
 # %% ../nbs/51_latency.ipynb #3c295da8
 @torch.no_grad()
-def composed(pipe, variant, denoiser, # `MusicPipeline`, `Variant`; in which mode
-             batch:int, frames:int,   # pieces; of each
-             **how,                   # runs, warmup, clock of `compare`
-            ) -> tuple:               # milliseconds of all evaluations; {blocks: milliseconds of one}
+def composed(
+    pipe,
+    variant,
+    denoiser,  # `MusicPipeline`, `Variant`; in which mode
+    batch: int,
+    frames: int,  # pieces; of each
+    **how,  # runs, warmup, clock of `compare`
+) -> tuple:  # milliseconds of all evaluations; {blocks: milliseconds of one}
     "The network's time from one evaluation for every number of blocks"
-    cond = Condition.from_prompts(pipe.encoder, [PROMPT]*batch).to(pipe.device)
-    if variant.guided: cond = cond.cat(cond.null())
-    x, sigma, depth, calls = pipe.noise(0, len(cond), frames), torch.ones(len(cond), device=pipe.device), pipe.config.dit["depth"], Counter(evaluations(pipe, variant))
-    one = lambda n: measure(lambda: denoiser(x, sigma, cond, keep=shifted_keep(depth, depth - n), budget=depth - n), device=pipe.device, **how).median
+    cond = Condition.from_prompts(pipe.encoder, [PROMPT] * batch).to(pipe.device)
+    if variant.guided:
+        cond = cond.cat(cond.null())
+    x, sigma, depth, calls = (
+        pipe.noise(0, len(cond), frames),
+        torch.ones(len(cond), device=pipe.device),
+        pipe.config.dit["depth"],
+        Counter(evaluations(pipe, variant)),
+    )
+    one = lambda n: (
+        measure(
+            lambda: denoiser(x, sigma, cond, keep=shifted_keep(depth, depth - n), budget=depth - n),
+            device=pipe.device,
+            **how,
+        ).median
+    )
     each = {n: one(n) for n in calls}
-    return sum(calls[n]*each[n] for n in calls), each
+    return sum(calls[n] * each[n] for n in calls), each
 
-def row(pipe, variant,        # `MusicPipeline`, `Variant`
-        mode:str="eager",     # of `MODES`
-        batch:int=1,          # pieces
-        seconds=None,         # of each; None: the longest
-        runs:int=5,           # measured
-        warmup:int=1,         # thrown away
-        compose:bool=False,   # one evaluation for every number of blocks instead of all of them
-       ) -> dict:             # for a record
+
+def row(
+    pipe,
+    variant,  # `MusicPipeline`, `Variant`
+    mode: str = "eager",  # of `MODES`
+    batch: int = 1,  # pieces
+    seconds=None,  # of each; None: the longest
+    runs: int = 5,  # measured
+    warmup: int = 1,  # thrown away
+    compose: bool = False,  # one evaluation for every number of blocks instead of all of them
+) -> dict:  # for a record
     "Measure one way to make music"
     seconds, pipe = pipe.config.max_seconds if seconds is None else seconds, in_mode(pipe, mode)
     links, extra = parts(pipe, variant, batch, seconds), {}
     if compose:
-        latents = pipe.noise(0, batch, round(seconds*pipe.codec.frame_rate)); links["network"] = lambda cond: latents
-        ms, each = composed(pipe, variant, pipe.denoiser, batch, latents.shape[1], runs=runs, warmup=warmup)
+        latents = pipe.noise(0, batch, round(seconds * pipe.codec.frame_rate))
+        links["network"] = lambda cond: latents
+        ms, each = composed(
+            pipe, variant, pipe.denoiser, batch, latents.shape[1], runs=runs, warmup=warmup
+        )
         extra = dict(evaluation_ms={str(n): round(t, 1) for n, t in each.items()})
-    for _ in range(warmup): split(links, pipe.device)
-    began = time.process_time(); splits = [split(links, pipe.device) for _ in range(runs)]; cpu = 1000*(time.process_time() - began)/runs
-    if compose: splits = [s | dict(network=ms) for s in splits]
+    for _ in range(warmup):
+        split(links, pipe.device)
+    began = time.process_time()
+    splits = [split(links, pipe.device) for _ in range(runs)]
+    cpu = 1000 * (time.process_time() - began) / runs
+    if compose:
+        splits = [s | dict(network=ms) for s in splits]
     total = Timing(tuple(sum(s.values()) for s in splits))
-    return dict(model=variant.name, mode=mode, batch=batch, evaluations=variant.steps, rows_per_evaluation=batch*(1 + variant.guided), composed=compose, **total.record(),
-                **{f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in links}, cpu_ms=round(cpu, 1), times_real_time=round(real_time_factor(batch, seconds, total.median), 3), **extra)
+    return dict(
+        model=variant.name,
+        mode=mode,
+        batch=batch,
+        evaluations=variant.steps,
+        rows_per_evaluation=batch * (1 + variant.guided),
+        composed=compose,
+        **total.record(),
+        **{f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in links},
+        cpu_ms=round(cpu, 1),
+        times_real_time=round(real_time_factor(batch, seconds, total.median), 3),
+        **extra,
+    )
 
 # %% ../nbs/51_latency.ipynb #aef06850
 def processor() -> str:
     "The processor's name"
-    with contextlib.suppress(OSError, StopIteration): return next(l.split(":")[1].strip() for l in open("/proc/cpuinfo", encoding="utf-8", errors="replace") if l.startswith("model name"))
+    with contextlib.suppress(OSError, StopIteration):
+        return next(
+            l.split(":")[1].strip()
+            for l in open("/proc/cpuinfo", encoding="utf-8", errors="replace")
+            if l.startswith("model name")
+        )
     return platform.processor() or platform.machine()
 
-def machine(device) -> dict: # a torch.device
+
+def machine(device) -> dict:  # a torch.device
     "What a time depends on beside the code"
     device = torch.device(device)
-    return dict(device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type, processor=processor(), threads=torch.get_num_threads(), torch=torch.__version__,
-                load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None, date=datetime.date.today().isoformat())
+    return dict(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        processor=processor(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        date=datetime.date.today().isoformat(),
+    )
+
 
 @torch.no_grad()
-def roofline(pipe, variant, seconds, runs:int=5, modes=("eager",)) -> dict: # `MusicPipeline`, `Variant`; of a piece
+def roofline(
+    pipe, variant, seconds, runs: int = 5, modes=("eager",)
+) -> dict:  # `MusicPipeline`, `Variant`; of a piece
     "One evaluation of the network and one decode: counted, timed, set against peaks measured now; the modes' evaluations against eager"
-    cond = Condition.from_prompts(pipe.encoder, [PROMPT]).to(pipe.device); cond = cond.cat(cond.null()) if variant.guided else cond
-    latents = pipe.noise(0, 1, round(seconds*pipe.codec.frame_rate)); x, sigma, how = latents.repeat(len(cond), 1, 1), torch.ones(len(cond), device=pipe.device), dict(device=pipe.device, runs=runs)
-    nets = {m: in_mode(pipe, m).denoiser for m in dict.fromkeys(("eager", *modes))}; answers = {m: net(x, sigma, cond) for m, net in nets.items()}    # this also warms them up
-    error = lambda m: float(f"{((answers[m] - answers['eager']).norm()/answers['eager'].norm()).item():.2g}")
-    times, decode, peaks = compare({m: (lambda net=net: net(x, sigma, cond)) for m, net in nets.items()}, warmup=0, **how), lambda: pipe.codec.decode(latents), dict(matmul=matmul_peak(pipe.device), copy=copy_peak(pipe.device))
-    out = dict(network=shares(count(lambda: pipe.denoiser(x, sigma, cond)), times["eager"].median, peaks), decode=shares(count(decode), measure(decode, **how).median, peaks))
-    return dict(peak_flops=round(peaks["matmul"]), peak_bytes=round(peaks["copy"]), flops_by_formula=len(cond)*flops(DiTConfig.from_dict(pipe.config.dit), x.shape[1], cond.tokens.shape[1]),
-                weight_bytes=sum(p.nbytes for p in pipe.denoiser.parameters()), **out, modes={m: dict(relative_error=error(m), **t.record()) for m, t in times.items()})
+    cond = Condition.from_prompts(pipe.encoder, [PROMPT]).to(pipe.device)
+    cond = cond.cat(cond.null()) if variant.guided else cond
+    latents = pipe.noise(0, 1, round(seconds * pipe.codec.frame_rate))
+    x, sigma, how = (
+        latents.repeat(len(cond), 1, 1),
+        torch.ones(len(cond), device=pipe.device),
+        dict(device=pipe.device, runs=runs),
+    )
+    nets = {m: in_mode(pipe, m).denoiser for m in dict.fromkeys(("eager", *modes))}
+    answers = {m: net(x, sigma, cond) for m, net in nets.items()}  # this also warms them up
+    error = lambda m: float(
+        f"{((answers[m] - answers['eager']).norm() / answers['eager'].norm()).item():.2g}"
+    )
+    times, decode, peaks = (
+        compare(
+            {m: (lambda net=net: net(x, sigma, cond)) for m, net in nets.items()}, warmup=0, **how
+        ),
+        lambda: pipe.codec.decode(latents),
+        dict(matmul=matmul_peak(pipe.device), copy=copy_peak(pipe.device)),
+    )
+    out = dict(
+        network=shares(count(lambda: pipe.denoiser(x, sigma, cond)), times["eager"].median, peaks),
+        decode=shares(count(decode), measure(decode, **how).median, peaks),
+    )
+    return dict(
+        peak_flops=round(peaks["matmul"]),
+        peak_bytes=round(peaks["copy"]),
+        flops_by_formula=len(cond)
+        * flops(DiTConfig.from_dict(pipe.config.dit), x.shape[1], cond.tokens.shape[1]),
+        weight_bytes=sum(p.nbytes for p in pipe.denoiser.parameters()),
+        **out,
+        modes={m: dict(relative_error=error(m), **t.record()) for m, t in times.items()},
+    )
 
-def bench(pipe, models,       # `MusicPipeline`; list of `Variant`, the first is the main one
-          modes=("eager",),   # of `MODES`, the first is the main one
-          seconds=None,       # of a piece; None: the longest
-          runs:int=5,         # of each measurement
-          compose:bool=False, # see `row`; then nothing but batch 1 is measured
-          budget_ms=30_000,   # see `doubling`
-          note=lambda r: None, # called with each finished row
-         ) -> dict:           # the record
+
+def bench(
+    pipe,
+    models,  # `MusicPipeline`; list of `Variant`, the first is the main one
+    modes=("eager",),  # of `MODES`, the first is the main one
+    seconds=None,  # of a piece; None: the longest
+    runs: int = 5,  # of each measurement
+    compose: bool = False,  # see `row`; then nothing but batch 1 is measured
+    budget_ms=30_000,  # see `doubling`
+    note=lambda r: None,  # called with each finished row
+) -> dict:  # the record
     "Measure everything"
-    seconds = pipe.config.max_seconds if seconds is None else seconds; first, rows = machine(pipe.device), []
-    roof = roofline(pipe, models[0], pipe.request(PROMPT, seconds).seconds, runs, modes)                    # a mode that does not work here ends it now
-    def add(*args, **kw): rows.append(row(pipe, *args, seconds=seconds, compose=compose, **kw)); note(rows[-1]); return rows[-1]
+    seconds = pipe.config.max_seconds if seconds is None else seconds
+    first, rows = machine(pipe.device), []
+    roof = roofline(
+        pipe, models[0], pipe.request(PROMPT, seconds).seconds, runs, modes
+    )  # a mode that does not work here ends it now
+
+    def add(*args, **kw):
+        rows.append(row(pipe, *args, seconds=seconds, compose=compose, **kw))
+        note(rows[-1])
+        return rows[-1]
+
     for v in models:
-        for m in modes: add(v, m, runs=runs)
-    batches = [] if compose else doubling(lambda b: rows[0] if b == 1 else add(models[0], modes[0], b, runs=1), budget_ms)
+        for m in modes:
+            add(v, m, runs=runs)
+    batches = (
+        []
+        if compose
+        else doubling(
+            lambda b: rows[0] if b == 1 else add(models[0], modes[0], b, runs=1), budget_ms
+        )
+    )
     c, v, main, decoded = pipe.config, models[0], rows[0], rows[0]["decode_ms"]
-    return dict(what=f"{seconds:g} s of music, {v.steps} evaluations" + (f", guidance {c.guidance} {c.guidance_scale:g}" if v.guided else ""), model=c.name, parameters=sum(p.numel() for p in pipe.denoiser.parameters()),
-                seconds=seconds, evaluations=v.steps, evaluation="one call of the denoiser; with guidance a batch of two, with the prompt and with none", **first,
-                **{k: main[k] for k in main if k.endswith("_ms") or k in ("runs", "times_real_time")}, decode_times_real_time=round(real_time_factor(1, seconds, decoded), 1),
-                largest_batch=batches[-1]["batch"] if batches else 1, batch_budget_ms=budget_ms, rows=rows, roofline=roof)
+    return dict(
+        what=f"{seconds:g} s of music, {v.steps} evaluations"
+        + (f", guidance {c.guidance} {c.guidance_scale:g}" if v.guided else ""),
+        model=c.name,
+        parameters=sum(p.numel() for p in pipe.denoiser.parameters()),
+        seconds=seconds,
+        evaluations=v.steps,
+        evaluation="one call of the denoiser; with guidance a batch of two, with the prompt and with none",
+        **first,
+        **{k: main[k] for k in main if k.endswith("_ms") or k in ("runs", "times_real_time")},
+        decode_times_real_time=round(real_time_factor(1, seconds, decoded), 1),
+        largest_batch=batches[-1]["batch"] if batches else 1,
+        batch_budget_ms=budget_ms,
+        rows=rows,
+        roofline=roof,
+    )
 
 # %% ../nbs/51_latency.ipynb #de06d72a
-COLUMNS = ("model", "mode", "batch", "evaluations", "text_ms", "network_ms", "decode_ms", "copy_ms", "median_ms", "times_real_time")
+COLUMNS = (
+    "model",
+    "mode",
+    "batch",
+    "evaluations",
+    "text_ms",
+    "network_ms",
+    "decode_ms",
+    "copy_ms",
+    "median_ms",
+    "times_real_time",
+)
 
-def table(record:dict) -> str: # of `bench`; lines to print
+
+def table(record: dict) -> str:  # of `bench`; lines to print
     "The record for a person"
-    r, lines = record["roofline"], ["{:>6} {:>9} {:>6} {:>12} {:>9} {:>11} {:>10} {:>8} {:>10} {:>16}".format(*(c.removesuffix("_ms") for c in COLUMNS))]
-    for x in record["rows"]: lines.append("{:>6} {:>9} {:>6} {:>12} {:>9.1f} {:>11.1f} {:>10.1f} {:>8.2f} {:>10.1f} {:>16.2f}".format(*(x[c] for c in COLUMNS)) + ("  composed" if x["composed"] else ""))
+    r, lines = (
+        record["roofline"],
+        [
+            "{:>6} {:>9} {:>6} {:>12} {:>9} {:>11} {:>10} {:>8} {:>10} {:>16}".format(
+                *(c.removesuffix("_ms") for c in COLUMNS)
+            )
+        ],
+    )
+    for x in record["rows"]:
+        lines.append(
+            "{:>6} {:>9} {:>6} {:>12} {:>9.1f} {:>11.1f} {:>10.1f} {:>8.2f} {:>10.1f} {:>16.2f}".format(
+                *(x[c] for c in COLUMNS)
+            )
+            + ("  composed" if x["composed"] else "")
+        )
     lines.append(f"{record['what']}; times in ms; evaluation: {record['evaluation']}")
-    lines.append(f"{record['device']}, {record['threads']} threads, {record['processor']}, torch {record['torch']}, load {record['load_average']}; largest batch {record['largest_batch']}")
-    lines.append(f"peaks now: {r['peak_flops']/1e9:.0f} GFLOP/s, {r['peak_bytes']/1e9:.1f} GB/s")
-    for k in ("network", "decode"): lines.append(f"{k}, once: {r[k]['flops']/1e9:.3f} GFLOP, {r[k]['bytes']/1e6:.0f} MB, {r[k]['ms']:.1f} ms: {100*r[k]['share_of_matmul_peak']:.0f} % of the matmul peak, {100*r[k]['share_of_copy_peak']:.0f} % of the copy peak")
-    for m, t in r["modes"].items(): lines.append(f"one evaluation, {m}: {t['median_ms']:.1f} ms, relative error {t['relative_error']:.1e}")
+    lines.append(
+        f"{record['device']}, {record['threads']} threads, {record['processor']}, torch {record['torch']}, load {record['load_average']}; largest batch {record['largest_batch']}"
+    )
+    lines.append(
+        f"peaks now: {r['peak_flops'] / 1e9:.0f} GFLOP/s, {r['peak_bytes'] / 1e9:.1f} GB/s"
+    )
+    for k in ("network", "decode"):
+        lines.append(
+            f"{k}, once: {r[k]['flops'] / 1e9:.3f} GFLOP, {r[k]['bytes'] / 1e6:.0f} MB, {r[k]['ms']:.1f} ms: {100 * r[k]['share_of_matmul_peak']:.0f} % of the matmul peak, {100 * r[k]['share_of_copy_peak']:.0f} % of the copy peak"
+        )
+    for m, t in r["modes"].items():
+        lines.append(
+            f"one evaluation, {m}: {t['median_ms']:.1f} ms, relative error {t['relative_error']:.1e}"
+        )
     return "\n".join(lines)

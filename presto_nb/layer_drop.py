@@ -13,82 +13,135 @@ from .dit import DiTConfig, DropSchedule, flops, shifted_keep
 
 # %% ../nbs/31_layer_drop.ipynb #e0a75602
 def consecutive_keep(
-    depth:int, # blocks of the network
-    start:int, # first block that is skipped, from 0
-    drop:int,  # how many are skipped
-):             # `keep` for `DiT.forward`, a list
+    depth: int,  # blocks of the network
+    start: int,  # first block that is skipped, from 0
+    drop: int,  # how many are skipped
+):  # `keep` for `DiT.forward`, a list
     "Every block but `drop` neighbours from `start` on"
-    if not 0 <= drop < depth: raise PrestoError(f"drop is {drop}; of {depth} blocks 0 to {depth - 1} can be dropped.")
-    if not 0 <= start <= depth - drop: raise PrestoError(f"start is {start}; a gap of {drop} in {depth} blocks can start at 0 to {depth - drop}.")
+    if not 0 <= drop < depth:
+        raise PrestoError(f"drop is {drop}; of {depth} blocks 0 to {depth - 1} can be dropped.")
+    if not 0 <= start <= depth - drop:
+        raise PrestoError(
+            f"start is {start}; a gap of {drop} in {depth} blocks can start at 0 to {depth - drop}."
+        )
     return shifted_keep(depth, drop, depth - start - drop)
 
 # %% ../nbs/31_layer_drop.ipynb #f0862db0
 def check_drops(
-    schedule:DropSchedule, # noise level -> blocks to skip
-    depth:int,             # blocks of the network
-    parts:int=None,        # how many numbers it must have; None: any
-)->DropSchedule:           # the same
+    schedule: DropSchedule,  # noise level -> blocks to skip
+    depth: int,  # blocks of the network
+    parts: int = None,  # how many numbers it must have; None: any
+) -> DropSchedule:  # the same
     "The schedule, or a `PrestoError` when the network cannot follow it"
     d = list(schedule.drops)
-    if parts not in (None, len(d)): raise PrestoError(f"drops are {d}, which is {len(d)} numbers; {parts} are needed, the noisiest part first.")
-    if max(d) >= depth: raise PrestoError(f"drops are {d}; of {depth} blocks 0 to {depth - 1} can be skipped, so {max(d)} is too many.")
+    if parts not in (None, len(d)):
+        raise PrestoError(
+            f"drops are {d}, which is {len(d)} numbers; {parts} are needed, the noisiest part first."
+        )
+    if max(d) >= depth:
+        raise PrestoError(
+            f"drops are {d}; of {depth} blocks 0 to {depth - 1} can be skipped, so {max(d)} is too many."
+        )
     return schedule
 
+
 def drops_of(
-    text:str,    # numbers with commas between them, noisiest part first
-    depth:int,   # blocks of the network
-    parts:int=5, # how many numbers are wanted; the paper has fifths
-)->DropSchedule:
+    text: str,  # numbers with commas between them, noisiest part first
+    depth: int,  # blocks of the network
+    parts: int = 5,  # how many numbers are wanted; the paper has fifths
+) -> DropSchedule:
     "A schedule as it is typed: '4,3,2,1,0'"
     words = [w.strip() for w in text.split(",")]
-    if not all(w.isdecimal() and len(w) < 5 for w in words): raise PrestoError(f"drops are {text[:60]!r}; whole numbers of 0 or more with commas between them are needed, as in 4,3,2,1,0.")
+    if not all(w.isdecimal() and len(w) < 5 for w in words):
+        raise PrestoError(
+            f"drops are {text[:60]!r}; whole numbers of 0 or more with commas between them are needed, as in 4,3,2,1,0."
+        )
     return check_drops(DropSchedule(tuple(int(w) for w in words)), depth, parts)
 
 # %% ../nbs/31_layer_drop.ipynb #3ac38c00
-BLOCK_LOOK = dict(runs=dict(color="#0072B2"), skipped=dict(facecolor="w", edgecolor="#999999", hatch="////", lw=.8))  # told apart by hatching too
+BLOCK_LOOK = dict(
+    runs=dict(color="#0072B2"),
+    skipped=dict(facecolor="w", edgecolor="#999999", hatch="////", lw=0.8),
+)  # told apart by hatching too
+
 
 def plot_schedule(
-    schedule:DropSchedule, # noise level -> blocks to skip
-    depth:int,             # blocks of the network
-    rule=shifted_keep,     # which blocks go: or `ase_keep`
-    sigmas=None,           # noise levels to mark, [n]
-    ax=None,               # matplotlib axes; new ones if None
-):                         # the axes
+    schedule: DropSchedule,  # noise level -> blocks to skip
+    depth: int,  # blocks of the network
+    rule=shifted_keep,  # which blocks go: or `ase_keep`
+    sigmas=None,  # noise levels to mark, [n]
+    ax=None,  # matplotlib axes; new ones if None
+):  # the axes
     "Which blocks run at which noise level; high noise is on the left"
-    runs = rule(depth, torch.tensor(check_drops(schedule, depth).drops))             # [parts, depth]
+    runs = rule(depth, torch.tensor(check_drops(schedule, depth).drops))  # [parts, depth]
     edges = schedule.edges().clamp(schedule.sigma_min, schedule.sigma_max)
-    edges[0], edges[-1] = schedule.sigma_max, schedule.sigma_min                      # the outer parts have no end
-    if ax is None: import matplotlib.pyplot as plt; ax = plt.subplots(figsize=(7, 2.8), dpi=70, layout="constrained")[1]
+    edges[0], edges[-1] = schedule.sigma_max, schedule.sigma_min  # the outer parts have no end
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.8), dpi=70, layout="constrained")[1]
     for name, chosen in dict(runs=runs, skipped=~runs).items():
         part, block = chosen.nonzero().T
-        ax.bar(edges[part], .8, edges[part + 1] - edges[part], block + .6, align="edge", label=name, **BLOCK_LOOK[name])
-    if sigmas is not None: ax.plot(sigmas, torch.full((len(sigmas),), depth + .9), "|", c="k", ms=7, label="sampler's levels")
-    for edge in edges[1:-1]: ax.axvline(edge, c="w", lw=2)
-    ax.set(xscale="log", xlim=(schedule.sigma_max*1.1, schedule.sigma_min/1.1), ylim=(.3, depth + 1.4), xlabel="sigma (high noise on the left)", ylabel="block",
-           yticks=sorted({1, depth, *range(0, depth, max(1, depth//4))} - {0}))
-    ax.xaxis.set_major_formatter("{x:g}"); ax.minorticks_off()
+        ax.bar(
+            edges[part],
+            0.8,
+            edges[part + 1] - edges[part],
+            block + 0.6,
+            align="edge",
+            label=name,
+            **BLOCK_LOOK[name],
+        )
+    if sigmas is not None:
+        ax.plot(
+            sigmas,
+            torch.full((len(sigmas),), depth + 0.9),
+            "|",
+            c="k",
+            ms=7,
+            label="sampler's levels",
+        )
+    for edge in edges[1:-1]:
+        ax.axvline(edge, c="w", lw=2)
+    ax.set(
+        xscale="log",
+        xlim=(schedule.sigma_max * 1.1, schedule.sigma_min / 1.1),
+        ylim=(0.3, depth + 1.4),
+        xlabel="sigma (high noise on the left)",
+        ylabel="block",
+        yticks=sorted({1, depth, *range(0, depth, max(1, depth // 4))} - {0}),
+    )
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     return ax
 
 # %% ../nbs/31_layer_drop.ipynb #8f927fae
 def _levels(sigmas):
     "Noise levels as a tensor, or a `PrestoError` when a network cannot be asked there"
-    s = torch.as_tensor(sigmas); bad = s[~((s > 0) & s.isfinite())]
-    if not len(s) or len(bad): raise PrestoError(f"sigma is {bad[0] if len(bad) else 'missing'}; positive, finite noise levels are needed (a sampler's final 0 is left out).")
+    s = torch.as_tensor(sigmas)
+    bad = s[~((s > 0) & s.isfinite())]
+    if not len(s) or len(bad):
+        raise PrestoError(
+            f"sigma is {bad[0] if len(bad) else 'missing'}; positive, finite noise levels are needed (a sampler's final 0 is left out)."
+        )
     return s
 
+
 def mean_drop(
-    schedule:DropSchedule, # noise level -> blocks to skip
-    sigmas:Tensor,         # where the network is asked, [n], all above 0
-)->float:                  # blocks
+    schedule: DropSchedule,  # noise level -> blocks to skip
+    sigmas: Tensor,  # where the network is asked, [n], all above 0
+) -> float:  # blocks
     "Blocks skipped on average at these noise levels"
     return schedule(_levels(sigmas)).double().mean().item()
 
+
 def counted_saving(
-    config:DiTConfig,      # the network
-    schedule:DropSchedule, # noise level -> blocks to skip
-    sigmas:Tensor,         # where the network is asked, [n], all above 0
-    frames:int=None,       # audio frames; None: the preset's
-)->float:                  # from 0 to 1
+    config: DiTConfig,  # the network
+    schedule: DropSchedule,  # noise level -> blocks to skip
+    sigmas: Tensor,  # where the network is asked, [n], all above 0
+    frames: int = None,  # audio frames; None: the preset's
+) -> float:  # from 0 to 1
     "Share of the counted operations that is saved at these noise levels"
     drops = check_drops(schedule, config.depth)(_levels(sigmas)).tolist()
-    return 1 - sum(flops(config, frames, keep=config.depth - d) for d in drops)/(len(drops)*flops(config, frames))
+    return 1 - sum(flops(config, frames, keep=config.depth - d) for d in drops) / (
+        len(drops) * flops(config, frames)
+    )

@@ -22,427 +22,625 @@ from .scores import ACCOMPANIMENTS, LEADS, PITCH_CLASSES, TICKS, Tune, harmonise
 from .text import check_bpm
 
 # %% ../nbs/05_listen.ipynb #5dcca5ff
-def musicnn_folder() -> Path: # where the wheel was unpacked
+def musicnn_folder() -> Path:  # where the wheel was unpacked
     "The folder of the installed musicnn wheel; the package itself is never imported, since it would ask for TensorFlow"
     spec = importlib.util.find_spec('musicnn')
-    if spec is None or not spec.submodule_search_locations: raise PrestoError('musicnn is not installed; install it with: presto-nb setup eval')
+    if spec is None or not spec.submodule_search_locations:
+        raise PrestoError('musicnn is not installed; install it with: presto-nb setup eval')
     return Path(list(spec.submodule_search_locations)[0])
 
 # %% ../nbs/05_listen.ipynb #45d17d18
-def _varint(b:bytes, # where to read
-            i:int    # from which byte
-           ) -> tuple: # (the number, the byte after it)
+def _varint(
+    b: bytes,  # where to read
+    i: int,  # from which byte
+) -> tuple:  # (the number, the byte after it)
     "A whole number of seven bits a byte"
     n = shift = 0
     while True:
-        n |= (b[i] & 127) << shift; shift += 7; i += 1
-        if b[i-1] < 128: return n, i
+        n |= (b[i] & 127) << shift
+        shift += 7
+        i += 1
+        if b[i - 1] < 128:
+            return n, i
 
-def _fields(b:bytes # a protocol buffer
-           ) -> dict: # field number -> values: int, or bytes
+
+def _fields(
+    b: bytes,  # a protocol buffer
+) -> dict:  # field number -> values: int, or bytes
     "The fields of a protocol buffer message"
     i, out = 0, {}
     while i < len(b):
-        tag, i = _varint(b, i); kind = tag & 7
-        if kind == 0: value, i = _varint(b, i)
+        tag, i = _varint(b, i)
+        kind = tag & 7
+        if kind == 0:
+            value, i = _varint(b, i)
         else:
             n, i = _varint(b, i) if kind == 2 else ({1: 8, 5: 4}[kind], i)
-            value, i = b[i:i+n], i + n
+            value, i = b[i : i + n], i + n
         out.setdefault(tag >> 3, []).append(value)
     return out
 
-def _block(b:bytes, # the index file
-           at:bytes # offset and size, two varints
-          ): # yields (key, value)
+
+def _block(
+    b: bytes,  # the index file
+    at: bytes,  # offset and size, two varints
+):  # yields (key, value)
     "The entries of one block of a LevelDB table"
-    o, i = _varint(at, 0); n, _ = _varint(at, i)
-    if b[o+n] != 0: raise ValueError('it is compressed')
-    end, i, key = o + n - 4 - 4*struct.unpack('<I', b[o+n-4:o+n])[0], o, b''
+    o, i = _varint(at, 0)
+    n, _ = _varint(at, i)
+    if b[o + n] != 0:
+        raise ValueError('it is compressed')
+    end, i, key = o + n - 4 - 4 * struct.unpack('<I', b[o + n - 4 : o + n])[0], o, b''
     while i < end:
-        shared, i = _varint(b, i); new, i = _varint(b, i); size, i = _varint(b, i)
-        key = key[:shared] + b[i:i+new]; i += new + size
-        yield key, b[i-size:i]
+        shared, i = _varint(b, i)
+        new, i = _varint(b, i)
+        size, i = _varint(b, i)
+        key = key[:shared] + b[i : i + new]
+        i += new + size
+        yield key, b[i - size : i]
 
 # %% ../nbs/05_listen.ipynb #5aae177c
-MAGIC = 0xdb4775248b80fb57   # the last eight bytes of a LevelDB table
-_FLOAT = 1                   # TensorFlow's number for float32
+MAGIC = 0xDB4775248B80FB57  # the last eight bytes of a LevelDB table
+_FLOAT = 1  # TensorFlow's number for float32
 
-def _entries(index:bytes # the .index file
-            ): # yields (name, fields of its BundleEntryProto)
+
+def _entries(
+    index: bytes,  # the .index file
+):  # yields (name, fields of its BundleEntryProto)
     "Every tensor a checkpoint's index names"
-    if len(index) < 48 or struct.unpack('<Q', index[-8:])[0] != MAGIC: raise ValueError('it does not end like one')
-    _, i = _varint(index, len(index) - 48); _, i = _varint(index, i)
+    if len(index) < 48 or struct.unpack('<Q', index[-8:])[0] != MAGIC:
+        raise ValueError('it does not end like one')
+    _, i = _varint(index, len(index) - 48)
+    _, i = _varint(index, i)
     for _, at in _block(index, index[i:]):
         for key, value in _block(index, at):
-            if key: yield key.decode(), _fields(value)
+            if key:
+                yield key.decode(), _fields(value)
 
-def read_checkpoint(folder # that holds .index and .data-00000-of-00001
-                   ) -> dict: # name -> float32 tensor
+
+def read_checkpoint(
+    folder,  # that holds .index and .data-00000-of-00001
+) -> dict:  # name -> float32 tensor
     "The float tensors of a TensorFlow checkpoint, without TensorFlow"
     folder, out = Path(folder), {}
     try:
-        index, data = (folder/'.index').read_bytes(), (folder/'.data-00000-of-00001').read_bytes()
+        index, data = (
+            (folder / '.index').read_bytes(),
+            (folder / '.data-00000-of-00001').read_bytes(),
+        )
         for name, f in _entries(index):
-            if f.get(1) != [_FLOAT]: continue
+            if f.get(1) != [_FLOAT]:
+                continue
             shape = [_fields(d).get(1, [0])[0] for d in _fields(f.get(2, [b''])[0]).get(2, [])]
             at, size = f.get(4, [0])[0], f[5][0]
-            if at + size > len(data): raise ValueError(f'it ends before {name}')
-            out[name] = torch.from_numpy(np.frombuffer(data, '<f4', size//4, at).reshape(shape).copy())
-    except (OSError, ValueError, IndexError, KeyError, struct.error) as e: raise PrestoError(f'{folder} is not a TensorFlow checkpoint that can be read ({e}); whole, uncompressed ones are allowed') from None
+            if at + size > len(data):
+                raise ValueError(f'it ends before {name}')
+            out[name] = torch.from_numpy(
+                np.frombuffer(data, '<f4', size // 4, at).reshape(shape).copy()
+            )
+    except (OSError, ValueError, IndexError, KeyError, struct.error) as e:
+        raise PrestoError(
+            f'{folder} is not a TensorFlow checkpoint that can be read ({e}); whole, uncompressed ones are allowed'
+        ) from None
     return out
 
 # %% ../nbs/05_listen.ipynb #df3f9542
-RATE, N_FFT, HOP, BANDS, PATCH = 16000, 512, 256, 96, 187   # Hz, samples, samples, mel bands, frames
+RATE, N_FFT, HOP, BANDS, PATCH = 16000, 512, 256, 96, 187  # Hz, samples, samples, mel bands, frames
 
-def _mel_hz(n:int # how many
-           ) -> Tensor: # Hz, [n] from 0 to RATE/2
+
+def _mel_hz(
+    n: int,  # how many
+) -> Tensor:  # Hz, [n] from 0 to RATE/2
     "Frequencies equally far apart on Slaney's mel scale: linear to 1 kHz, then logarithmic, 27 steps to a factor of 6.4"
-    step = math.log(6.4)/27; top = 15 + math.log(RATE/2/1000)/step
+    step = math.log(6.4) / 27
+    top = 15 + math.log(RATE / 2 / 1000) / step
     m = torch.linspace(0, top, n, dtype=torch.float64)
-    return torch.where(m < 15, m*200/3, 1000*torch.exp(step*(m - 15)))
+    return torch.where(m < 15, m * 200 / 3, 1000 * torch.exp(step * (m - 15)))
 
-def area_mel_bank() -> Tensor: # [N_FFT//2+1, BANDS]
+
+def area_mel_bank() -> Tensor:  # [N_FFT//2+1, BANDS]
     "Triangular mel filters of equal area"
     low, mid, high = _mel_hz(BANDS + 2).unfold(0, 3, 1).T
-    f = torch.linspace(0, RATE/2, N_FFT//2 + 1, dtype=torch.float64)[:,None]
-    return (torch.minimum((f - low)/(mid - low), (high - f)/(high - mid)).clamp(min=0) * 2/(high - low)).float()
+    f = torch.linspace(0, RATE / 2, N_FFT // 2 + 1, dtype=torch.float64)[:, None]
+    return (
+        torch.minimum((f - low) / (mid - low), (high - f) / (high - mid)).clamp(min=0)
+        * 2
+        / (high - low)
+    ).float()
 
 # %% ../nbs/05_listen.ipynb #5fa139c2
-def musicnn_mel(samples:Tensor # [n] at RATE
-               ) -> Tensor: # [1 + n//HOP, BANDS]
+def musicnn_mel(
+    samples: Tensor,  # [n] at RATE
+) -> Tensor:  # [1 + n//HOP, BANDS]
     "The spectrogram musicnn was trained on"
     power = stft(samples, N_FFT, HOP).abs().square()
-    return torch.log10(1e4*(power.T @ area_mel_bank().to(power)) + 1)
+    return torch.log10(1e4 * (power.T @ area_mel_bank().to(power)) + 1)
 
-def musicnn_patches(audio:Audio, # any sound
-                    hop:int=94   # frames between patches; 6 s give three
-                   ) -> Tensor: # [n, PATCH, BANDS], n >= 1
+
+def musicnn_patches(
+    audio: Audio,  # any sound
+    hop: int = 94,  # frames between patches; 6 s give three
+) -> Tensor:  # [n, PATCH, BANDS], n >= 1
     "What musicnn sees of a sound, at the sound's own loudness"
     M = musicnn_mel(audio.mono().resample(RATE).samples[0])
-    if len(M) < PATCH: M = M.repeat(math.ceil(PATCH/len(M)), 1)[:PATCH]
+    if len(M) < PATCH:
+        M = M.repeat(math.ceil(PATCH / len(M)), 1)[:PATCH]
     return M.unfold(0, PATCH, hop).mT.contiguous()
 
 # %% ../nbs/05_listen.ipynb #c39de4bc
 class ConvBlock(nn.Module):
     "Convolution along time, ReLU, batch norm, maximum over frequency"
-    def __init__(self,
-                 frames:int,  # the kernel's length
-                 height:int,  # the kernel's height, in bands or channels
-                 filters:int  # channels that come out
-                ):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(1, filters, (frames, height)), nn.BatchNorm2d(filters, eps=1e-3)
-        self.pad = (0, 0, (frames - 1)//2, frames//2)                     # as many frames out as in
 
-    def forward(self, x:Tensor # [n, frames, bands]
-               ) -> Tensor: # [n, frames, filters]
+    def __init__(
+        self,
+        frames: int,  # the kernel's length
+        height: int,  # the kernel's height, in bands or channels
+        filters: int,  # channels that come out
+    ):
+        super().__init__()
+        self.conv, self.norm = (
+            nn.Conv2d(1, filters, (frames, height)),
+            nn.BatchNorm2d(filters, eps=1e-3),
+        )
+        self.pad = (0, 0, (frames - 1) // 2, frames // 2)  # as many frames out as in
+
+    def forward(
+        self,
+        x: Tensor,  # [n, frames, bands]
+    ) -> Tensor:  # [n, frames, filters]
         "Convolution, ReLU, norm, and the largest over the bands"
-        return self.norm(F.relu(self.conv(F.pad(x[:,None], self.pad)))).amax(3).mT
+        return self.norm(F.relu(self.conv(F.pad(x[:, None], self.pad)))).amax(3).mT
 
 # %% ../nbs/05_listen.ipynb #e8681510
 TAGS = dict(
     MTT='guitar,classical,slow,techno,strings,drums,electronic,rock,fast,piano,ambient,beat,violin,vocal,synth,female,indian,opera,male,singing,vocals,no vocals,harpsichord,loud,quiet,'
-        'flute,woman,male vocal,no vocal,pop,soft,sitar,solo,man,classic,choir,voice,new age,dance,male voice,female vocal,beats,harp,cello,no voice,weird,country,metal,female voice,choral'.split(','),
+    'flute,woman,male vocal,no vocal,pop,soft,sitar,solo,man,classic,choir,voice,new age,dance,male voice,female vocal,beats,harp,cello,no voice,weird,country,metal,female voice,choral'.split(
+        ','
+    ),
     MSD='rock,pop,alternative,indie,electronic,female vocalists,dance,00s,alternative rock,jazz,beautiful,metal,chillout,male vocalists,classic rock,soul,indie rock,mellow,electronica,80s,'
-        'folk,90s,chill,instrumental,punk,oldies,blues,hard rock,ambient,acoustic,experimental,female vocalist,guitar,hip-hop,70s,party,country,easy listening,sexy,catchy,funk,electro,'
-        'heavy metal,progressive rock,60s,rnb,indie pop,sad,house,happy'.split(','))
+    'folk,90s,chill,instrumental,punk,oldies,blues,hard rock,ambient,acoustic,experimental,female vocalist,guitar,hip-hop,70s,party,country,easy listening,sexy,catchy,funk,electro,'
+    'heavy metal,progressive rock,60s,rnb,indie pop,sad,house,happy'.split(','),
+)
+
 
 class MusiCNN(nn.Module):
     "musicnn (Pons and Serra, 2019): a mel patch -> 50 tags and an embedding of 200 numbers"
-    def __init__(self, tags:list=TAGS['MTT']): # names of the outputs
+
+    def __init__(self, tags: list = TAGS['MTT']):  # names of the outputs
         super().__init__()
         self.tags, self.norm = list(tags), nn.BatchNorm2d(1, eps=1e-3)
-        self.front = nn.ModuleList(ConvBlock(*s) for s in ((7, 38, 204), (7, 67, 204), (128, 1, 51), (64, 1, 51), (32, 1, 51)))
+        self.front = nn.ModuleList(
+            ConvBlock(*s)
+            for s in ((7, 38, 204), (7, 67, 204), (128, 1, 51), (64, 1, 51), (32, 1, 51))
+        )
         self.mid = nn.ModuleList(ConvBlock(7, c, 64) for c in (561, 64, 64))
         self.pooled_norm, self.hidden = nn.BatchNorm1d(1506, eps=1e-3), nn.Linear(1506, 200)
         self.hidden_norm, self.out = nn.BatchNorm1d(200, eps=1e-3), nn.Linear(200, len(self.tags))
 
-    def pool(self, patches:Tensor # [n, PATCH, BANDS]
-            ) -> Tensor: # [n, 1506]
+    def pool(
+        self,
+        patches: Tensor,  # [n, PATCH, BANDS]
+    ) -> Tensor:  # [n, 1506]
         "The maximum and the mean over time of all channels"
-        x = self.norm(patches[:,None])[:,0]
+        x = self.norm(patches[:, None])[:, 0]
         h = [torch.cat([b(x) for b in self.front], 2)]
-        for i, b in enumerate(self.mid): h.append(b(h[-1]) + (h[-1] if i else 0))
-        h = torch.cat(h, 2)                                               # [n, PATCH, 753]
+        for i, b in enumerate(self.mid):
+            h.append(b(h[-1]) + (h[-1] if i else 0))
+        h = torch.cat(h, 2)  # [n, PATCH, 753]
         return torch.stack([h.amax(1), h.mean(1)], 2).flatten(1)
 
-    def head(self, pooled:Tensor # [n, 1506]
-            ) -> tuple: # (tags [n, 50] probabilities, embedding [n, 200])
+    def head(
+        self,
+        pooled: Tensor,  # [n, 1506]
+    ) -> tuple:  # (tags [n, 50] probabilities, embedding [n, 200])
         "Tags and embedding of pooled features"
         z = self.hidden_norm(F.relu(self.hidden(self.pooled_norm(pooled))))
         return self.out(z).sigmoid(), z
 
-    def forward(self, patches:Tensor # [n, PATCH, BANDS]
-               ) -> tuple: # (tags [n, 50] probabilities, embedding [n, 200])
+    def forward(
+        self,
+        patches: Tensor,  # [n, PATCH, BANDS]
+    ) -> tuple:  # (tags [n, 50] probabilities, embedding [n, 200])
         "Tags and embedding of patches; raises `PrestoError` for another shape"
-        if patches.ndim != 3 or patches.shape[1:] != (PATCH, BANDS): raise PrestoError(f'musicnn was given patches of shape {list(patches.shape)}; [n, {PATCH}, {BANDS}] is allowed')
+        if patches.ndim != 3 or patches.shape[1:] != (PATCH, BANDS):
+            raise PrestoError(
+                f'musicnn was given patches of shape {list(patches.shape)}; [n, {PATCH}, {BANDS}] is allowed'
+            )
         return self.head(self.pool(patches))
 
 # %% ../nbs/05_listen.ipynb #7dd450a5
-_KINDS = {nn.Conv2d: ('conv2d', dict(kernel='weight', bias='bias')), nn.Linear: ('dense', dict(kernel='weight', bias='bias'))}
-_NORM = 'batch_normalization', dict(gamma='weight', beta='bias', moving_mean='running_mean', moving_variance='running_var')
+_KINDS = {
+    nn.Conv2d: ('conv2d', dict(kernel='weight', bias='bias')),
+    nn.Linear: ('dense', dict(kernel='weight', bias='bias')),
+}
+_NORM = (
+    'batch_normalization',
+    dict(gamma='weight', beta='bias', moving_mean='running_mean', moving_variance='running_var'),
+)
 
-def load_tensorflow(net:nn.Module, # with layers in the order in which TensorFlow made its own
-                    weights:dict   # TensorFlow's name -> tensor
-                   ) -> nn.Module: # the same net
+
+def load_tensorflow(
+    net: nn.Module,  # with layers in the order in which TensorFlow made its own
+    weights: dict,  # TensorFlow's name -> tensor
+) -> nn.Module:  # the same net
     "Give every layer the weights of its TensorFlow twin"
     seen = {}
     for m in net.modules():
-        kind, names = _KINDS.get(type(m), _NORM if isinstance(m, nn.modules.batchnorm._BatchNorm) else (None, {}))
-        if kind is None: continue
+        kind, names = _KINDS.get(
+            type(m), _NORM if isinstance(m, nn.modules.batchnorm._BatchNorm) else (None, {})
+        )
+        if kind is None:
+            continue
         i = seen[kind] = seen.get(kind, -1) + 1
         for theirs, ours in names.items():
             key, p = f"{kind}{f'_{i}' if i else ''}/{theirs}", getattr(m, ours)
             w = weights.get(key, torch.empty(0))
             w = w.permute(3, 2, 0, 1) if w.ndim == 4 else w.T if w.ndim == 2 else w
-            if w.shape != p.shape: raise PrestoError(f'the checkpoint has {key} of shape {list(w.shape)}; {list(p.shape)} is needed')
+            if w.shape != p.shape:
+                raise PrestoError(
+                    f'the checkpoint has {key} of shape {list(w.shape)}; {list(p.shape)} is needed'
+                )
             p.data.copy_(w)
     return net
 
 # %% ../nbs/05_listen.ipynb #26b07109
 @patch(cls_method=True)
-def from_pretrained(cls:MusiCNN,
-                    name:str='MTT' # MTT or MSD: which music the network learnt from
-                   ) -> MusiCNN:
+def from_pretrained(
+    cls: MusiCNN,
+    name: str = 'MTT',  # MTT or MSD: which music the network learnt from
+) -> MusiCNN:
     "The network with the weights of the installed wheel, ready to listen"
-    if name not in TAGS: raise PrestoError(f"musicnn's {name!r} is unknown; {', '.join(TAGS)} are allowed")
+    if name not in TAGS:
+        raise PrestoError(f"musicnn's {name!r} is unknown; {', '.join(TAGS)} are allowed")
     net = cls(TAGS[name])
-    load_tensorflow(net, read_checkpoint(musicnn_folder()/f'{name}_musicnn'))
+    load_tensorflow(net, read_checkpoint(musicnn_folder() / f'{name}_musicnn'))
     return net.eval().requires_grad_(False)
 
 # %% ../nbs/05_listen.ipynb #bb45af17
-BPMS = torch.logspace(math.log10(40), math.log10(240), 400)   # beats per minute that are considered, [400]
+BPMS = torch.logspace(
+    math.log10(40), math.log10(240), 400
+)  # beats per minute that are considered, [400]
 
-def _sharpened(flux:Tensor, # onset strength, [frames]
-               fps:float    # frames per second
-              ) -> Tensor: # [frames]
+
+def _sharpened(
+    flux: Tensor,  # onset strength, [frames]
+    fps: float,  # frames per second
+) -> Tensor:  # [frames]
     "Onset strength, blurred by a frame (nobody plays like a clock), above its mean over a second"
-    m, g = round(fps/2), torch.exp(-.5*torch.arange(-4., 5)**2)
-    x = F.conv1d(flux[None,None], g[None,None]/g.sum(), padding=4)[0]
-    return (x - F.avg_pool1d(flux[None], 2*m+1, 1, m, count_include_pad=False))[0]
+    m, g = round(fps / 2), torch.exp(-0.5 * torch.arange(-4.0, 5) ** 2)
+    x = F.conv1d(flux[None, None], g[None, None] / g.sum(), padding=4)[0]
+    return (x - F.avg_pool1d(flux[None], 2 * m + 1, 1, m, count_include_pad=False))[0]
 
-def tempogram(audio:Audio,         # any sound
-              window:float=math.inf, # s; one window over the whole sound if that is shorter
-              step:float=.5        # s between windows
-             ) -> Tensor: # [windows, BPMS], 1 where a window repeats exactly
+
+def tempogram(
+    audio: Audio,  # any sound
+    window: float = math.inf,  # s; one window over the whole sound if that is shorter
+    step: float = 0.5,  # s between windows
+) -> Tensor:  # [windows, BPMS], 1 where a window repeats exactly
     "Autocorrelation of the onset strength, read at the lag of every tempo"
-    flux, fps = onset_strength(audio); x = _sharpened(flux, fps)
-    n = len(x) if window > audio.seconds else round(window*fps)
-    x = x.unfold(0, n, round(step*fps)); lag = 60*fps/BPMS; lo = lag.long()
-    r = torch.fft.irfft(torch.fft.rfft(x, 2*n).abs().square())[:, :n]
-    r = F.pad(r/r[:,:1].clamp(min=1e-9), (0, int(lo.max()) + 2))
-    return torch.lerp(r[:, lo], r[:, lo+1], lag - lo)
+    flux, fps = onset_strength(audio)
+    x = _sharpened(flux, fps)
+    n = len(x) if window > audio.seconds else round(window * fps)
+    x = x.unfold(0, n, round(step * fps))
+    lag = 60 * fps / BPMS
+    lo = lag.long()
+    r = torch.fft.irfft(torch.fft.rfft(x, 2 * n).abs().square())[:, :n]
+    r = F.pad(r / r[:, :1].clamp(min=1e-9), (0, int(lo.max()) + 2))
+    return torch.lerp(r[:, lo], r[:, lo + 1], lag - lo)
 
 # %% ../nbs/05_listen.ipynb #4267bd7d
-TEMPO_PRIOR = torch.exp(-.5*((BPMS/120).log2()/.9)**2)        # [400]
+TEMPO_PRIOR = torch.exp(-0.5 * ((BPMS / 120).log2() / 0.9) ** 2)  # [400]
 
-def likely_tempo(repeats:Tensor # one row of a `tempogram`, [400]
-                ) -> float:     # beats per minute, 40 to 240; NaN where nothing repeats
+
+def likely_tempo(
+    repeats: Tensor,  # one row of a `tempogram`, [400]
+) -> float:  # beats per minute, 40 to 240; NaN where nothing repeats
     "The tempo whose lag repeats best, as listeners would have it"
-    weighed = TEMPO_PRIOR*repeats
+    weighed = TEMPO_PRIOR * repeats
     return float(BPMS[weighed.argmax()]) if weighed.max() > 0 else math.nan
 
-def estimate_tempo(audio:Audio # any sound
-                  ) -> float:  # beats per minute, 40 to 240; NaN where nothing repeats
+
+def estimate_tempo(
+    audio: Audio,  # any sound
+) -> float:  # beats per minute, 40 to 240; NaN where nothing repeats
     "The likely tempo of a sound, taken as a whole"
     return likely_tempo(tempogram(audio)[0])
 
 # %% ../nbs/05_listen.ipynb #aefe5548
-PULSE_ERROR = .04   # how far the tempo may be off, as a part of it
+PULSE_ERROR = 0.04  # how far the tempo may be off, as a part of it
 
-def pulse_at(repeats:Tensor, # one row of a `tempogram`, [400]
-             bpm:float|None  # beats per minute, 20 to 400; None or NaN if nobody asked
-            ) -> float:      # 0 without a beat, about 1 for a clock; NaN where nobody asked
+
+def pulse_at(
+    repeats: Tensor,  # one row of a `tempogram`, [400]
+    bpm: float | None,  # beats per minute, 20 to 400; None or NaN if nobody asked
+) -> float:  # 0 without a beat, about 1 for a clock; NaN where nobody asked
     "How much better the asked beat repeats than a time taken at random"
-    if bpm is None or bpm != bpm:                                         # a NaN does not equal itself
+    if bpm is None or bpm != bpm:  # a NaN does not equal itself
         return math.nan
-    taps = check_bpm(bpm)*torch.tensor([[.5], [1.], [2.]])                # [3, 1]
-    near = ((BPMS/taps - 1).abs() <= PULSE_ERROR).any(0)                  # [400]
+    taps = check_bpm(bpm) * torch.tensor([[0.5], [1.0], [2.0]])  # [3, 1]
+    near = ((BPMS / taps - 1).abs() <= PULSE_ERROR).any(0)  # [400]
     return float(repeats[near].max() - repeats.median())
 
-def pulse(audio:Audio,   # any sound
-          bpm:float|None # beats per minute, 20 to 400; None or NaN if nobody asked
-         ) -> float:     # 0 without a beat, about 1 for a clock; NaN where nobody asked
+
+def pulse(
+    audio: Audio,  # any sound
+    bpm: float | None,  # beats per minute, 20 to 400; None or NaN if nobody asked
+) -> float:  # 0 without a beat, about 1 for a clock; NaN where nobody asked
     "How firmly a sound keeps the beat that it was asked to keep"
     return pulse_at(tempogram(audio)[0], bpm)
 
 # %% ../nbs/05_listen.ipynb #434ec2cb
-STEPS = dict(ionian=0, major=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, aeolian=9, minor=9, locrian=11)   # semitones from the scale's major tonic up to the mode's
+STEPS = dict(
+    ionian=0, major=0, dorian=2, phrygian=4, lydian=5, mixolydian=7, aeolian=9, minor=9, locrian=11
+)  # semitones from the scale's major tonic up to the mode's
 
-def _tonic(key:str # like 'G# dorian' or 'Eb minor'
-          ) -> tuple|None: # (pitch class, mode); None for an unknown key
+
+def _tonic(
+    key: str,  # like 'G# dorian' or 'Eb minor'
+) -> tuple | None:  # (pitch class, mode); None for an unknown key
     m = re.fullmatch(r'([A-G])([#b]?) (\w+)', key)
-    return ((PITCH_CLASSES[m[1]] + {'': 0, '#': 1, 'b': -1}[m[2]]) % 12, m[3]) if m and m[3] in STEPS else None
+    return (
+        ((PITCH_CLASSES[m[1]] + {'': 0, '#': 1, 'b': -1}[m[2]]) % 12, m[3])
+        if m and m[3] in STEPS
+        else None
+    )
 
-def scale_of(key:str # like 'G# dorian' or 'Eb minor'
-            ) -> int|None: # 0 (C) to 11 (B); None for an unknown key
+
+def scale_of(
+    key: str,  # like 'G# dorian' or 'Eb minor'
+) -> int | None:  # 0 (C) to 11 (B); None for an unknown key
     "The major scale that a key belongs to: the modes of one scale count as one"
     t = _tonic(key)
     return (t[0] - STEPS[t[1]]) % 12 if t else None
 
-def key_class(key:str # like 'G# dorian' or 'Eb minor'
-             ) -> tuple|None: # (pitch class of the tonic, is the third minor?); None for an unknown key
+
+def key_class(
+    key: str,  # like 'G# dorian' or 'Eb minor'
+) -> tuple | None:  # (pitch class of the tonic, is the third minor?); None for an unknown key
     "Tonic and third of a key: what a name out of 24 can say of a mode"
     t = _tonic(key)
     return (t[0], STEPS[t[1]] in (2, 4, 9, 11)) if t else None
 
 # %% ../nbs/05_listen.ipynb #cf4eb5b1
-EIGHTH = TICKS//2   # ticks of an eighth note
+EIGHTH = TICKS // 2  # ticks of an eighth note
 
-def tune_chroma(tune:Tune # the melody
-               ) -> Tensor: # [12, eighths] from C to B
+
+def tune_chroma(
+    tune: Tune,  # the melody
+) -> Tensor:  # [12, eighths] from C to B
     "Which pitch classes sound in each eighth note: the melody, and its harmony at a third of its height"
-    first, c = tune.notes[0][0], torch.zeros(12, -(-(tune.end - tune.notes[0][0])//EIGHTH))
-    spans = [(t, t + d, p % 12, 1.) for t, d, p in tune.notes] + [(a, b, p, 1/3) for a, b, chord in harmonise(tune) for p in chord]
-    for a, b, p, height in spans: c[p, max(0, a - first)//EIGHTH:-(-(b - first)//EIGHTH)] += height
+    first, c = tune.notes[0][0], torch.zeros(12, -(-(tune.end - tune.notes[0][0]) // EIGHTH))
+    spans = [(t, t + d, p % 12, 1.0) for t, d, p in tune.notes] + [
+        (a, b, p, 1 / 3) for a, b, chord in harmonise(tune) for p in chord
+    ]
+    for a, b, p, height in spans:
+        c[p, max(0, a - first) // EIGHTH : -(-(b - first) // EIGHTH)] += height
     return c
 
-def eighth_chroma(audio:Audio,  # any sound
-                  eighth:float, # s, length of an eighth note
-                 ) -> Tensor:   # [12, eighths] from C to B
+
+def eighth_chroma(
+    audio: Audio,  # any sound
+    eighth: float,  # s, length of an eighth note
+) -> Tensor:  # [12, eighths] from C to B
     "Height of each pitch class in each eighth note, from 200 Hz to 4 kHz"
     x, hop = audio.mono().resample(22050).samples[0], 256
-    hz = torch.linspace(0, 11025, 2049); band = (hz >= 200) & (hz <= 4000); midi = 69 + 12*torch.log2(hz[band]/440)
-    X = stft(x, 4096, hop)[band].abs().sqrt()*torch.exp(-.5*((midi - midi.round())/.25)**2)[:, None]
+    hz = torch.linspace(0, 11025, 2049)
+    band = (hz >= 200) & (hz <= 4000)
+    midi = 69 + 12 * torch.log2(hz[band] / 440)
+    X = (
+        stft(x, 4096, hop)[band].abs().sqrt()
+        * torch.exp(-0.5 * ((midi - midi.round()) / 0.25) ** 2)[:, None]
+    )
     c = torch.zeros(12, X.shape[1]).index_add_(0, midi.round().long() % 12, X)
-    at = (torch.arange(c.shape[1])*hop/22050/eighth).long().clamp(max=max(1, int(audio.seconds/eighth + .1)) - 1)
-    return torch.zeros(12, int(at[-1]) + 1).index_add_(1, at, c)/torch.bincount(at)
+    at = (
+        (torch.arange(c.shape[1]) * hop / 22050 / eighth)
+        .long()
+        .clamp(max=max(1, int(audio.seconds / eighth + 0.1)) - 1)
+    )
+    return torch.zeros(12, int(at[-1]) + 1).index_add_(1, at, c) / torch.bincount(at)
 
-def whitened(c:Tensor # [12, n]
-            ) -> Tensor: # [12, n]
+
+def whitened(
+    c: Tensor,  # [12, n]
+) -> Tensor:  # [12, n]
     "Each column centred, and of length 1; silence stays 0"
     c = c - c.mean(0, keepdim=True)
-    return c/c.norm(dim=0, keepdim=True).clamp(min=1e-6)
+    return c / c.norm(dim=0, keepdim=True).clamp(min=1e-6)
 
 # %% ../nbs/05_listen.ipynb #ba8e8a8b
 @dataclass(frozen=True)
 class Match:
     "The place in a book of tunes that a sound is most like"
-    tune:Tune          # which
-    similarity:float   # -1 to 1
-    shift:int          # semitones by which the sound lies above the tune, 0 to 11
-    start:int          # eighth note of the tune where the likeness begins
 
-STRETCHES = .94, 1., 1.06   # the sound may be a little slower or faster than it should be
+    tune: Tune  # which
+    similarity: float  # -1 to 1
+    shift: int  # semitones by which the sound lies above the tune, 0 to 11
+    start: int  # eighth note of the tune where the likeness begins
+
+
+STRETCHES = 0.94, 1.0, 1.06  # the sound may be a little slower or faster than it should be
+
 
 class TuneFinder:
     "Names the tune that a sound is most like: `finder(audio, eighth) -> Match`"
-    def __init__(self, tunes, # to choose from
-                 rest:int=64, # eighth notes of silence after each tune
-                ):
-        if not tunes: raise PrestoError('a tune finder was given no tunes; at least one is needed')
+
+    def __init__(
+        self,
+        tunes,  # to choose from
+        rest: int = 64,  # eighth notes of silence after each tune
+    ):
+        if not tunes:
+            raise PrestoError('a tune finder was given no tunes; at least one is needed')
         cs = [F.pad(whitened(tune_chroma(t)), (0, rest)) for t in tunes]
-        self.tunes, self.book = tuple(tunes), torch.cat(cs, 1)                      # [12, eighths of all tunes]
+        self.tunes, self.book = tuple(tunes), torch.cat(cs, 1)  # [12, eighths of all tunes]
         self.starts = torch.tensor([0, *(c.shape[1] for c in cs)]).cumsum(0)
 
-    def similarity(self, q:Tensor # whitened chroma, [12, n]
-                  ) -> Tensor: # [12 shifts, places]
+    def similarity(
+        self,
+        q: Tensor,  # whitened chroma, [12, n]
+    ) -> Tensor:  # [12 shifts, places]
         "S(s, t) for every shift and place"
-        return F.conv1d(self.book[None], torch.stack([q.roll(-s, 0) for s in range(12)]))[0]/q.shape[1]
+        return (
+            F.conv1d(self.book[None], torch.stack([q.roll(-s, 0) for s in range(12)]))[0]
+            / q.shape[1]
+        )
 
-    def __call__(self, audio:Audio,  # any sound
-                 eighth:float, # s, length of an eighth note
-                ) -> Match:
-        found = [self.similarity(whitened(eighth_chroma(audio, eighth*s))) for s in STRETCHES]
-        S = max(found, key=lambda S: S.max()); shift, at = divmod(int(S.argmax()), S.shape[1])
+    def __call__(
+        self,
+        audio: Audio,  # any sound
+        eighth: float,  # s, length of an eighth note
+    ) -> Match:
+        found = [self.similarity(whitened(eighth_chroma(audio, eighth * s))) for s in STRETCHES]
+        S = max(found, key=lambda S: S.max())
+        shift, at = divmod(int(S.argmax()), S.shape[1])
         i = int(torch.searchsorted(self.starts, at, right=True)) - 1
         return Match(self.tunes[i], float(S.max()), shift, at - int(self.starts[i]))
 
 # %% ../nbs/05_listen.ipynb #d164a2cb
-HEADS = dict(lead=tuple(LEADS), accompaniment=tuple(ACCOMPANIMENTS), drums=(False, True))   # what is asked, and the answers
+HEADS = dict(
+    lead=tuple(LEADS), accompaniment=tuple(ACCOMPANIMENTS), drums=(False, True)
+)  # what is asked, and the answers
+
 
 class Probes(nn.Module):
     "A linear layer for each question, from a clip's pooled features to the logits of its answers"
+
     def __init__(self):
         super().__init__()
         self.heads = nn.ModuleDict({k: nn.Linear(1506, len(v)) for k, v in HEADS.items()})
 
-    def forward(self, pooled:Tensor # [b, 1506], the mean over a clip's patches
-               ) -> dict: # question -> probabilities [b, answers]
+    def forward(
+        self,
+        pooled: Tensor,  # [b, 1506], the mean over a clip's patches
+    ) -> dict:  # question -> probabilities [b, answers]
         "How likely each answer to each question is"
         return {k: h(pooled).softmax(-1) for k, h in self.heads.items()}
 
 # %% ../nbs/05_listen.ipynb #8c65f907
-def fit_probes(pooled:Tensor,    # [b, 1506]
-               labels:dict,      # question -> index of the right answer, [b]
-               decay:float       # the penalty on squared weights
-              ) -> Probes:
+def fit_probes(
+    pooled: Tensor,  # [b, 1506]
+    labels: dict,  # question -> index of the right answer, [b]
+    decay: float,  # the penalty on squared weights
+) -> Probes:
     "Multinomial logistic regression for every question"
     probes, mean, std = Probes(), pooled.mean(0), pooled.std(0).clamp(min=1e-3)
-    z = (pooled - mean)/std
+    z = (pooled - mean) / std
     for name, head in probes.heads.items():
         weight, bias = head.parameters()
-        nn.init.zeros_(weight); nn.init.zeros_(bias)
+        nn.init.zeros_(weight)
+        nn.init.zeros_(bias)
         opt = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn='strong_wolfe')
+
         def loss():
-            opt.zero_grad(); l = F.cross_entropy(head(z), labels[name]) + decay*weight.square().sum(); l.backward()
+            opt.zero_grad()
+            l = F.cross_entropy(head(z), labels[name]) + decay * weight.square().sum()
+            l.backward()
             return l
+
         opt.step(loss)
-        with torch.no_grad(): weight /= std; bias -= weight @ mean
+        with torch.no_grad():
+            weight /= std
+            bias -= weight @ mean
     return probes.requires_grad_(False)
 
 # %% ../nbs/05_listen.ipynb #95ce4f9a
 @dataclass(frozen=True, eq=False)
 class Heard:
     "What a machine heard in a clip"
-    key:str              # like 'G major'; 'unknown' for silence
-    bpm:float            # beats per minute; NaN where nothing repeats
-    onset_rate:float     # onsets per second
-    lead:str             # one of LEADS; 'unknown' for silence
-    accompaniment:str    # one of ACCOMPANIMENTS; 'unknown' for silence
-    drums:bool           # are there any?
-    tags:Tensor          # [50] musicnn's probabilities, the mean over patches
-    embedding:Tensor     # [200] musicnn's embedding, the mean over patches
-    answers:dict         # question -> probabilities of its answers, the probes' view
-    tempogram:Tensor     # [400] how well the clip repeats at each of BPMS; `pulse_at` reads it
+
+    key: str  # like 'G major'; 'unknown' for silence
+    bpm: float  # beats per minute; NaN where nothing repeats
+    onset_rate: float  # onsets per second
+    lead: str  # one of LEADS; 'unknown' for silence
+    accompaniment: str  # one of ACCOMPANIMENTS; 'unknown' for silence
+    drums: bool  # are there any?
+    tags: Tensor  # [50] musicnn's probabilities, the mean over patches
+    embedding: Tensor  # [200] musicnn's embedding, the mean over patches
+    answers: dict  # question -> probabilities of its answers, the probes' view
+    tempogram: Tensor  # [400] how well the clip repeats at each of BPMS; `pulse_at` reads it
 
     def __repr__(self):
         band = f"{'with drums' if self.drums else 'no drums'}, accompaniment {self.accompaniment}"
         return f'Heard({self.lead}, {band}, {self.key}, {self.bpm:.0f} BPM, {self.onset_rate:.1f} onsets/s)'
 
+
 class Listener:
     "musicnn, probes and signal processing: sounds in, what was heard out"
-    def __init__(self,
-                 net:MusiCNN,      # the ears
-                 probes:Probes,    # that read its pooled features
-                 device='cpu'      # where the network runs
-                ):
+
+    def __init__(
+        self,
+        net: MusiCNN,  # the ears
+        probes: Probes,  # that read its pooled features
+        device='cpu',  # where the network runs
+    ):
         self.net, self.probes, self.device = net.to(device).eval(), probes.to(device).eval(), device
 
     @torch.inference_mode()
-    def features(self,
-                 audios:list,      # of Audio
-                 batch:int=16      # patches at a time
-                ) -> tuple: # (pooled [b, 1506], tags [b, 50], embedding [b, 200]), means over each clip's patches, on the CPU
+    def features(
+        self,
+        audios: list,  # of Audio
+        batch: int = 16,  # patches at a time
+    ) -> tuple:  # (pooled [b, 1506], tags [b, 50], embedding [b, 200]), means over each clip's patches, on the CPU
         "What musicnn makes of clips, each at -18 LUFS, so that loudness says nothing"
         patches = [musicnn_patches(a.mono().normalise()) for a in audios]
-        pooled = torch.cat([self.net.pool(p.to(self.device)) for p in torch.cat(patches).split(batch)])
+        pooled = torch.cat(
+            [self.net.pool(p.to(self.device)) for p in torch.cat(patches).split(batch)]
+        )
         mean = lambda x: torch.stack([c.mean(0) for c in x.cpu().split([len(p) for p in patches])])
         return mean(pooled), *map(mean, self.net.head(pooled))
 
-    def __call__(self, audios:list # of Audio
-                ) -> list: # of Heard
+    def __call__(
+        self,
+        audios: list,  # of Audio
+    ) -> list:  # of Heard
         "Listen to clips"
-        if isinstance(audios, Audio): raise PrestoError('a listener was given an Audio; a list of them is allowed')
+        if isinstance(audios, Audio):
+            raise PrestoError('a listener was given an Audio; a list of them is allowed')
         for a in audios:
-            if not isinstance(a, Audio): raise PrestoError(f'a listener was given a {type(a).__name__}; a list of Audio is allowed')
-        if not audios: return []
+            if not isinstance(a, Audio):
+                raise PrestoError(
+                    f'a listener was given a {type(a).__name__}; a list of Audio is allowed'
+                )
+        if not audios:
+            return []
         pooled, tags, embedding = self.features(audios)
-        with torch.inference_mode(): answers = {k: v.cpu() for k, v in self.probes(pooled.to(self.device)).items()}
-        return [self._heard(a.mono().normalise(), tags[i], embedding[i], {k: v[i] for k, v in answers.items()}) for i, a in enumerate(audios)]
+        with torch.inference_mode():
+            answers = {k: v.cpu() for k, v in self.probes(pooled.to(self.device)).items()}
+        return [
+            self._heard(
+                a.mono().normalise(), tags[i], embedding[i], {k: v[i] for k, v in answers.items()}
+            )
+            for i, a in enumerate(audios)
+        ]
 
     def _heard(self, audio, tags, embedding, answers):
         "One clip's findings"
         said = {k: HEADS[k][int(v.argmax())] for k, v in answers.items()}
-        if not audio.samples.any(): said = dict(lead='unknown', accompaniment='unknown', drums=False)
+        if not audio.samples.any():
+            said = dict(lead='unknown', accompaniment='unknown', drums=False)
         repeats = tempogram(audio)[0]
-        return Heard(estimate_key(audio), likely_tempo(repeats), onset_rate(audio), **said,
-                     tags=tags, embedding=embedding, answers=answers, tempogram=repeats)
+        return Heard(
+            estimate_key(audio),
+            likely_tempo(repeats),
+            onset_rate(audio),
+            **said,
+            tags=tags,
+            embedding=embedding,
+            answers=answers,
+            tempogram=repeats,
+        )
 
 # %% ../nbs/05_listen.ipynb #91320178
 @patch(cls_method=True)
-def from_pretrained(cls:Listener,
-                    device='cpu' # where the network runs
-                   ) -> Listener:
+def from_pretrained(
+    cls: Listener,
+    device='cpu',  # where the network runs
+) -> Listener:
     "musicnn from the installed wheel, and the shipped probes"
-    return cls(MusiCNN.from_pretrained('MTT'), load_state(Probes(), load_tensors(assets()/'listen'/'probes.safetensors'), 'the probes file'), device)
+    return cls(
+        MusiCNN.from_pretrained('MTT'),
+        load_state(
+            Probes(), load_tensors(assets() / 'listen' / 'probes.safetensors'), 'the probes file'
+        ),
+        device,
+    )

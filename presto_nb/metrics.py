@@ -26,246 +26,427 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from .audio import Audio, estimate_key, log_mel
-from .core import PrestoError, assets, atomic_path, generator, import_torchaudio, load_json, load_tensors, need, progress, save_tensors, sha256, stable_hash
+from presto_nb.core import (
+    PrestoError,
+    assets,
+    atomic_path,
+    generator,
+    import_torchaudio,
+    load_json,
+    load_tensors,
+    need,
+    progress,
+    save_tensors,
+    sha256,
+    stable_hash,
+)
 from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches
 from .listen import pulse_at, scale_of, tempogram
 from .pipeline import check_range
 from .scores import Arrangement, arrange, excerpt_start, read_tunes, render
 
 # %% ../nbs/50_metrics.ipynb #d2ff6ba6
-def check_set(x,                   # embeddings, [n, d]; a tensor or anything torch makes one of
-              name:str='the set',  # what to call it in an error
-              least:int=1,         # points that the formula needs
-             ) -> Tensor:          # [n, d], float64
+def check_set(
+    x,  # embeddings, [n, d]; a tensor or anything torch makes one of
+    name: str = 'the set',  # what to call it in an error
+    least: int = 1,  # points that the formula needs
+) -> Tensor:  # [n, d], float64
     "The embeddings in float64, or a `PrestoError` that says what is wrong with them"
-    try: x = torch.as_tensor(x).detach().double()
-    except (TypeError, ValueError, RuntimeError): raise PrestoError(f"{name} is {type(x).__name__}, not an array of numbers; [n, d] embeddings are needed") from None
-    if x.ndim != 2 or x.shape[1] == 0: raise PrestoError(f"{name} has shape {list(x.shape)}; embeddings are [n, d] with d at least 1")
-    if len(x) < least: raise PrestoError(f"{name} has {len(x)} embeddings; at least {least} are needed here")
-    if bad := int((~x.isfinite()).any(1).sum()): raise PrestoError(f"{name} has {bad} embeddings with NaN or infinite values; all must be finite")
+    try:
+        x = torch.as_tensor(x).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        raise PrestoError(
+            f"{name} is {type(x).__name__}, not an array of numbers; [n, d] embeddings are needed"
+        ) from None
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise PrestoError(
+            f"{name} has shape {list(x.shape)}; embeddings are [n, d] with d at least 1"
+        )
+    if len(x) < least:
+        raise PrestoError(f"{name} has {len(x)} embeddings; at least {least} are needed here")
+    if bad := int((~x.isfinite()).any(1).sum()):
+        raise PrestoError(
+            f"{name} has {bad} embeddings with NaN or infinite values; all must be finite"
+        )
     return x
 
-def check_pair(x, y,       # embeddings, [n, d] and [m, d]
-               least:int=1 # points that the formula needs of each
-              ) -> tuple:  # both in float64
+
+def check_pair(
+    x,
+    y,  # embeddings, [n, d] and [m, d]
+    least: int = 1,  # points that the formula needs of each
+) -> tuple:  # both in float64
     "Two sets of one embedder"
     x, y = check_set(x, 'the set', least), check_set(y, 'the reference', least)
-    if x.shape[1] != y.shape[1]: raise PrestoError(f"the set has {x.shape[1]} dimensions and the reference {y.shape[1]}; both must come from one embedder")
+    if x.shape[1] != y.shape[1]:
+        raise PrestoError(
+            f"the set has {x.shape[1]} dimensions and the reference {y.shape[1]}; both must come from one embedder"
+        )
     return x, y
 
 # %% ../nbs/50_metrics.ipynb #50c90388
-def sqrt_psd(s:Tensor # symmetric, [d, d], with no negative eigenvalue but for rounding
-            ) -> Tensor: # [d, d]
+def sqrt_psd(
+    s: Tensor,  # symmetric, [d, d], with no negative eigenvalue but for rounding
+) -> Tensor:  # [d, d]
     "The symmetric square root"
     lam, v = torch.linalg.eigh(s)
-    return (v*lam.clamp(min=0).sqrt()) @ v.T
+    return (v * lam.clamp(min=0).sqrt()) @ v.T
 
-def check_gaussian(mu, s,       # mean [d] and covariance [d, d]
-                   name:str     # what to call it in an error
-                  ) -> tuple:   # both in float64
+
+def check_gaussian(
+    mu,
+    s,  # mean [d] and covariance [d, d]
+    name: str,  # what to call it in an error
+) -> tuple:  # both in float64
     "A mean and a covariance that belong together"
-    mu, s = check_set(torch.as_tensor(mu).reshape(1, -1), f'the mean of {name}')[0], check_set(s, f'the covariance of {name}')
-    if s.shape != (len(mu), len(mu)): raise PrestoError(f"{name} has a mean of {len(mu)} and a covariance of shape {list(s.shape)}; [d] and [d, d] are needed")
-    if not torch.allclose(s, s.T, rtol=1e-6, atol=1e-9*float(s.abs().max())): raise PrestoError(f"the covariance of {name} is not symmetric; it must be")
+    mu, s = (
+        check_set(torch.as_tensor(mu).reshape(1, -1), f'the mean of {name}')[0],
+        check_set(s, f'the covariance of {name}'),
+    )
+    if s.shape != (len(mu), len(mu)):
+        raise PrestoError(
+            f"{name} has a mean of {len(mu)} and a covariance of shape {list(s.shape)}; [d] and [d, d] are needed"
+        )
+    if not torch.allclose(s, s.T, rtol=1e-6, atol=1e-9 * float(s.abs().max())):
+        raise PrestoError(f"the covariance of {name} is not symmetric; it must be")
     return mu, s
 
-def gaussian_frechet(mu1, s1, # mean [d] and covariance [d, d]
-                     mu2, s2, # the other's
-                    ) -> float: # at least 0
-    "Frechet distance of two Gaussians"
-    (mu1, s1), (mu2, s2) = check_gaussian(mu1, s1, 'the first Gaussian'), check_gaussian(mu2, s2, 'the second Gaussian')
-    if len(mu1) != len(mu2): raise PrestoError(f"the Gaussians have {len(mu1)} and {len(mu2)} dimensions; they must be equal")
-    tr_root = torch.linalg.svdvals(sqrt_psd(s1) @ sqrt_psd(s2)).sum()
-    return max(0., float((mu1 - mu2).square().sum() + s1.trace() + s2.trace() - 2*tr_root))
 
-def frechet_distance(x, y # embeddings, [n, d] and [m, d]; 2 points at least, and far more than d for a number to trust
-                    ) -> float: # at least 0
+def gaussian_frechet(
+    mu1,
+    s1,  # mean [d] and covariance [d, d]
+    mu2,
+    s2,  # the other's
+) -> float:  # at least 0
+    "Frechet distance of two Gaussians"
+    (mu1, s1), (mu2, s2) = (
+        check_gaussian(mu1, s1, 'the first Gaussian'),
+        check_gaussian(mu2, s2, 'the second Gaussian'),
+    )
+    if len(mu1) != len(mu2):
+        raise PrestoError(
+            f"the Gaussians have {len(mu1)} and {len(mu2)} dimensions; they must be equal"
+        )
+    tr_root = torch.linalg.svdvals(sqrt_psd(s1) @ sqrt_psd(s2)).sum()
+    return max(0.0, float((mu1 - mu2).square().sum() + s1.trace() + s2.trace() - 2 * tr_root))
+
+
+def frechet_distance(
+    x,
+    y,  # embeddings, [n, d] and [m, d]; 2 points at least, and far more than d for a number to trust
+) -> float:  # at least 0
     "Frechet distance of two sets, each taken for a Gaussian"
     x, y = check_pair(x, y, 2)
-    return gaussian_frechet(x.mean(0), torch.cov(x.T).reshape(x.shape[1], -1), y.mean(0), torch.cov(y.T).reshape(y.shape[1], -1))
+    return gaussian_frechet(
+        x.mean(0),
+        torch.cov(x.T).reshape(x.shape[1], -1),
+        y.mean(0),
+        torch.cov(y.T).reshape(y.shape[1], -1),
+    )
 
 # %% ../nbs/50_metrics.ipynb #a0f9aa4c
-def line_fit(u, v # [k] each
-            ) -> tuple: # (height at 0, slope)
+def line_fit(
+    u,
+    v,  # [k] each
+) -> tuple:  # (height at 0, slope)
     "Least squares: v = height + slope*u"
     u, v = torch.as_tensor(u).double(), torch.as_tensor(v).double()
-    slope = ((u - u.mean())*(v - v.mean())).sum() / (u - u.mean()).square().sum()
-    return float(v.mean() - slope*u.mean()), float(slope)
+    slope = ((u - u.mean()) * (v - v.mean())).sum() / (u - u.mean()).square().sum()
+    return float(v.mean() - slope * u.mean()), float(slope)
 
-def frechet_sizes(n:int, d:int, # points, dimensions
-                  count:int=15  # how many sizes
-                 ) -> list:     # increasing, evenly spaced in 1/n
+
+def frechet_sizes(
+    n: int,
+    d: int,  # points, dimensions
+    count: int = 15,  # how many sizes
+) -> list:  # increasing, evenly spaced in 1/n
     "Sizes from about 2d (at most n/2, at least n/10) to n"
-    least = max(2, min(max(2*d, n//10), n//2))
-    return sorted({round(1/u) for u in torch.linspace(1/least, 1/n, count, dtype=torch.float64).tolist()})
+    least = max(2, min(max(2 * d, n // 10), n // 2))
+    return sorted(
+        {
+            round(1 / u)
+            for u in torch.linspace(1 / least, 1 / n, count, dtype=torch.float64).tolist()
+        }
+    )
 
-def frechet_curve(x, y,           # embeddings, [n, d] and [m, d]
-                  sizes,          # how many points of x, each from 2 to n
-                  generator=None, # a torch.Generator
-                 ) -> Tensor:     # [len(sizes)]
+
+def frechet_curve(
+    x,
+    y,  # embeddings, [n, d] and [m, d]
+    sizes,  # how many points of x, each from 2 to n
+    generator=None,  # a torch.Generator
+) -> Tensor:  # [len(sizes)]
     "Frechet distance of random parts of x to the whole of y"
     x, y = check_pair(x, y, 2)
-    if bad := [s for s in sizes if not 2 <= s <= len(x)]: raise PrestoError(f"a size of {bad[0]} was asked for; 2 to {len(x)}, the size of the set, are allowed")
-    return torch.tensor([frechet_distance(x[torch.randperm(len(x), generator=generator)[:s]], y) for s in sizes], dtype=torch.float64)
+    if bad := [s for s in sizes if not 2 <= s <= len(x)]:
+        raise PrestoError(
+            f"a size of {bad[0]} was asked for; 2 to {len(x)}, the size of the set, are allowed"
+        )
+    return torch.tensor(
+        [frechet_distance(x[torch.randperm(len(x), generator=generator)[:s]], y) for s in sizes],
+        dtype=torch.float64,
+    )
 
-def frechet_inf(x, y,           # embeddings, [n, d] and [m, d]
-                sizes=None,     # how many points of x; `frechet_sizes` if None
-                generator=None, # a torch.Generator
-               ) -> float:      # may be a little below 0: it is an estimate
+
+def frechet_inf(
+    x,
+    y,  # embeddings, [n, d] and [m, d]
+    sizes=None,  # how many points of x; `frechet_sizes` if None
+    generator=None,  # a torch.Generator
+) -> float:  # may be a little below 0: it is an estimate
     "Frechet distance extrapolated to infinitely many x"
     x, y = check_pair(x, y, 8)
     sizes = list(sizes or frechet_sizes(*x.shape))
-    if len(set(sizes)) < 2: raise PrestoError(f"the sizes {sizes} are too few for a line; at least two different ones are needed")
-    return line_fit(1/torch.tensor(sizes, dtype=torch.float64), frechet_curve(x, y, sizes, generator))[0]
+    if len(set(sizes)) < 2:
+        raise PrestoError(
+            f"the sizes {sizes} are too few for a line; at least two different ones are needed"
+        )
+    return line_fit(
+        1 / torch.tensor(sizes, dtype=torch.float64), frechet_curve(x, y, sizes, generator)
+    )[0]
 
 # %% ../nbs/50_metrics.ipynb #2f40160e
-BLOCK = 2**18   # distances held at a time
+BLOCK = 2**18  # distances held at a time
 
-def distance_blocks(x:Tensor, y:Tensor): # [n, d] and [m, d]
+
+def distance_blocks(x: Tensor, y: Tensor):  # [n, d] and [m, d]
     "Walk through all pairs: (rows of x as a slice, squared distances [rows, m])"
-    rows, x2, y2 = max(1, BLOCK//len(y)), x.square().sum(1, keepdim=True), y.square().sum(1)
+    rows, x2, y2 = max(1, BLOCK // len(y)), x.square().sum(1, keepdim=True), y.square().sum(1)
     for i in range(0, len(x), rows):
         part = slice(i, i + rows)
-        yield part, torch.addmm(x2[part] + y2, x[part], y.T, alpha=-2).clamp_(min=0)                # |x|^2 + |y|^2 - 2xy
+        yield (
+            part,
+            torch.addmm(x2[part] + y2, x[part], y.T, alpha=-2).clamp_(min=0),
+        )  # |x|^2 + |y|^2 - 2xy
 
-def median_bandwidth(y # reference embeddings, [m, d]
-                    ) -> float: # the bandwidth
+
+def median_bandwidth(
+    y,  # reference embeddings, [m, d]
+) -> float:  # the bandwidth
     "Median distance of different points of the reference (KAD, section 3), exact, in bounded memory"
-    y = check_set(y, 'the reference', 2); m = len(y)
-    key = lambda d2: (d2.view(torch.int64) >> 44).flatten()                                         # numbers from 0 up sort like their bits: sign, exponent, 8 bits more
-    upto = sum(torch.bincount(key(d2), minlength=1 << 19) for _, d2 in distance_blocks(y, y)).cumsum(0)
-    rank = m + 2*((m*(m-1)//2 + 1)//2) - 1                                                          # each pair is met twice, after m times the distance 0 of a point and itself
-    bin = int((upto < rank).sum()); below = int(upto[bin - 1]) if bin else 0
+    y = check_set(y, 'the reference', 2)
+    m = len(y)
+    key = lambda d2: (
+        d2.view(torch.int64) >> 44
+    ).flatten()  # numbers from 0 up sort like their bits: sign, exponent, 8 bits more
+    upto = sum(
+        torch.bincount(key(d2), minlength=1 << 19) for _, d2 in distance_blocks(y, y)
+    ).cumsum(0)
+    rank = (
+        m + 2 * ((m * (m - 1) // 2 + 1) // 2) - 1
+    )  # each pair is met twice, after m times the distance 0 of a point and itself
+    bin = int((upto < rank).sum())
+    below = int(upto[bin - 1]) if bin else 0
     inside = torch.cat([d2.flatten()[key(d2) == bin] for _, d2 in distance_blocks(y, y)])
     return float(inside.kthvalue(rank - below).values.sqrt())
 
-def kernel_mean(x:Tensor, y:Tensor, # [n, d] and [m, d]
-                bandwidth:float     # sigma
-               ) -> float:
-    "Mean of the Gaussian kernel over all pairs"
-    return sum(float(d2.mul_(-.5/bandwidth**2).exp_().sum()) for _, d2 in distance_blocks(x, y)) / (len(x)*len(y))
 
-def kad(x, y,                   # embeddings [n, d], and the reference's [m, d]
-        bandwidth:float=None,   # sigma; the reference's median distance if None
-        scale:float=100.,       # the result's unit
-       ) -> float:              # around 0, and often below, when the distributions are equal
+def kernel_mean(
+    x: Tensor,
+    y: Tensor,  # [n, d] and [m, d]
+    bandwidth: float,  # sigma
+) -> float:
+    "Mean of the Gaussian kernel over all pairs"
+    return sum(
+        float(d2.mul_(-0.5 / bandwidth**2).exp_().sum()) for _, d2 in distance_blocks(x, y)
+    ) / (len(x) * len(y))
+
+
+def kad(
+    x,
+    y,  # embeddings [n, d], and the reference's [m, d]
+    bandwidth: float = None,  # sigma; the reference's median distance if None
+    scale: float = 100.0,  # the result's unit
+) -> float:  # around 0, and often below, when the distributions are equal
     "Kernel audio distance: the unbiased MMD^2"
-    x, y = check_pair(x, y, 2); s = median_bandwidth(y) if bandwidth is None else bandwidth
-    if not 0 < s < math.inf: raise PrestoError(f"the bandwidth is {s}; it must be above 0 (it is 0 where most points of the reference are equal)")
-    own = lambda z: (kernel_mean(z, z, s)*len(z) - 1)/(len(z) - 1)                                  # without the pairs of a point and itself, where k = 1
-    return scale*(own(x) + own(y) - 2*kernel_mean(x, y, s))
+    x, y = check_pair(x, y, 2)
+    s = median_bandwidth(y) if bandwidth is None else bandwidth
+    if not 0 < s < math.inf:
+        raise PrestoError(
+            f"the bandwidth is {s}; it must be above 0 (it is 0 where most points of the reference are equal)"
+        )
+    own = lambda z: (
+        (kernel_mean(z, z, s) * len(z) - 1) / (len(z) - 1)
+    )  # without the pairs of a point and itself, where k = 1
+    return scale * (own(x) + own(y) - 2 * kernel_mean(x, y, s))
 
 # %% ../nbs/50_metrics.ipynb #92e950dc
-def unit(x:Tensor # [n, d]
-        ) -> Tensor: # [n, d], rows of length 1
+def unit(
+    x: Tensor,  # [n, d]
+) -> Tensor:  # [n, d], rows of length 1
     "Each embedding divided by its length"
-    if bad := int((x.norm(dim=1) == 0).sum()): raise PrestoError(f"{bad} of {len(x)} embeddings are zero and have no direction; all must differ from zero")
+    if bad := int((x.norm(dim=1) == 0).sum()):
+        raise PrestoError(
+            f"{bad} of {len(x)} embeddings are zero and have no direction; all must differ from zero"
+        )
     return x / x.norm(dim=1, keepdim=True)
 
-def cmmd(x, y # embeddings, [n, d] and [m, d], scaled to length 1 here
-        ) -> float: # at least 0, but for rounding
+
+def cmmd(
+    x,
+    y,  # embeddings, [n, d] and [m, d], scaled to length 1 here
+) -> float:  # at least 0, but for rounding
     "The biased MMD^2 of unit vectors, bandwidth 10, times 1000 (google-research/cmmd)"
     x, y = map(unit, check_pair(x, y))
-    return 1000*(kernel_mean(x, x, 10.) + kernel_mean(y, y, 10.) - 2*kernel_mean(x, y, 10.))
+    return 1000 * (kernel_mean(x, x, 10.0) + kernel_mean(y, y, 10.0) - 2 * kernel_mean(x, y, 10.0))
 
 # %% ../nbs/50_metrics.ipynb #070aea6e
-def kth_radius2(x:Tensor, # [n, d]
-                k:int     # which neighbour
-               ) -> Tensor: # [n]
+def kth_radius2(
+    x: Tensor,  # [n, d]
+    k: int,  # which neighbour
+) -> Tensor:  # [n]
     "Squared distance of every point to its k-th nearest other point"
-    return torch.cat([d2.topk(k + 1, largest=False).values[:, -1] for _, d2 in distance_blocks(x, x)])
+    return torch.cat(
+        [d2.topk(k + 1, largest=False).values[:, -1] for _, d2 in distance_blocks(x, x)]
+    )
 
-def prdc(real, fake, # embeddings, [n, d] and [m, d]
-         k:int=5,    # neighbours; both sets need more points than this
-        ) -> dict:   # precision, recall, density, coverage
+
+def prdc(
+    real,
+    fake,  # embeddings, [n, d] and [m, d]
+    k: int = 5,  # neighbours; both sets need more points than this
+) -> dict:  # precision, recall, density, coverage
     "Are the fakes like the real ones, and are all real ones among them? (Naeem 2020, equations 1 to 6)"
-    if not (isinstance(k, int) and k >= 1): raise PrestoError(f"k is {k}; it must be a whole number of at least 1")
+    if not (isinstance(k, int) and k >= 1):
+        raise PrestoError(f"k is {k}; it must be a whole number of at least 1")
     fake, real = check_pair(fake, real, k + 1)
     r_real, r_fake = kth_radius2(real, k), kth_radius2(fake, k)
-    held, covered, recalled, total = torch.zeros(len(fake), dtype=torch.bool, device=fake.device), 0, 0, 0
+    held, covered, recalled, total = (
+        torch.zeros(len(fake), dtype=torch.bool, device=fake.device),
+        0,
+        0,
+        0,
+    )
     for rows, d2 in distance_blocks(real, fake):
-        inside = d2 < r_real[rows, None]                                                            # [real, fake]: is the fake in the real point's ball?
-        held |= inside.any(0); covered += int(inside.any(1).sum()); total += int(inside.sum()); recalled += int((d2 < r_fake).any(1).sum())
-    return dict(precision=int(held.sum())/len(fake), recall=recalled/len(real), density=total/(k*len(fake)), coverage=covered/len(real))
+        inside = d2 < r_real[rows, None]  # [real, fake]: is the fake in the real point's ball?
+        held |= inside.any(0)
+        covered += int(inside.any(1).sum())
+        total += int(inside.sum())
+        recalled += int((d2 < r_fake).any(1).sum())
+    return dict(
+        precision=int(held.sum()) / len(fake),
+        recall=recalled / len(real),
+        density=total / (k * len(fake)),
+        coverage=covered / len(real),
+    )
 
 # %% ../nbs/50_metrics.ipynb #7ccf01f3
-def clap_score(audio, text # embeddings of clips and of their own prompts, both [n, d]
-              ) -> Tensor: # [n], -100 to 100
+def clap_score(
+    audio,
+    text,  # embeddings of clips and of their own prompts, both [n, d]
+) -> Tensor:  # [n], -100 to 100
     "Cosine of each clip and its prompt, times 100"
     audio, text = check_set(audio, 'the clips'), check_set(text, 'the prompts')
-    if audio.shape != text.shape: raise PrestoError(f"the clips are {list(audio.shape)} and the prompts {list(text.shape)}; one prompt per clip of one embedder is needed")
-    return 100*(unit(audio)*unit(text)).sum(1)
+    if audio.shape != text.shape:
+        raise PrestoError(
+            f"the clips are {list(audio.shape)} and the prompts {list(text.shape)}; one prompt per clip of one embedder is needed"
+        )
+    return 100 * (unit(audio) * unit(text)).sum(1)
 
 # %% ../nbs/50_metrics.ipynb #9c132692
-TEMPO_ERROR, TEMPO_RATIOS = .08, (1., 2., .5, 1.5, 2/3)
+TEMPO_ERROR, TEMPO_RATIOS = 0.08, (1.0, 2.0, 0.5, 1.5, 2 / 3)
 
-def same_tempo(heard:float, asked:float, # beats per minute
-               ratios=(1.,)              # multiples that count as the same
-              ) -> bool:
+
+def same_tempo(
+    heard: float,
+    asked: float,  # beats per minute
+    ratios=(1.0,),  # multiples that count as the same
+) -> bool:
     "Is the tempo within 8 % of what was asked, or of a multiple of it?"
-    return any(abs(heard - r*asked) <= TEMPO_ERROR*r*asked for r in ratios)
+    return any(abs(heard - r * asked) <= TEMPO_ERROR * r * asked for r in ratios)
 
-def agreement(heard,      # what a listener found: lead, accompaniment, drums, key, bpm
-              facts:dict, # what the prompt says: lead, accompaniment, drums, key, bpm; others are not heard
-             ) -> dict:   # fact -> found?, for those of the facts that are given
+
+def agreement(
+    heard,  # what a listener found: lead, accompaniment, drums, key, bpm
+    facts: dict,  # what the prompt says: lead, accompaniment, drums, key, bpm; others are not heard
+) -> dict:  # fact -> found?, for those of the facts that are given
     "Which facts of the prompt are found in the clip"
-    found = {k: getattr(heard, k) == facts[k] for k in ('lead', 'accompaniment', 'drums') if k in facts}
-    if 'key' in facts: found['key'] = scale_of(facts['key']) is not None and scale_of(heard.key) == scale_of(facts['key'])
-    if 'bpm' in facts: found |= dict(tempo=same_tempo(heard.bpm, facts['bpm']), tempo_tolerant=same_tempo(heard.bpm, facts['bpm'], TEMPO_RATIOS))
+    found = {
+        k: getattr(heard, k) == facts[k] for k in ('lead', 'accompaniment', 'drums') if k in facts
+    }
+    if 'key' in facts:
+        found['key'] = scale_of(facts['key']) is not None and scale_of(heard.key) == scale_of(
+            facts['key']
+        )
+    if 'bpm' in facts:
+        found |= dict(
+            tempo=same_tempo(heard.bpm, facts['bpm']),
+            tempo_tolerant=same_tempo(heard.bpm, facts['bpm'], TEMPO_RATIOS),
+        )
     return found
 
 # %% ../nbs/50_metrics.ipynb #362811b3
-def half_samples(n:int,          # clips
-                 repeats:int=200, # how many halves
-                 generator=None, # a torch.Generator
-                ) -> Tensor:     # indices, [repeats, n//2]
+def half_samples(
+    n: int,  # clips
+    repeats: int = 200,  # how many halves
+    generator=None,  # a torch.Generator
+) -> Tensor:  # indices, [repeats, n//2]
     "Random halves of n clips, each drawn without replacement"
-    if n < 4: raise PrestoError(f"{n} clips cannot be halved into samples; at least 4 are needed")
-    return torch.stack([torch.randperm(n, generator=generator)[:n//2] for _ in range(repeats)])
+    if n < 4:
+        raise PrestoError(f"{n} clips cannot be halved into samples; at least 4 are needed")
+    return torch.stack([torch.randperm(n, generator=generator)[: n // 2] for _ in range(repeats)])
 
-def interval(statistic,       # indices of clips [b] -> a number, or [k] of them
-             n:int,           # clips
-             repeats:int=200, # how many halves
-             generator=None,  # a torch.Generator
-             level:float=.95, # how often the truth shall lie inside
-            ) -> tuple:       # (value on all clips, low, high), each a number or a list of k
+
+def interval(
+    statistic,  # indices of clips [b] -> a number, or [k] of them
+    n: int,  # clips
+    repeats: int = 200,  # how many halves
+    generator=None,  # a torch.Generator
+    level: float = 0.95,  # how often the truth shall lie inside
+) -> tuple:  # (value on all clips, low, high), each a number or a list of k
     "A statistic of n clips with its interval, by halves without replacement"
-    if not (repeats >= 20 and 0 < level < 1): raise PrestoError(f"{repeats} halves at level {level} were asked for; at least 20, and a level between 0 and 1, are allowed")
-    halves = half_samples(n, repeats, generator); b = halves.shape[1]
+    if not (repeats >= 20 and 0 < level < 1):
+        raise PrestoError(
+            f"{repeats} halves at level {level} were asked for; at least 20, and a level between 0 and 1, are allowed"
+        )
+    halves = half_samples(n, repeats, generator)
+    b = halves.shape[1]
     of = lambda i: torch.as_tensor(statistic(i), dtype=torch.float64)
     value, parts = of(torch.arange(n)), torch.stack([of(i) for i in halves])
-    error = parts.std(0)*math.sqrt(b/(n - b))                                                 # `std` is taken around the halves' own mean
-    z = NormalDist().inv_cdf((1 + level)/2)
-    return tuple(x.tolist() for x in (value, value - z*error, value + z*error))
+    error = parts.std(0) * math.sqrt(b / (n - b))  # `std` is taken around the halves' own mean
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return tuple(x.tolist() for x in (value, value - z * error, value + z * error))
 
-def paired_interval(statistic_a, statistic_b, # indices of clips [b] -> a number, of two models on the same prompts and seeds
-                    n:int,           # clips of each
-                    repeats:int=200, # how many halves
-                    generator=None,  # a torch.Generator
-                    level:float=.95, # how often the truth shall lie inside
-                   ) -> tuple:       # (difference a - b on all clips, low, high)
+
+def paired_interval(
+    statistic_a,
+    statistic_b,  # indices of clips [b] -> a number, of two models on the same prompts and seeds
+    n: int,  # clips of each
+    repeats: int = 200,  # how many halves
+    generator=None,  # a torch.Generator
+    level: float = 0.95,  # how often the truth shall lie inside
+) -> tuple:  # (difference a - b on all clips, low, high)
     "The difference of two models, both on the same halves"
     return interval(lambda i: statistic_a(i) - statistic_b(i), n, repeats, generator, level)
 
-def no_worse(difference:tuple,     # (value, low, high) of ours minus theirs
-             margin:float,         # what would count as worse, above 0, in the metric's unit
-             lower_is_better:bool, # true for distances
-            ) -> bool:
+
+def no_worse(
+    difference: tuple,  # (value, low, high) of ours minus theirs
+    margin: float,  # what would count as worse, above 0, in the metric's unit
+    lower_is_better: bool,  # true for distances
+) -> bool:
     "Does the interval of the difference exclude that ours is worse by the margin?"
-    if not margin > 0: raise PrestoError(f"the margin is {margin}; it must be above 0 (and be stated before the run)")
+    if not margin > 0:
+        raise PrestoError(
+            f"the margin is {margin}; it must be above 0 (and be stated before the run)"
+        )
     _, low, high = difference
     return high < margin if lower_is_better else low > -margin
 
 # %% ../nbs/50_metrics.ipynb #00659447
 class Embedder(Protocol):
     "What turns sounds into points"
-    name:str         # for the record
-    sample_rate:int  # Hz, at which it listens
-    dim:int          # numbers per clip
-    def __call__(self, audios:list) -> Tensor: ... # sounds -> [n, dim]
 
-def check_sounds(audios # any number of Audio
-                ) -> list:
+    name: str  # for the record
+    sample_rate: int  # Hz, at which it listens
+    dim: int  # numbers per clip
+
+    def __call__(self, audios: list) -> Tensor: ...  # sounds -> [n, dim]
+
+
+def check_sounds(
+    audios,  # any number of Audio
+) -> list:
     "The sounds as a list, or a `PrestoError` for anything else"
     audios = list(audios)
     if not audios:
@@ -275,81 +456,135 @@ def check_sounds(audios # any number of Audio
         raise PrestoError(f"a sound is {type(bad[0]).__name__}; a list of Audio is needed")
     return audios
 
-def mono_at(audios,          # a list of Audio, of any rates and channels
-            sample_rate:int, # Hz
-           ) -> list:        # of mono Audio at that rate
+
+def mono_at(
+    audios,  # a list of Audio, of any rates and channels
+    sample_rate: int,  # Hz
+) -> list:  # of mono Audio at that rate
     "The sounds as an embedder wants them"
     return [a.mono().resample(sample_rate) for a in check_sounds(audios)]
 
+
 class LogMelEmbedder:
     "Mean and standard deviation over time of 64 log-mel bands: no weights, no melody, only colour and dynamics"
+
     name, sample_rate, dim = 'log-mel statistics', 22050, 128
 
-    def __call__(self, audios # list of Audio
-                ) -> Tensor:  # [n, 128]
-        M = [log_mel(a.samples[0], self.sample_rate, n_mels=self.dim//2) for a in mono_at(audios, self.sample_rate)]
+    def __call__(
+        self,
+        audios,  # list of Audio
+    ) -> Tensor:  # [n, 128]
+        M = [
+            log_mel(a.samples[0], self.sample_rate, n_mels=self.dim // 2)
+            for a in mono_at(audios, self.sample_rate)
+        ]
         return torch.stack([torch.cat([m.mean(1), m.std(1, correction=0)]) for m in M])
 
 # %% ../nbs/50_metrics.ipynb #08928ea5
 class MusicnnEmbedder:
     "The mean of musicnn's 200 features over a clip's patches"
+
     sample_rate, dim = 16000, 200
-    def __init__(self, kind:str='MTT'): # the tags that it was trained on: MTT or MSD
+
+    def __init__(self, kind: str = 'MTT'):  # the tags that it was trained on: MTT or MSD
         self.model, self.name = MusiCNN.from_pretrained(kind), f'musicnn {kind}'
 
     @torch.inference_mode()
-    def __call__(self, audios # list of Audio
-                ) -> Tensor:  # [n, 200]
-        return torch.stack([self.model(musicnn_patches(a))[1].mean(0) for a in mono_at(audios, self.sample_rate)])
+    def __call__(
+        self,
+        audios,  # list of Audio
+    ) -> Tensor:  # [n, 200]
+        return torch.stack(
+            [self.model(musicnn_patches(a))[1].mean(0) for a in mono_at(audios, self.sample_rate)]
+        )
 
 # %% ../nbs/50_metrics.ipynb #c73494b6
-def load_clap(folder_or_hub_id): # where from
+def load_clap(folder_or_hub_id):  # where from
     "CLAP and its processor, or a `PrestoError` that says why not"
     import_torchaudio()
     t = need('transformers', 'clap')
-    try: return t.ClapModel.from_pretrained(folder_or_hub_id).eval().requires_grad_(False), t.ClapProcessor.from_pretrained(folder_or_hub_id)
+    try:
+        return t.ClapModel.from_pretrained(folder_or_hub_id).eval().requires_grad_(
+            False
+        ), t.ClapProcessor.from_pretrained(folder_or_hub_id)
     except (OSError, ValueError) as e:
-        raise PrestoError(f"no CLAP can be loaded from {str(folder_or_hub_id)!r} ({str(e).splitlines()[0][:100]}); give a folder or a hub id") from None
+        raise PrestoError(
+            f"no CLAP can be loaded from {str(folder_or_hub_id)!r} ({str(e).splitlines()[0][:100]}); give a folder or a hub id"
+        ) from None
+
 
 class ClapEmbedder:
     "LAION-CLAP through transformers: sound and text in one space, all of length 1"
-    def __init__(self, folder_or_hub_id='laion/larger_clap_music', # where the model is
-                 batch_size:int=8, # pieces of sound at a time
-                ):
+
+    def __init__(
+        self,
+        folder_or_hub_id='laion/larger_clap_music',  # where the model is
+        batch_size: int = 8,  # pieces of sound at a time
+    ):
         self.model, self.processor = load_clap(folder_or_hub_id)
-        self.name, self.batch_size, self.dim = f'CLAP {Path(folder_or_hub_id).name}', batch_size, self.model.config.projection_dim
+        self.name, self.batch_size, self.dim = (
+            f'CLAP {Path(folder_or_hub_id).name}',
+            batch_size,
+            self.model.config.projection_dim,
+        )
         self.sample_rate = self.processor.feature_extractor.sampling_rate
 
-    def pieces(self, audio:Audio # mono, at the model's rate
-              ) -> list:         # of arrays, each as long as the model listens, the last one shorter
+    def pieces(
+        self,
+        audio: Audio,  # mono, at the model's rate
+    ) -> list:  # of arrays, each as long as the model listens, the last one shorter
         "A clip cut into pieces; a rest under one second joins none"
         x, n = audio.samples[0].numpy(), self.processor.feature_extractor.nb_max_samples
-        cut = [x[i:i+n] for i in range(0, len(x), n)]
+        cut = [x[i : i + n] for i in range(0, len(x), n)]
         return cut[:-1] if len(cut) > 1 and len(cut[-1]) < self.sample_rate else cut
 
-    def features(self, pieces:list # of arrays
-                ) -> Tensor:       # [pieces, dim], length 1
+    def features(
+        self,
+        pieces: list,  # of arrays
+    ) -> Tensor:  # [pieces, dim], length 1
         "One batch through the sound half"
-        inputs = self.processor.feature_extractor(pieces, sampling_rate=self.sample_rate, return_tensors='pt')
-        inputs['is_longer'] = torch.zeros(len(pieces), 1, dtype=torch.bool)                          # else one of them is picked at random
+        inputs = self.processor.feature_extractor(
+            pieces, sampling_rate=self.sample_rate, return_tensors='pt'
+        )
+        inputs['is_longer'] = torch.zeros(
+            len(pieces), 1, dtype=torch.bool
+        )  # else one of them is picked at random
         return _pooled(self.model.get_audio_features(**inputs.to(self.model.device)))
 
     @torch.inference_mode()
-    def __call__(self, audios # list of Audio
-                ) -> Tensor:  # [n, dim], length 1
-        cut = [self.pieces(a) for a in mono_at(audios, self.sample_rate)]; flat = sum(cut, [])
-        z = torch.cat([self.features(flat[i:i+self.batch_size]) for i in range(0, len(flat), self.batch_size)])
+    def __call__(
+        self,
+        audios,  # list of Audio
+    ) -> Tensor:  # [n, dim], length 1
+        cut = [self.pieces(a) for a in mono_at(audios, self.sample_rate)]
+        flat = sum(cut, [])
+        z = torch.cat(
+            [
+                self.features(flat[i : i + self.batch_size])
+                for i in range(0, len(flat), self.batch_size)
+            ]
+        )
         return F.normalize(torch.stack([p.mean(0) for p in z.split([len(c) for c in cut])]), dim=-1)
 
     @torch.inference_mode()
-    def text(self, prompts # list of strings
-            ) -> Tensor:   # [n, dim], length 1
+    def text(
+        self,
+        prompts,  # list of strings
+    ) -> Tensor:  # [n, dim], length 1
         "The same for prompts"
-        tokens = self.processor.tokenizer(list(prompts), padding=True, truncation=True, return_tensors='pt').to(self.model.device)
-        return _pooled(self.model.get_text_features(input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']))
+        tokens = self.processor.tokenizer(
+            list(prompts), padding=True, truncation=True, return_tensors='pt'
+        ).to(self.model.device)
+        return _pooled(
+            self.model.get_text_features(
+                input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']
+            )
+        )
 
-def _pooled(out # what transformers gives: up to version 4 the tensor, from 5 on an output that holds it
-           ) -> Tensor: # [n, dim], length 1, on the CPU
+
+def _pooled(
+    out,  # what transformers gives: up to version 4 the tensor, from 5 on an output that holds it
+) -> Tensor:  # [n, dim], length 1, on the CPU
     "The embeddings alone"
     return F.normalize(getattr(out, 'pooler_output', out).float().cpu(), dim=-1)
 
@@ -357,249 +592,406 @@ def _pooled(out # what transformers gives: up to version 4 the tensor, from 5 on
 @dataclass(frozen=True)
 class Prompt:
     "What a clip is asked to be, and the real music that is so"
-    arrangement:Arrangement # of a held-out tune
-    start:int               # tick where the excerpt begins
-    seconds:float           # its length
+
+    arrangement: Arrangement  # of a held-out tune
+    start: int  # tick where the excerpt begins
+    seconds: float  # its length
+
     @property
     def caption(self) -> str:
         "The text"
         return self.arrangement.captions[0]
+
     @property
     def facts(self) -> dict:
         "Instruments, key, tempo: what the text is about"
         return self.arrangement.attributes
-    def render(self, bank:str=''): # another sound bank's file
+
+    def render(self, bank: str = ''):  # another sound bank's file
         "The real clip"
         return render(self.arrangement, self.start, self.seconds, bank)
 
-def held_out_prompts(n:int,                  # how many; the first of them do not depend on it
-                     name:str='evaluation',  # another name, other arrangements
-                     seconds:float=6.,       # length of a clip
-                     split:str='test',       # of the tunes
-                    ) -> list:               # of `Prompt`
+
+def held_out_prompts(
+    n: int,  # how many; the first of them do not depend on it
+    name: str = 'evaluation',  # another name, other arrangements
+    seconds: float = 6.0,  # length of a clip
+    split: str = 'test',  # of the tunes
+) -> list:  # of `Prompt`
     "Tunes of a split in the order of their hash, in one new arrangement after another"
-    if not (isinstance(n, int) and n >= 1): raise PrestoError(f"{n} prompts were asked for; 1 or more are allowed")
-    tunes = sorted((t for t in read_tunes() if t.split == split), key=lambda t: stable_hash(name, t.id))
-    if not tunes: raise PrestoError(f"there are no tunes in the split {split!r}; train, valid and test are allowed")
+    if not (isinstance(n, int) and n >= 1):
+        raise PrestoError(f"{n} prompts were asked for; 1 or more are allowed")
+    tunes = sorted(
+        (t for t in read_tunes() if t.split == split), key=lambda t: stable_hash(name, t.id)
+    )
+    if not tunes:
+        raise PrestoError(
+            f"there are no tunes in the split {split!r}; train, valid and test are allowed"
+        )
     scores = [arrange(tunes[i % len(tunes)], stable_hash(name, i)) for i in range(n)]
     return [Prompt(a, excerpt_start(a, seconds, name, i), seconds) for i, a in enumerate(scores)]
 
 # %% ../nbs/50_metrics.ipynb #edcb710d
-def with_noise(audio:Audio, g, # a torch.Generator
-               db:float        # signal-to-noise ratio
-              ) -> Audio:
+def with_noise(
+    audio: Audio,
+    g,  # a torch.Generator
+    db: float,  # signal-to-noise ratio
+) -> Audio:
     "White noise added"
     x = audio.samples
-    return audio.new(x + torch.randn(x.shape, generator=g)*x.square().mean().sqrt()*10**(-db/20)).normalise()
+    return audio.new(
+        x + torch.randn(x.shape, generator=g) * x.square().mean().sqrt() * 10 ** (-db / 20)
+    ).normalise()
 
-def low_pass(audio:Audio, g=None, # nothing here is random
-             hz:float=3000.       # what lies above is cut off
-            ) -> Audio:
+
+def low_pass(
+    audio: Audio,
+    g=None,  # nothing here is random
+    hz: float = 3000.0,  # what lies above is cut off
+) -> Audio:
     "Nothing above a frequency"
-    n = audio.samples.shape[-1]; X = torch.fft.rfft(audio.samples)
-    X[:, math.ceil(hz*n/audio.sample_rate):] = 0
+    n = audio.samples.shape[-1]
+    X = torch.fft.rfft(audio.samples)
+    X[:, math.ceil(hz * n / audio.sample_rate) :] = 0
     return audio.new(torch.fft.irfft(X, n)).normalise()
 
-def shuffled(audio:Audio, g, # a torch.Generator
-             piece:float=.25 # s
-            ) -> Audio:
+
+def shuffled(
+    audio: Audio,
+    g,  # a torch.Generator
+    piece: float = 0.25,  # s
+) -> Audio:
     "Pieces in random order: the colours stay, the music goes"
-    pieces = audio.samples.split(round(piece*audio.sample_rate), -1)
+    pieces = audio.samples.split(round(piece * audio.sample_rate), -1)
     return audio.new(torch.cat([pieces[i] for i in torch.randperm(len(pieces), generator=g)], -1))
 
-def white_noise(audio:Audio, g) -> Audio: # a torch.Generator
-    "No music at all"
-    return audio.new(.1*torch.randn(audio.samples.shape, generator=g)).normalise()
 
-DISTORTIONS = {'noise-20dB': partial(with_noise, db=20.), 'noise-10dB': partial(with_noise, db=10.), 'low-pass': low_pass, 'shuffled': shuffled, 'white-noise': white_noise}
+def white_noise(audio: Audio, g) -> Audio:  # a torch.Generator
+    "No music at all"
+    return audio.new(0.1 * torch.randn(audio.samples.shape, generator=g)).normalise()
+
+
+DISTORTIONS = {
+    'noise-20dB': partial(with_noise, db=20.0),
+    'noise-10dB': partial(with_noise, db=10.0),
+    'low-pass': low_pass,
+    'shuffled': shuffled,
+    'white-noise': white_noise,
+}
 
 # %% ../nbs/50_metrics.ipynb #32906713
 def through_codec(codec):
     "A change of sounds: encoded and decoded"
+
     @torch.inference_mode()
     def f(audio, g=None):
         a = audio.mono().resample(codec.sample_rate)
-        return a.new(codec.decode(codec.encode(a.samples[None]))[0, :, :a.samples.shape[-1]]).normalise()
+        return a.new(
+            codec.decode(codec.encode(a.samples[None]))[0, :, : a.samples.shape[-1]]
+        ).normalise()
+
     return f
 
-def of_real(change=lambda audio, g: audio, # a sound and a torch.Generator -> a sound
-            bank:str='',                   # another sound bank's file
-           ): # a maker
-    "The real clips, changed"
-    return lambda prompts, first: [change(p.render(bank), generator('change', first + i)) for i, p in enumerate(prompts)]
 
-def of_model(pipe,       # a `MusicPipeline`
-             seed:int=0, # prompt i uses seed + i
-             **how,      # steps, guidance_scale, rho, keep, as `generate` takes them
-            ): # a maker
+def of_real(
+    change=lambda audio, g: audio,  # a sound and a torch.Generator -> a sound
+    bank: str = '',  # another sound bank's file
+):  # a maker
+    "The real clips, changed"
+    return lambda prompts, first: [
+        change(p.render(bank), generator('change', first + i)) for i, p in enumerate(prompts)
+    ]
+
+
+def of_model(
+    pipe,  # a `MusicPipeline`
+    seed: int = 0,  # prompt i uses seed + i
+    **how,  # steps, guidance_scale, rho, keep, as `generate` takes them
+):  # a maker
     "What a model makes of the captions"
-    return lambda prompts, first: pipe.generate([p.caption for p in prompts], prompts[0].seconds, bpm=[p.facts['bpm'] for p in prompts],
-                                                seed=seed + first, batch_size=len(prompts), progress=False, **how)
+    return lambda prompts, first: pipe.generate(
+        [p.caption for p in prompts],
+        prompts[0].seconds,
+        bpm=[p.facts['bpm'] for p in prompts],
+        seed=seed + first,
+        batch_size=len(prompts),
+        progress=False,
+        **how,
+    )
 
 # %% ../nbs/50_metrics.ipynb #162576f8
-HEARD = 'key', 'bpm', 'onset_rate', 'lead', 'accompaniment', 'drums'   # kept of a `Heard`, as JSON
-STACKED = dict(musicnn='embedding', tempogram='tempogram')             # kept as tensors: our name -> its name
-COUNTED = 'lead', 'accompaniment', 'drums', 'key', 'tempo_tolerant'    # facts that make up `agreement`
+HEARD = 'key', 'bpm', 'onset_rate', 'lead', 'accompaniment', 'drums'  # kept of a `Heard`, as JSON
+STACKED = dict(musicnn='embedding', tempogram='tempogram')  # kept as tensors: our name -> its name
+COUNTED = (
+    'lead',
+    'accompaniment',
+    'drums',
+    'key',
+    'tempo_tolerant',
+)  # facts that make up `agreement`
 
-def agreements(rows,       # what was heard of each clip: dicts with the names of HEARD
-               facts,      # what each was asked to be
-               tempograms, # how well each repeats, [n, 400]
-              ) -> dict:   # fact -> [n] of 0 and 1; `agreement`, the mean of those in COUNTED; `pulse`
+
+def agreements(
+    rows,  # what was heard of each clip: dicts with the names of HEARD
+    facts,  # what each was asked to be
+    tempograms,  # how well each repeats, [n, 400]
+) -> dict:  # fact -> [n] of 0 and 1; `agreement`, the mean of those in COUNTED; `pulse`
     "How well each clip does what its prompt says"
     each = [agreement(SimpleNamespace(**r), f) for r, f in zip(rows, facts)]
     found = {k: torch.tensor([float(e[k]) for e in each], dtype=torch.float64) for k in each[0]}
-    counted = torch.stack([found[k] for k in COUNTED])                        # [facts, n]
+    counted = torch.stack([found[k] for k in COUNTED])  # [facts, n]
     pulses = [pulse_at(t, f.get('bpm')) for t, f in zip(tempograms, facts)]
     found['pulse'] = torch.tensor(pulses, dtype=torch.float64)
     return dict(agreement=counted.mean(0)) | found
 
+
 @dataclass(frozen=True, eq=False)
 class Hearing:
     "A set of clips as it was heard"
-    name:str         # whose clips
-    facts:tuple      # what each was asked to be
-    rows:tuple       # what was heard of each: dicts with the names of HEARD
-    embeddings:dict  # embedder -> [n, dim]
-    tempograms:Tensor # how well each repeats, [n, 400]
-    def __len__(self): return len(self.rows)
+
+    name: str  # whose clips
+    facts: tuple  # what each was asked to be
+    rows: tuple  # what was heard of each: dicts with the names of HEARD
+    embeddings: dict  # embedder -> [n, dim]
+    tempograms: Tensor  # how well each repeats, [n, 400]
+
+    def __len__(self):
+        return len(self.rows)
+
     @cached_property
     def found(self) -> dict:
         "How well each clip agrees with its facts, as `agreements`"
         return agreements(self.rows, self.facts, self.tempograms)
+
     @cached_property
-    def onsets(self) -> Tensor: # [n], per second
+    def onsets(self) -> Tensor:  # [n], per second
         "Onsets a second of each clip, [n]"
         return torch.tensor([r['onset_rate'] for r in self.rows], dtype=torch.float64)
+
     @cached_property
-    def widths(self) -> dict: # for `kad`, when this is the reference
+    def widths(self) -> dict:  # for `kad`, when this is the reference
         "Bandwidths for `kad` where this is the reference, {embedder: number}"
         return {k: median_bandwidth(z) for k, z in self.embeddings.items()}
 
-def chance(h:Hearing) -> dict: # fact -> rate; `pulse` -> its mean
+
+def chance(h: Hearing) -> dict:  # fact -> rate; `pulse` -> its mean
     "How well clips do what the next clip's prompt says"
     others = h.facts[1:] + h.facts[:1]
     return {k: float(v.nanmean()) for k, v in agreements(h.rows, others, h.tempograms).items()}
 
 # %% ../nbs/50_metrics.ipynb #402e6533
-RATES = 'agreement', 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant'   # shown in percent
+RATES = (
+    'agreement',
+    'lead',
+    'accompaniment',
+    'drums',
+    'key',
+    'tempo',
+    'tempo_tolerant',
+)  # shown in percent
 
-def better(score:str) -> int: # name of a score
+
+def better(score: str) -> int:  # name of a score
     "+1 where more is better, -1 where less is, 0 where the real clips' value is right"
     return 0 if score == 'onsets a second' else -1 if score.startswith(('KAD', 'FD')) else 1
 
-def correlation(a, b:Tensor # [n] each
-               ) -> float:  # NaN where one of them does not vary
+
+def correlation(
+    a,
+    b: Tensor,  # [n] each
+) -> float:  # NaN where one of them does not vary
     "Pearson's correlation"
     a, b = a - a.mean(), b - b.mean()
-    return float((a*b).sum()/(a.norm()*b.norm()))
+    return float((a * b).sum() / (a.norm() * b.norm()))
 
-def scores(h:Hearing,         # the clips
-           real:Hearing,      # the real clips of the same prompts
-           reference:Hearing, # other real clips of the same tunes
-           i:Tensor,          # which clips count, [b]
-          ) -> dict:          # score -> number
+
+def scores(
+    h: Hearing,  # the clips
+    real: Hearing,  # the real clips of the same prompts
+    reference: Hearing,  # other real clips of the same tunes
+    i: Tensor,  # which clips count, [b]
+) -> dict:  # score -> number
     "Every score of some of the clips"
     z, r = {k: e[i] for k, e in h.embeddings.items()}, reference.embeddings
     out = {k: float(v[i].nanmean()) for k, v in h.found.items()}
-    out |= {'onsets a second': float(h.onsets[i].mean()), 'onset correlation': correlation(h.onsets[i], real.onsets[i])}
-    m, n = z['musicnn'], r['musicnn']; inf = frechet_inf(m, n, frechet_sizes(*m.shape, 5), generator('FD inf'))
-    out |= {'FD': frechet_distance(m, n), 'FD inf': inf} | prdc(n, m) | {'KAD' if k == 'musicnn' else f'KAD {k}': kad(e, r[k], reference.widths[k]) for k, e in z.items() if k in r}
-    return out | {f'{k} score': float(clap_score(e, z[f'{k} text']).mean()) for k, e in z.items() if f'{k} text' in z}
+    out |= {
+        'onsets a second': float(h.onsets[i].mean()),
+        'onset correlation': correlation(h.onsets[i], real.onsets[i]),
+    }
+    m, n = z['musicnn'], r['musicnn']
+    inf = frechet_inf(m, n, frechet_sizes(*m.shape, 5), generator('FD inf'))
+    out |= (
+        {'FD': frechet_distance(m, n), 'FD inf': inf}
+        | prdc(n, m)
+        | {
+            'KAD' if k == 'musicnn' else f'KAD {k}': kad(e, r[k], reference.widths[k])
+            for k, e in z.items()
+            if k in r
+        }
+    )
+    return out | {
+        f'{k} score': float(clap_score(e, z[f'{k} text']).mean())
+        for k, e in z.items()
+        if f'{k} text' in z
+    }
 
-def with_intervals(f,               # indices [b] -> {score: number}
-                   n:int,           # clips
-                   repeats:int=100, # half samples
-                   seed:int=0,      # of the halves; equal for all models
-                  ) -> dict:        # score -> [value, low, high]
+
+def with_intervals(
+    f,  # indices [b] -> {score: number}
+    n: int,  # clips
+    repeats: int = 100,  # half samples
+    seed: int = 0,  # of the halves; equal for all models
+) -> dict:  # score -> [value, low, high]
     "Every score with its 95 % interval"
     names = list(f(torch.arange(n)))
-    found = interval(lambda i: torch.tensor(list(f(i).values()), dtype=torch.float64), n, repeats, generator('halves', seed))
+    found = interval(
+        lambda i: torch.tensor(list(f(i).values()), dtype=torch.float64),
+        n,
+        repeats,
+        generator('halves', seed),
+    )
     return {k: [float(x[j]) for x in found] for j, k in enumerate(names)}
 
 # %% ../nbs/50_metrics.ipynb #d208946a
-BLOCK_CLIPS, BLOCK_HEARD = 8, 64   # clips made, and heard, at a time
+BLOCK_CLIPS, BLOCK_HEARD = 8, 64  # clips made, and heard, at a time
 
-def check_claim(folder,      # of a run
-                wanted:dict, # what it is for
-                name:str,    # of the file that says so
-               ) -> bool:    # is there such a file?
+
+def check_claim(
+    folder,  # of a run
+    wanted: dict,  # what it is for
+    name: str,  # of the file that says so
+) -> bool:  # is there such a file?
     "Refuse a folder that is for something else"
-    path, wanted = Path(folder)/name, json.loads(json.dumps(wanted))                     # a tuple comes back as a list
-    if not path.is_file(): return False
+    path, wanted = (
+        Path(folder) / name,
+        json.loads(json.dumps(wanted)),
+    )  # a tuple comes back as a list
+    if not path.is_file():
+        return False
     old = load_json(path)
     for k, v in wanted.items():
-        if old.get(k) != v: raise PrestoError(f"{folder} was begun with {k} {old.get(k)!r}, not {v!r}; give another folder")
+        if old.get(k) != v:
+            raise PrestoError(
+                f"{folder} was begun with {k} {old.get(k)!r}, not {v!r}; give another folder"
+            )
     return True
 
-def claim(folder,      # of a run
-          wanted:dict, # what it is for
-          name:str,    # of the file that says so
-         ):
+
+def claim(
+    folder,  # of a run
+    wanted: dict,  # what it is for
+    name: str,  # of the file that says so
+):
     "Write down what a folder is for, or refuse one that is for something else"
-    if check_claim(folder, wanted, name): return
+    if check_claim(folder, wanted, name):
+        return
     text = json.dumps(wanted, indent=1) + '\n'
-    with atomic_path(Path(folder)/name) as tmp: tmp.write_text(text, encoding='utf-8')
+    with atomic_path(Path(folder) / name) as tmp:
+        tmp.write_text(text, encoding='utf-8')
+
 
 class Evaluator:
     "Judges sets of clips on the same held-out prompts and seeds"
-    def __init__(self, out,                # the folder of everything made and heard
-                 n:int=1024,               # prompts, one clip each
-                 seed:int=0,               # prompt i is answered with seed + i
-                 seconds:float=6.,         # of each clip
-                 embedders=(LogMelEmbedder(),), # besides musicnn
-                 repeats:int=100,          # half samples for the intervals
-                ):
-        if not (isinstance(n, int) and n >= 16): raise PrestoError(f"n is {n!r}; a whole number of at least 16 clips is needed")
-        if not (isinstance(seed, int) and seed >= 0): raise PrestoError(f"seed is {seed!r}; a whole number from 0 is needed")
-        check_range('seconds', seconds, .5, 600., ' seconds')
-        self.out, self.n, self.seed, self.seconds, self.embedders, self.repeats = Path(out), n, seed, seconds, tuple(embedders), repeats
-        claim(self.out, dict(seed=seed, seconds=seconds, tunes=sha256(assets()/'tunes.json.gz'), sound_bank=sha256(assets()/'sound_bank.sf3')), 'evaluation.json')
+
+    def __init__(
+        self,
+        out,  # the folder of everything made and heard
+        n: int = 1024,  # prompts, one clip each
+        seed: int = 0,  # prompt i is answered with seed + i
+        seconds: float = 6.0,  # of each clip
+        embedders=(LogMelEmbedder(),),  # besides musicnn
+        repeats: int = 100,  # half samples for the intervals
+    ):
+        if not (isinstance(n, int) and n >= 16):
+            raise PrestoError(f"n is {n!r}; a whole number of at least 16 clips is needed")
+        if not (isinstance(seed, int) and seed >= 0):
+            raise PrestoError(f"seed is {seed!r}; a whole number from 0 is needed")
+        check_range('seconds', seconds, 0.5, 600.0, ' seconds')
+        self.out, self.n, self.seed, self.seconds, self.embedders, self.repeats = (
+            Path(out),
+            n,
+            seed,
+            seconds,
+            tuple(embedders),
+            repeats,
+        )
+        claim(
+            self.out,
+            dict(
+                seed=seed,
+                seconds=seconds,
+                tunes=sha256(assets() / 'tunes.json.gz'),
+                sound_bank=sha256(assets() / 'sound_bank.sf3'),
+            ),
+            'evaluation.json',
+        )
 
     @cached_property
     def listener(self):
         "The judge of instruments, key and tempo"
         return Listener.from_pretrained()
+
     @cached_property
     def prompts(self) -> list:
         "The held-out prompts"
         return held_out_prompts(self.n, seconds=self.seconds)
+
     @cached_property
     def real(self) -> Hearing:
         "Real clips of the prompts: the ceiling"
         return self.add('real', of_real(), dict(kind='real clips of the prompts'))
+
     @cached_property
     def reference(self) -> Hearing:
         "Real clips of other arrangements: what KAD compares with"
-        return self.add('reference', of_real(), dict(kind='real clips of other arrangements'), held_out_prompts(self.n, 'reference', self.seconds))
+        return self.add(
+            'reference',
+            of_real(),
+            dict(kind='real clips of other arrangements'),
+            held_out_prompts(self.n, 'reference', self.seconds),
+        )
+
     @property
-    def ears(self) -> str: # another listener hears anew
+    def ears(self) -> str:  # another listener hears anew
         "What the hearing depends on and what is kept of it; when either differs, all is heard again"
-        probes = sha256(assets()/'listen'/'probes.safetensors')[:16]
+        probes = sha256(assets() / 'listen' / 'probes.safetensors')[:16]
         return ' '.join([probes, *HEARD, *STACKED, *(e.name for e in self.embedders)])
 
-    def clip(self, name:str, i:int) -> Path: # of a set; number
+    def clip(self, name: str, i: int) -> Path:  # of a set; number
         "Where a clip lies"
-        return self.out/name/'clips'/f'{i:04d}.flac'
+        return self.out / name / 'clips' / f'{i:04d}.flac'
 
-    def add(self, name:str,    # of the set
-            maker,             # (prompts, number of the first) -> sounds
-            made:dict,         # how: what must be equal for a set to go on
-            prompts=None,      # those of the evaluation if None
-           ) -> Hearing:
+    def add(
+        self,
+        name: str,  # of the set
+        maker,  # (prompts, number of the first) -> sounds
+        made: dict,  # how: what must be equal for a set to go on
+        prompts=None,  # those of the evaluation if None
+    ) -> Hearing:
         "Make and hear what is not there yet"
-        prompts = prompts or self.prompts; claim(self.out/name, made, 'made.json')
+        prompts = prompts or self.prompts
+        claim(self.out / name, made, 'made.json')
         blocks = [range(i, min(i + BLOCK_CLIPS, self.n)) for i in range(0, self.n, BLOCK_CLIPS)]
-        for b in progress([b for b in blocks if not all(self.clip(name, i).is_file() for i in b)], desc=f'making {name}'):
-            for i, audio in zip(b, maker(prompts[b.start:b.stop], b.start)): audio.save(self.clip(name, i))
-        heard = [self.hear(name, prompts[i:i+BLOCK_HEARD], i) for i in progress(range(0, self.n, BLOCK_HEARD), desc=f'hearing {name}')]
+        for b in progress(
+            [b for b in blocks if not all(self.clip(name, i).is_file() for i in b)],
+            desc=f'making {name}',
+        ):
+            for i, audio in zip(b, maker(prompts[b.start : b.stop], b.start)):
+                audio.save(self.clip(name, i))
+        heard = [
+            self.hear(name, prompts[i : i + BLOCK_HEARD], i)
+            for i in progress(range(0, self.n, BLOCK_HEARD), desc=f'hearing {name}')
+        ]
         rows, tempograms, points = zip(*heard)
         embeddings = {k: torch.cat([z[k] for z in points]) for k in points[0]}
         facts = tuple(p.facts for p in prompts)
         return Hearing(name, facts, sum(rows, ()), embeddings, torch.cat(tempograms))
 
-    def hear(self, name:str, prompts, first:int) -> tuple: # (rows, tempograms [b, 400], embedder -> [b, dim])
+    def hear(
+        self, name: str, prompts, first: int
+    ) -> tuple:  # (rows, tempograms [b, 400], embedder -> [b, dim])
         "One block, heard now or as it was stored"
-        stem = self.out/name/'heard'/f'{first:04d}-{len(prompts)}'
+        stem = self.out / name / 'heard' / f'{first:04d}-{len(prompts)}'
         if not self.is_heard(stem):
             audios = [Audio.load(self.clip(name, first + i)) for i in range(len(prompts))]
             heard = self.listener(audios)
@@ -607,79 +999,127 @@ class Evaluator:
             rows = [{k: getattr(h, k) for k in HEARD} for h in heard]
             self.keep(stem, kept | embed_all(self.embedders, audios, prompts), rows)
         embeddings = load_tensors(stem.with_suffix('.safetensors'))
-        return tuple(load_json(stem.with_suffix('.json'))['rows']), embeddings.pop('tempogram'), embeddings
+        return (
+            tuple(load_json(stem.with_suffix('.json'))['rows']),
+            embeddings.pop('tempogram'),
+            embeddings,
+        )
 
-    def keep(self, stem,    # path without suffix
-             points:dict,   # name -> [b, dim]
-             rows:list,     # of dict
-            ):
+    def keep(
+        self,
+        stem,  # path without suffix
+        points: dict,  # name -> [b, dim]
+        rows: list,  # of dict
+    ):
         "Store what was heard of a block, and the hashes of both"
         said, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
-        said.unlink(missing_ok=True)                     # so that both files are of one hearing
+        said.unlink(missing_ok=True)  # so that both files are of one hearing
         save_tensors(file, points)
         record = dict(ears=self.ears, rows=rows, hash=stable_hash(rows), sha256=sha256(file))
         text = json.dumps(record)
         with atomic_path(said) as tmp:
             tmp.write_text(text, encoding='utf-8')
 
-    def is_heard(self, stem) -> bool: # path without suffix
+    def is_heard(self, stem) -> bool:  # path without suffix
         "Is a block stored, whole, and as it would be heard now?"
         said, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
-        if not (said.is_file() and file.is_file()): return False
-        try: record = load_json(said)
-        except PrestoError: return False
-        if record.get('ears') != self.ears or 'rows' not in record: return False
-        if 'hash' not in record: return True             # of an earlier version
+        if not (said.is_file() and file.is_file()):
+            return False
+        try:
+            record = load_json(said)
+        except PrestoError:
+            return False
+        if record.get('ears') != self.ears or 'rows' not in record:
+            return False
+        if 'hash' not in record:
+            return True  # of an earlier version
         return (record['hash'], record.get('sha256')) == (stable_hash(record['rows']), sha256(file))
 
-def embed_all(embedders, # see `Embedder`
-              audios,    # sounds
-              prompts,   # of `Prompt`, one for each
-             ) -> dict:  # name -> [n, dim]; of an embedder that also reads, `name text` too
+
+def embed_all(
+    embedders,  # see `Embedder`
+    audios,  # sounds
+    prompts,  # of `Prompt`, one for each
+) -> dict:  # name -> [n, dim]; of an embedder that also reads, `name text` too
     "The points of clips, and of their captions"
-    return {e.name: e(audios) for e in embedders} | {f'{e.name} text': e.text([p.caption for p in prompts]) for e in embedders if hasattr(e, 'text')}
+    return {e.name: e(audios) for e in embedders} | {
+        f'{e.name} text': e.text([p.caption for p in prompts])
+        for e in embedders
+        if hasattr(e, 'text')
+    }
 
 # %% ../nbs/50_metrics.ipynb #6ae25e96
 @patch
-def scorecard(self:Evaluator,
-              h:Hearing, # a set of this evaluation
-             ) -> dict:  # the record, also written to scores.json of the set
+def scorecard(
+    self: Evaluator,
+    h: Hearing,  # a set of this evaluation
+) -> dict:  # the record, also written to scores.json of the set
     "All scores of a set with intervals, and how they were got"
     made = time.strftime('%Y-%m-%d')
-    record = dict(name=h.name, made=load_json(self.out/h.name/'made.json'), clips=len(h), seconds=self.seconds, seed=self.seed, loudness='-18 LUFS', split='test',
-                  reference=f'{len(self.reference)} real clips, other arrangements of the same tunes', embedders=sorted(h.embeddings), listener=sha256(assets()/'listen'/'probes.safetensors'),
-                  intervals=f'95 %, {self.repeats} half samples of whole clips, without replacement; the reference is held fixed', date=made, torch=torch.__version__,
-                  scores=with_intervals(lambda i: scores(h, self.real, self.reference, i), len(h), self.repeats))
-    with atomic_path(self.out/h.name/'scores.json') as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+    record = dict(
+        name=h.name,
+        made=load_json(self.out / h.name / 'made.json'),
+        clips=len(h),
+        seconds=self.seconds,
+        seed=self.seed,
+        loudness='-18 LUFS',
+        split='test',
+        reference=f'{len(self.reference)} real clips, other arrangements of the same tunes',
+        embedders=sorted(h.embeddings),
+        listener=sha256(assets() / 'listen' / 'probes.safetensors'),
+        intervals=f'95 %, {self.repeats} half samples of whole clips, without replacement; the reference is held fixed',
+        date=made,
+        torch=torch.__version__,
+        scores=with_intervals(
+            lambda i: scores(h, self.real, self.reference, i), len(h), self.repeats
+        ),
+    )
+    with atomic_path(self.out / h.name / 'scores.json') as tmp:
+        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
     return record
 
+
 @patch
-def difference(self:Evaluator,
-               a:Hearing, b:Hearing, # two sets of this evaluation
-              ) -> dict:             # score -> [a - b, low, high]
+def difference(
+    self: Evaluator,
+    a: Hearing,
+    b: Hearing,  # two sets of this evaluation
+) -> dict:  # score -> [a - b, low, high]
     "Paired differences: both sets on the same half samples"
     of = lambda h, i: scores(h, self.real, self.reference, i)
-    def both(i): x, y = of(a, i), of(b, i); return {k: x[k] - y[k] for k in x if k in y}
+
+    def both(i):
+        x, y = of(a, i), of(b, i)
+        return {k: x[k] - y[k] for k in x if k in y}
+
     return with_intervals(both, len(a), self.repeats)
 
 # %% ../nbs/50_metrics.ipynb #28dabd4c
-def text_of(k:str, v,  # a score; value, low and high, in the order of `with_intervals`
-           ) -> str:
+def text_of(
+    k: str,
+    v,  # a score; value, low and high, in the order of `with_intervals`
+) -> str:
     "A score and its interval, rates in percent"
-    if v is None: return ''
+    if v is None:
+        return ''
     scale, digits = (100, 0) if k in RATES else (1, 2)
-    return f'{scale*v[0]:.{digits}f} [{scale*v[1]:.{digits}f}, {scale*v[2]:.{digits}f}]'
+    return f'{scale * v[0]:.{digits}f} [{scale * v[1]:.{digits}f}, {scale * v[2]:.{digits}f}]'
 
-def chance_of(k:str, v # a score; what it is by chance, or None
-             ) -> str:
+
+def chance_of(
+    k: str,
+    v,  # a score; what it is by chance, or None
+) -> str:
     "A chance, rates in percent"
     if v is None:
         return ''
-    return f'{100*v:.0f}' if k in RATES else f'{v:.2f}'
+    return f'{100 * v:.0f}' if k in RATES else f'{v:.2f}'
 
-def score_table(records, # of `scorecard`
-                chances=None, # what `chance` gave: a last column
-               ) -> str: # markdown
+
+def score_table(
+    records,  # of `scorecard`
+    chances=None,  # what `chance` gave: a last column
+) -> str:  # markdown
     "One row a score, one column a set"
     head = ['score', *(r['name'] for r in records), *(['chance'] if chances else [])]
     rows = []
@@ -687,35 +1127,56 @@ def score_table(records, # of `scorecard`
         name = k.replace('_', ' ') + (' %' if k in RATES else '')
         cells = [text_of(k, r['scores'].get(k)) for r in records]
         rows.append([name, *cells, *([chance_of(k, chances.get(k))] if chances else [])])
-    return '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in [head, ['---']*len(head), *rows]) + '\n'
+    return (
+        '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in [head, ['---'] * len(head), *rows])
+        + '\n'
+    )
 
-def plot_scores(records, # of `scorecard`
-                fig=None, # a matplotlib figure; a new one if None
-               ):
+
+def plot_scores(
+    records,  # of `scorecard`
+    fig=None,  # a matplotlib figure; a new one if None
+):
     "Each score on an axis of its own, a dot and an interval for every set; arrows say which way is better"
     from matplotlib.figure import Figure
-    names = [*dict.fromkeys(k for r in records for k in r['scores'])]; rows = -(-len(names)//4)
-    fig = fig or Figure(figsize=(11, rows*(.5 + .22*len(records))), dpi=70, layout='constrained')
+
+    names = [*dict.fromkeys(k for r in records for k in r['scores'])]
+    rows = -(-len(names) // 4)
+    fig = fig or Figure(
+        figsize=(11, rows * (0.5 + 0.22 * len(records))), dpi=70, layout='constrained'
+    )
     axes = fig.subplots(rows, 4, sharey=True, squeeze=False).flat
     for k, ax in zip(names, axes):
         for y, r in enumerate(records):
-            v, lo, hi = r['scores'].get(k, (math.nan,)*3)
+            v, lo, hi = r['scores'].get(k, (math.nan,) * 3)
             ax.errorbar(v, y, xerr=[[v - lo], [hi - v]], fmt='o', ms=4, color=f'C{y}')
-        ax.set_title(k.replace('_', ' ') + {1: ' \u2192', -1: ' \u2190', 0: ''}[better(k)], fontsize=9); ax.tick_params(labelsize=8)
-        ax.set(yticks=range(len(records)), yticklabels=[r['name'] for r in records], ylim=(len(records) - .5, -.5)); ax.grid(axis='x', alpha=.3)
-    for ax in list(axes): ax.axis('off')
+        ax.set_title(
+            k.replace('_', ' ') + {1: ' \u2192', -1: ' \u2190', 0: ''}[better(k)], fontsize=9
+        )
+        ax.tick_params(labelsize=8)
+        ax.set(
+            yticks=range(len(records)),
+            yticklabels=[r['name'] for r in records],
+            ylim=(len(records) - 0.5, -0.5),
+        )
+        ax.grid(axis='x', alpha=0.3)
+    for ax in list(axes):
+        ax.axis('off')
     return fig
 
 # %% ../nbs/50_metrics.ipynb #6fce28f7
-def rhythm_facts(audios:list, # of Audio
-                 facts:list,  # what each was asked to be: dicts like `Prompt.facts`, for bpm and key
-                ) -> dict:    # fact -> [n], NaN where the prompt does not say
+def rhythm_facts(
+    audios: list,  # of Audio
+    facts: list,  # what each was asked to be: dicts like `Prompt.facts`, for bpm and key
+) -> dict:  # fact -> [n], NaN where the prompt does not say
     "Beat and key of each clip, set beside what was asked"
     audios = [a.mono().normalise() for a in check_sounds(audios)]
     asked = [_asked(f) for f in facts]
     if len(audios) != len(asked):
-        raise PrestoError(f"{len(audios)} sounds and the facts of {len(asked)} were given; "
-                          "they must be equally many")
+        raise PrestoError(
+            f"{len(audios)} sounds and the facts of {len(asked)} were given; "
+            "they must be equally many"
+        )
     repeats = [tempogram(a)[0] for a in audios]
     keys = [estimate_key(a) for a in audios]
     tempi = [likely_tempo(r) for r in repeats]
@@ -727,18 +1188,25 @@ def rhythm_facts(audios:list, # of Audio
         found[k] = [float(e.get(k, math.nan)) for e in each]
     return {k: torch.tensor(v, dtype=torch.float64) for k, v in found.items()}
 
-def _asked(facts:dict # of a prompt
-          ) -> dict:  # its bpm and key, where they are known
-    if not isinstance(facts, dict):
-        raise PrestoError(f"the facts of a clip are {type(facts).__name__}; "
-                          "a dict with bpm and key is needed")
-    known = {k: facts.get(k) for k in ('bpm', 'key')}
-    return {k: v for k, v in known.items() if v is not None and v == v}       # a NaN does not equal itself
 
-def rhythm_scores(audios:list,     # of Audio, at least 4
-                  facts:list,      # what each was asked to be: dicts like `Prompt.facts`
-                  repeats:int=100, # half samples
-                 ) -> dict:        # score -> [value, low, high]
+def _asked(
+    facts: dict,  # of a prompt
+) -> dict:  # its bpm and key, where they are known
+    if not isinstance(facts, dict):
+        raise PrestoError(
+            f"the facts of a clip are {type(facts).__name__}; a dict with bpm and key is needed"
+        )
+    known = {k: facts.get(k) for k in ('bpm', 'key')}
+    return {
+        k: v for k, v in known.items() if v is not None and v == v
+    }  # a NaN does not equal itself
+
+
+def rhythm_scores(
+    audios: list,  # of Audio, at least 4
+    facts: list,  # what each was asked to be: dicts like `Prompt.facts`
+    repeats: int = 100,  # half samples
+) -> dict:  # score -> [value, low, high]
     "How firmly a few clips keep their tempo, and how often tempo and key are right"
     found = rhythm_facts(audios, facts)
     means = lambda i: {k: float(v[i].nanmean()) for k, v in found.items()}
@@ -746,24 +1214,38 @@ def rhythm_scores(audios:list,     # of Audio, at least 4
 
 # %% ../nbs/50_metrics.ipynb #4c604b27
 @patch
-def nearest(self:Evaluator,
-            name:str,     # of a set
-            finder,       # a `TuneFinder` of the training tunes
-            n:int=256,    # how many of its clips, the first ones
-            prompts=None, # those of the evaluation if None: they say how long an eighth note is
-           ) -> list:     # of dict: tune, similarity, shift, start
+def nearest(
+    self: Evaluator,
+    name: str,  # of a set
+    finder,  # a `TuneFinder` of the training tunes
+    n: int = 256,  # how many of its clips, the first ones
+    prompts=None,  # those of the evaluation if None: they say how long an eighth note is
+) -> list:  # of dict: tune, similarity, shift, start
     "The nearest tune of each clip; what was found is kept, and a run that was interrupted goes on"
-    path, prompts = self.out/name/'nearest.json', prompts or self.prompts
+    path, prompts = self.out / name / 'nearest.json', prompts or self.prompts
     rows = load_json(path)['rows'] if path.is_file() else []
     for i in progress(range(len(rows), min(n, self.n)), desc=f'nearest tunes of {name}'):
-        m = finder(Audio.load(self.clip(name, i)), prompts[i].arrangement.tick*EIGHTH)
-        rows.append(dict(tune=m.tune.id, similarity=round(m.similarity, 4), shift=m.shift, start=m.start))
+        m = finder(Audio.load(self.clip(name, i)), prompts[i].arrangement.tick * EIGHTH)
+        rows.append(
+            dict(tune=m.tune.id, similarity=round(m.similarity, 4), shift=m.shift, start=m.start)
+        )
         if i % 16 == 15 or i == min(n, self.n) - 1:
-            with atomic_path(path) as tmp: tmp.write_text(json.dumps(dict(tunes=len(finder.tunes), rows=rows)), encoding='utf-8')
+            with atomic_path(path) as tmp:
+                tmp.write_text(
+                    json.dumps(dict(tunes=len(finder.tunes), rows=rows)), encoding='utf-8'
+                )
     return rows[:n]
 
-def memorised(rows, held_out, # what `nearest` found for a model and for real clips of held-out tunes, of the same prompts
-             ) -> dict:       # quantile -> [difference, low, high]
+
+def memorised(
+    rows,
+    held_out,  # what `nearest` found for a model and for real clips of held-out tunes, of the same prompts
+) -> dict:  # quantile -> [difference, low, high]
     "How much more like a training tune the outputs are than held-out tunes are: above 0 is the sign of memorisation"
-    a, b = (torch.tensor([r['similarity'] for r in x], dtype=torch.float64) for x in (rows, held_out))
-    return with_intervals(lambda i: {f'{q:g}': float(a[i].quantile(q) - b[i].quantile(q)) for q in (.5, .9, .95)}, len(a))
+    a, b = (
+        torch.tensor([r['similarity'] for r in x], dtype=torch.float64) for x in (rows, held_out)
+    )
+    return with_intervals(
+        lambda i: {f'{q:g}': float(a[i].quantile(q) - b[i].quantile(q)) for q in (0.5, 0.9, 0.95)},
+        len(a),
+    )

@@ -20,13 +20,33 @@ from torch import Tensor
 import torch.nn.functional as F
 from functools import partial
 from fastcore.basics import patch
-from .core import (HASHES, Config, PrestoError, assets, build_module, check_hashes,
-                            folder_lock, generator, load_json, load_tensors, plain, progress as progress_bar,
-                            save_tensors, write_hashes)
+from presto_nb.core import (
+    HASHES,
+    Config,
+    PrestoError,
+    assets,
+    build_module,
+    check_hashes,
+    folder_lock,
+    generator,
+    load_json,
+    load_tensors,
+    plain,
+    progress as progress_bar,
+    save_tensors,
+    write_hashes,
+)
 from .audio import Audio
 from .card import write_card
 from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
-from .text import Condition, SmallTextEncoder, check_prompt, read_bpm, unknown_words, unread_words
+from presto_nb.text import (
+    Condition,
+    SmallTextEncoder,
+    check_prompt,
+    read_bpm,
+    unknown_words,
+    unread_words,
+)
 from .scores import usual_bpm
 from .edm import P_MEAN, P_STD, Denoiser, LogNormal
 from . import sampling
@@ -36,26 +56,30 @@ from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
 @dataclass(frozen=True)
 class PipelineConfig(Config):
     "All numbers of a model that makes music"
-    name:str = "base"             # what it is called
-    dit:dict = field(default_factory=dict) # the network: the fields of `DiTConfig`
-    sigma_data:float = 0.5        # standard deviation of the latents
-    sigma_min:float = 0.002       # last noise level before 0
-    sigma_max:float = 80.         # first noise level
-    rho:float = 7.                # curvature of the noise levels
-    steps:int = 80                # evaluations of the network; a second-order step of the sampler takes two
-    step:str = "dpmpp_2s"         # step function of the sampler, or "pingpong" for a few-step generator, see `STEPS`
-    to_min:bool = False           # of a generator: do its levels end at sigma_min? see `sampling.few_sigmas`
-    guidance:str = "cfg"          # "cfg" (scale from 0), "cfg++" (scale 0 to 1), or "none" for a generator, which has learned it
-    guidance_scale:float = 3.     # how strongly the prompt is followed; 1 for a generator
-    max_seconds:float = 6.        # the window: as much as the network hears at once
-    P_mean:float = P_MEAN         # mean of ln sigma of the noise levels the base was trained at,
-    P_std:float = P_STD           # and its standard deviation
-    drops:tuple = ()              # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
-    over:str = "inf"              # equal parts of what, see `DropSchedule`
-    shift:int = 1                 # blocks at the end that always run: 1 (Presto-L) or 0 (ASE)
-    codec_sha256:str = ""         # of the half of the codec that makes latents: the other may be trained further; "" = not checked
-    text_sha256:str = ""          # of the text encoder's weights; "" = not checked
-    check:tuple = ()              # what the parts answered when the model was saved, see `fingerprint`
+
+    name: str = "base"  # what it is called
+    dit: dict = field(default_factory=dict)  # the network: the fields of `DiTConfig`
+    sigma_data: float = 0.5  # standard deviation of the latents
+    sigma_min: float = 0.002  # last noise level before 0
+    sigma_max: float = 80.0  # first noise level
+    rho: float = 7.0  # curvature of the noise levels
+    steps: int = 80  # evaluations of the network; a second-order step of the sampler takes two
+    step: str = "dpmpp_2s"  # step function of the sampler, or "pingpong" for a few-step generator, see `STEPS`
+    to_min: bool = (
+        False  # of a generator: do its levels end at sigma_min? see `sampling.few_sigmas`
+    )
+    guidance: str = "cfg"  # "cfg" (scale from 0), "cfg++" (scale 0 to 1), or "none" for a generator, which has learned it
+    guidance_scale: float = 3.0  # how strongly the prompt is followed; 1 for a generator
+    max_seconds: float = 6.0  # the window: as much as the network hears at once
+    P_mean: float = P_MEAN  # mean of ln sigma of the noise levels the base was trained at,
+    P_std: float = P_STD  # and its standard deviation
+    drops: tuple = ()  # blocks skipped in each equal part of the inference schedule, noisiest first; () = none
+    over: str = "inf"  # equal parts of what, see `DropSchedule`
+    shift: int = 1  # blocks at the end that always run: 1 (Presto-L) or 0 (ASE)
+    codec_sha256: str = ""  # of the half of the codec that makes latents: the other may be trained further; "" = not checked
+    text_sha256: str = ""  # of the text encoder's weights; "" = not checked
+    check: tuple = ()  # what the parts answered when the model was saved, see `fingerprint`
+
     def __post_init__(self):
         super().__post_init__()
         check_config(self)
@@ -65,57 +89,108 @@ class PipelineConfig(Config):
         "The noise levels the base was trained at"
         return LogNormal(self.P_mean, self.P_std)
 
-    def skipping(self, denoiser): # denoiser(x, sigma, cond, keep, budget)
+    def skipping(self, denoiser):  # denoiser(x, sigma, cond, keep, budget)
         "The denoiser, asked as this model was trained: without the blocks that its schedule names"
-        if not any(self.drops): return denoiser
-        return with_drops(denoiser, DropSchedule(self.drops, self.sigma_min, self.sigma_max, over=self.over), self.dit["depth"], self.shift)
+        if not any(self.drops):
+            return denoiser
+        return with_drops(
+            denoiser,
+            DropSchedule(self.drops, self.sigma_min, self.sigma_max, over=self.over),
+            self.dit["depth"],
+            self.shift,
+        )
 
 # %% ../nbs/14_pipeline.ipynb #9792e176
 STEPS = ("euler", "heun", "dpmpp_2s", "dpmpp_2m", "pingpong")
-RANGES = dict(sigma_data=(1e-3, 1e3), sigma_min=(1e-5, 1.), sigma_max=(1., 1e4), rho=(1., 1000.), steps=(1, 1000), guidance_scale=(0., 50.), max_seconds=(.1, 600.), P_mean=(-20., 20.), P_std=(1e-3, 20.))
+RANGES = dict(
+    sigma_data=(1e-3, 1e3),
+    sigma_min=(1e-5, 1.0),
+    sigma_max=(1.0, 1e4),
+    rho=(1.0, 1000.0),
+    steps=(1, 1000),
+    guidance_scale=(0.0, 50.0),
+    max_seconds=(0.1, 600.0),
+    P_mean=(-20.0, 20.0),
+    P_std=(1e-3, 20.0),
+)
 
-def check_range(name:str,  # what the user calls it
-                value,     # a number
-                low:float, # smallest allowed
-                high:float, # largest allowed
-                unit:str="", # such as " seconds"
-               ):
+
+def check_range(
+    name: str,  # what the user calls it
+    value,  # a number
+    low: float,  # smallest allowed
+    high: float,  # largest allowed
+    unit: str = "",  # such as " seconds"
+):
     "The value, or a `PrestoError` when it is no finite number from `low` to `high`"
     value = plain(value)
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high  # False for NaN too
-    if not ok: raise PrestoError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}{unit}")
+    ok = (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    )  # False for NaN too
+    if not ok:
+        raise PrestoError(
+            f"{name} is {value!r}; it must be a number from {low:g} to {high:g}{unit}"
+        )
     return value
 
-def check_config(c:PipelineConfig):
+
+def check_config(c: PipelineConfig):
     "Refuse a config that no model can have"
-    for k, (low, high) in RANGES.items(): check_range(k, getattr(c, k), low, high)
-    if c.step not in STEPS: raise PrestoError(f"the config's step is {c.step!r}; it must be one of {', '.join(STEPS)}")
+    for k, (low, high) in RANGES.items():
+        check_range(k, getattr(c, k), low, high)
+    if c.step not in STEPS:
+        raise PrestoError(f"the config's step is {c.step!r}; it must be one of {', '.join(STEPS)}")
     allowed = ("none",) if c.step == "pingpong" else ("cfg", "cfg++")
-    if c.guidance not in allowed: raise PrestoError(f"the config's guidance is {c.guidance!r}; with the step {c.step} it must be {' or '.join(allowed)}")
-    if c.guidance == "none" and c.guidance_scale != 1: raise PrestoError(f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1")
-    if not isinstance(c.to_min, bool): raise PrestoError(f"the config's to_min is {c.to_min!r}; it must be true or false")
-    if not isinstance(c.dit, dict): raise PrestoError(f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig")
+    if c.guidance not in allowed:
+        raise PrestoError(
+            f"the config's guidance is {c.guidance!r}; with the step {c.step} it must be {' or '.join(allowed)}"
+        )
+    if c.guidance == "none" and c.guidance_scale != 1:
+        raise PrestoError(
+            f"the config's guidance_scale is {c.guidance_scale!r}; without guidance it must be 1"
+        )
+    if not isinstance(c.to_min, bool):
+        raise PrestoError(f"the config's to_min is {c.to_min!r}; it must be true or false")
+    if not isinstance(c.dit, dict):
+        raise PrestoError(
+            f"the config's dit is {c.dit!r}; it must be an object with the fields of DiTConfig"
+        )
     check_words(c)
     check_sizes(c.dit)
-    if c.drops: shifted_keep(DiTConfig.from_dict(c.dit).depth, max(DropSchedule(c.drops, over=c.over).drops), c.shift)
+    if c.drops:
+        shifted_keep(
+            DiTConfig.from_dict(c.dit).depth, max(DropSchedule(c.drops, over=c.over).drops), c.shift
+        )
 
-def check_words(c:PipelineConfig):
+
+def check_words(c: PipelineConfig):
     "Refuse a name that no line can hold, hashes that are none, and lists of other things"
     if not (0 < len(c.name) <= 100 and c.name.isprintable()):
-        raise PrestoError(f"the config's name is {c.name!a:.60}; it must be 1 to 100 letters in one line")
+        raise PrestoError(
+            f"the config's name is {c.name!a:.60}; it must be 1 to 100 letters in one line"
+        )
     for k in ("codec_sha256", "text_sha256"):
         if not re.fullmatch(r"([0-9a-f]{64})?", digest := getattr(c, k)):
-            raise PrestoError(f"the config's {k} is {digest!a:.60}; it must be 64 hex digits, or nothing")
+            raise PrestoError(
+                f"the config's {k} is {digest!a:.60}; it must be 64 hex digits, or nothing"
+            )
     for k, kinds in (("drops", int), ("check", (int, float))):
         if not all(isinstance(v, kinds) for v in getattr(c, k)):
-            raise PrestoError(f"the config's {k} is {getattr(c, k)!a:.60}; it must be a list of numbers")
+            raise PrestoError(
+                f"the config's {k} is {getattr(c, k)!a:.60}; it must be a list of numbers"
+            )
     if c.sigma_min >= c.sigma_max:
-        raise PrestoError(f"the config's sigma_min is {c.sigma_min:g}; it must be below sigma_max, {c.sigma_max:g}")
+        raise PrestoError(
+            f"the config's sigma_min is {c.sigma_min:g}; it must be below sigma_max, {c.sigma_max:g}"
+        )
 
-SIZES = dict( # of a network; what is not named here may be up to a million
-    depth=(1, 1000), mlp_ratio=(.01, 1000.), rope_base=(1., 1e9), frame_rate=(.01, 1e6))
 
-def check_sizes(dit:dict): # the fields of `DiTConfig`
+SIZES = dict(  # of a network; what is not named here may be up to a million
+    depth=(1, 1000), mlp_ratio=(0.01, 1000.0), rope_base=(1.0, 1e9), frame_rate=(0.01, 1e6)
+)
+
+
+def check_sizes(dit: dict):  # the fields of `DiTConfig`
     "Refuse a network that no memory can hold"
     for k, v in dit.items():
         if isinstance(v, (int, float)) and not isinstance(v, bool):
@@ -123,342 +198,529 @@ def check_sizes(dit:dict): # the fields of `DiTConfig`
     DiTConfig.from_dict(dit)
 
 # %% ../nbs/14_pipeline.ipynb #f748b6cc
-MODELS = ("base", "presto-l", "presto-s", "presto-ls") # the paper's four, in the order of its story, at study size: those of the lessons
-RELEASED = ("laptop-base", "laptop-l", "laptop-s", "laptop-ls") # the same at laptop size: those to make music with
+MODELS = (
+    "base",
+    "presto-l",
+    "presto-s",
+    "presto-ls",
+)  # the paper's four, in the order of its story, at study size: those of the lessons
+RELEASED = (
+    "laptop-base",
+    "laptop-l",
+    "laptop-s",
+    "laptop-ls",
+)  # the same at laptop size: those to make music with
 PARTS = ("codec", "text")  # a model's folders, or the package's
 
-def model_names() -> list: # of str
+
+def model_names() -> list:  # of str
     "The models that come with the package"
-    return sorted(p.parent.name for p in assets().glob("*/config.json") if (p.parent/"model.safetensors").is_file() and p.parent.name not in PARTS)
+    return sorted(
+        p.parent.name
+        for p in assets().glob("*/config.json")
+        if (p.parent / "model.safetensors").is_file() and p.parent.name not in PARTS
+    )
+
 
 def is_file(path) -> bool:
     "Is there such a file? Also for names that no file can have"
-    try: return Path(path).is_file()
-    except (OSError, ValueError): return False
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
 
 def is_run(folder) -> bool:
     "Is it the folder of a training? It has a config.json, too"
-    config = Path(folder)/"config.json"
+    config = Path(folder) / "config.json"
     return is_file(config) and "batch_size" in (said := load_json(config)) and "dit" not in said
+
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-def find_model(name:str, # a shipped model, a folder, or a hub id
-              ) -> Path: # the folder with config.json and model.safetensors
+
+def find_model(
+    name: str,  # a shipped model, a folder, or a hub id
+) -> Path:  # the folder with config.json and model.safetensors
     "The folder of a model; an unknown name is a `PrestoError` that lists the known ones"
     name = str(name)
-    if name in model_names(): return assets()/name
+    if name in model_names():
+        return assets() / name
     path = Path(os.path.expanduser(name))
-    for folder in (path/"model", path):                              # a run's folder has its model inside
-        if is_file(folder/"config.json") and not is_run(folder): return folder
+    for folder in (path / "model", path):  # a run's folder has its model inside
+        if is_file(folder / "config.json") and not is_run(folder):
+            return folder
     if is_run(path):
-        raise PrestoError(f"{name} is a training that has not ended and has no model yet; "
-                          f"the same command goes on from there")
-    a_path = lambda: path.exists() or path.parent.is_dir()           # owner/name, where a folder owner lies here
-    if HUB_ID.fullmatch(name) and len(name) < 100 and not a_path(): return from_hub(name)
+        raise PrestoError(
+            f"{name} is a training that has not ended and has no model yet; "
+            f"the same command goes on from there"
+        )
+    a_path = lambda: (
+        path.exists() or path.parent.is_dir()
+    )  # owner/name, where a folder owner lies here
+    if HUB_ID.fullmatch(name) and len(name) < 100 and not a_path():
+        return from_hub(name)
     known = ", ".join(model_names()) or "none is installed"
-    raise PrestoError(f"there is no model {name[:100]!r}; known are {known}, a folder with config.json and model.safetensors, or a hub id like owner/name")
+    raise PrestoError(
+        f"there is no model {name[:100]!r}; known are {known}, a folder with config.json and model.safetensors, or a hub id like owner/name"
+    )
 
-def from_hub(repo_id:str, # owner/name
-            ) -> Path:    # the folder on this machine
+
+def from_hub(
+    repo_id: str,  # owner/name
+) -> Path:  # the folder on this machine
     "Download a model's JSON and safetensors files, nothing else"
     from huggingface_hub import snapshot_download
-    try: return Path(snapshot_download(repo_id, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
-    except Exception as e: raise PrestoError(f"the model {repo_id} could not be fetched from the hub ({type(e).__name__}); is the name right and the network up?") from None
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+    except Exception as e:
+        raise PrestoError(
+            f"the model {repo_id} could not be fetched from the hub ({type(e).__name__}); is the name right and the network up?"
+        ) from None
 
 # %% ../nbs/14_pipeline.ipynb #364b5981
-def find_part(folder,      # the model's folder
-              part:str,    # "codec" or "text"
-             ) -> Path:    # a folder with model.safetensors
+def find_part(
+    folder,  # the model's folder
+    part: str,  # "codec" or "text"
+) -> Path:  # a folder with model.safetensors
     "The folder of a model's codec or text encoder: its own, or the shipped one"
-    own, shipped = Path(folder)/part, assets()/part
+    own, shipped = Path(folder) / part, assets() / part
     for path in (own, shipped):
-        if (path/"model.safetensors").is_file(): return path
+        if (path / "model.safetensors").is_file():
+            return path
     raise PrestoError(f"the {part} of the model {folder} is neither in {own} nor in {shipped}")
 
-def check_part(part:str,   # "codec" or "text"
-               module,     # as loaded
-               wanted:str, # sha256 that the config names, "" = any
-               model,      # name or folder of the model, for the message
-              ):
+
+def check_part(
+    part: str,  # "codec" or "text"
+    module,  # as loaded
+    wanted: str,  # sha256 that the config names, "" = any
+    model,  # name or folder of the model, for the message
+):
     "The module, or a `PrestoError` when its weights are not those the model was trained with"
     got = weights_sha256(module, encoder=True)
     if wanted and got != wanted:
-        raise PrestoError(f"the {part} found for the model {model} has sha256 {got[:12]}..., but the model was trained with the {part} of sha256 {wanted[:12]}...; use that one")
+        raise PrestoError(
+            f"the {part} found for the model {model} has sha256 {got[:12]}..., but the model was trained with the {part} of sha256 {wanted[:12]}...; use that one"
+        )
     return module
 
 # %% ../nbs/14_pipeline.ipynb #aa4c41df
 class MusicPipeline:
     "Makes music from prompts: `denoiser`, `codec`, `encoder` and a `PipelineConfig`"
-    def __init__(self,
-                 denoiser, # x [b, frames, channels], sigma [b], cond -> x0_hat
-                 codec,    # `Codec`: encode, decode, frame_rate, sample_rate, channels
-                 encoder,  # text encoder: prompts -> tokens, mask
-                 config:PipelineConfig=PipelineConfig(), # how to sample
-                ):
-        self.denoiser, self.codec, self.encoder, self.config, self.timings = denoiser, codec, encoder, config, {}
+
+    def __init__(
+        self,
+        denoiser,  # x [b, frames, channels], sigma [b], cond -> x0_hat
+        codec,  # `Codec`: encode, decode, frame_rate, sample_rate, channels
+        encoder,  # text encoder: prompts -> tokens, mask
+        config: PipelineConfig = PipelineConfig(),  # how to sample
+    ):
+        self.denoiser, self.codec, self.encoder, self.config, self.timings = (
+            denoiser,
+            codec,
+            encoder,
+            config,
+            {},
+        )
         self.notes = []  # words of the last prompts that the encoder cannot place, or does not read
-        for m in self.modules: m.eval().requires_grad_(False)
+        for m in self.modules:
+            m.eval().requires_grad_(False)
 
     @property
     def modules(self):
         "Its parts that have weights"
-        return [m for m in (self.denoiser, self.codec, self.encoder) if isinstance(m, torch.nn.Module)]
+        return [
+            m for m in (self.denoiser, self.codec, self.encoder) if isinstance(m, torch.nn.Module)
+        ]
+
     @property
     def device(self):
         "Where the weights are"
         return next((p.device for m in self.modules for p in m.parameters()), torch.device("cpu"))
+
     @property
     def sample_rate(self):
         "Samples a second"
         return self.codec.sample_rate
+
     @property
-    def window(self): # latent frames
+    def window(self):  # latent frames
         "Latent frames of the longest music made in one go"
-        return max(MIN_FRAMES, round(self.config.max_seconds*self.codec.frame_rate))
+        return max(MIN_FRAMES, round(self.config.max_seconds * self.codec.frame_rate))
+
     def to(self, device):
         "All parts on a device"
-        for m in self.modules: m.to(device)
+        for m in self.modules:
+            m.to(device)
         return self
-    def __repr__(self): return f"MusicPipeline({self.config.name!r}, {sum(p.numel() for p in self.denoiser.parameters()):,} parameters, {self.config.max_seconds:g} s at {self.sample_rate} Hz at a time, {self.device})"
+
+    def __repr__(self):
+        return f"MusicPipeline({self.config.name!r}, {sum(p.numel() for p in self.denoiser.parameters()):,} parameters, {self.config.max_seconds:g} s at {self.sample_rate} Hz at a time, {self.device})"
 
 # %% ../nbs/14_pipeline.ipynb #39543606
-def new_pipeline(network,    # a trained `DiT`
-                 codec,      # the codec it was trained with
-                 encoder,    # the text encoder it was trained with
-                 frames:int, # latent frames of a training window
-                 **config,   # other fields of `PipelineConfig`
-                ) -> MusicPipeline:
+def new_pipeline(
+    network,  # a trained `DiT`
+    codec,  # the codec it was trained with
+    encoder,  # the text encoder it was trained with
+    frames: int,  # latent frames of a training window
+    **config,  # other fields of `PipelineConfig`
+) -> MusicPipeline:
     "A pipeline around a network, when training is done; the window is given in tenths of a second"
-    longest = math.floor(10*(frames + .5)/codec.frame_rate)/10
-    return MusicPipeline(Denoiser(network, config.get("sigma_data", .5)), codec, encoder, PipelineConfig(**(dict(dit=network.config.to_dict(), max_seconds=longest) | config)))
+    longest = math.floor(10 * (frames + 0.5) / codec.frame_rate) / 10
+    return MusicPipeline(
+        Denoiser(network, config.get("sigma_data", 0.5)),
+        codec,
+        encoder,
+        PipelineConfig(**(dict(dit=network.config.to_dict(), max_seconds=longest) | config)),
+    )
 
 # %% ../nbs/14_pipeline.ipynb #d88e9b22
 @dataclass(frozen=True)
 class Request:
     "What `generate` is asked for, checked and complete"
-    prompts:tuple        # of str
-    seconds:float        # length of each piece
-    frames:int           # latent frames computed for it
-    steps:int            # evaluations of the network
-    guidance_scale:float # how strongly the prompt is followed
-    rho:float            # curvature of the noise levels
-    seed:int             # of the first prompt; prompt i uses seed + i
 
-MIN_FRAMES, LONGEST = 8, 120. # of a piece: latent frames, seconds
+    prompts: tuple  # of str
+    seconds: float  # length of each piece
+    frames: int  # latent frames computed for it
+    steps: int  # evaluations of the network
+    guidance_scale: float  # how strongly the prompt is followed
+    rho: float  # curvature of the noise levels
+    seed: int  # of the first prompt; prompt i uses seed + i
+
+
+MIN_FRAMES, LONGEST = 8, 120.0  # of a piece: latent frames, seconds
+
 
 @patch
-def request(self:MusicPipeline,
-            prompts,             # a prompt or several
-            seconds=None,        # length, up to `LONGEST`; None = 6, or the window if that is less
-            steps=None,          # evaluations of the network; None = the model's own number
-            guidance_scale=None, # None = the model's own
-            rho=None,            # None = the model's own
-            seed=0,              # whole number
-           ) -> Request:
+def request(
+    self: MusicPipeline,
+    prompts,  # a prompt or several
+    seconds=None,  # length, up to `LONGEST`; None = 6, or the window if that is less
+    steps=None,  # evaluations of the network; None = the model's own number
+    guidance_scale=None,  # None = the model's own
+    rho=None,  # None = the model's own
+    seed=0,  # whole number
+) -> Request:
     "Check a request and fill in what was left to the model"
     c = self.config
-    if not isinstance(prompts, (str, list, tuple)): raise PrestoError(f"the prompts are {type(prompts).__name__} {str(prompts)[:40]!r}; a string or a list of strings is needed")
+    if not isinstance(prompts, (str, list, tuple)):
+        raise PrestoError(
+            f"the prompts are {type(prompts).__name__} {str(prompts)[:40]!r}; a string or a list of strings is needed"
+        )
     prompts = tuple(check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts))
-    if not prompts: raise PrestoError("there are no prompts; give one or more")
-    seconds = check_range("seconds", min(6., c.max_seconds) if seconds is None else seconds, .1, max(LONGEST, c.max_seconds))
-    steps, seed = _whole("steps", c.steps if steps is None else steps, *RANGES["steps"]), _whole("seed", seed, 0, 2**53)
+    if not prompts:
+        raise PrestoError("there are no prompts; give one or more")
+    seconds = check_range(
+        "seconds",
+        min(6.0, c.max_seconds) if seconds is None else seconds,
+        0.1,
+        max(LONGEST, c.max_seconds),
+    )
+    steps, seed = (
+        _whole("steps", c.steps if steps is None else steps, *RANGES["steps"]),
+        _whole("seed", seed, 0, 2**53),
+    )
     scale = self.guidance_of(guidance_scale)
     rho = check_range("rho", c.rho if rho is None else rho, *RANGES["rho"])
-    return Request(prompts, float(seconds), max(MIN_FRAMES, round(seconds*self.codec.frame_rate)), steps, float(scale), float(rho), seed)
+    return Request(
+        prompts,
+        float(seconds),
+        max(MIN_FRAMES, round(seconds * self.codec.frame_rate)),
+        steps,
+        float(scale),
+        float(rho),
+        seed,
+    )
+
 
 @patch
-def guidance_of(self:MusicPipeline,
-                scale=None, # as asked for; None = the model's own
-               ) -> float:
+def guidance_of(
+    self: MusicPipeline,
+    scale=None,  # as asked for; None = the model's own
+) -> float:
     "The guidance scale, or a `PrestoError` when the model cannot have it"
     c = self.config
-    scale = check_range("guidance_scale", c.guidance_scale if scale is None else scale, 0., 1. if c.guidance == "cfg++" else RANGES["guidance_scale"][1])
-    if c.guidance == "none" and scale != 1: raise PrestoError(f"guidance_scale is {scale:g}; guidance is distilled into the model {c.name} and cannot be set")
+    scale = check_range(
+        "guidance_scale",
+        c.guidance_scale if scale is None else scale,
+        0.0,
+        1.0 if c.guidance == "cfg++" else RANGES["guidance_scale"][1],
+    )
+    if c.guidance == "none" and scale != 1:
+        raise PrestoError(
+            f"guidance_scale is {scale:g}; guidance is distilled into the model {c.name} and cannot be set"
+        )
     return scale
+
 
 def _whole(name, value, low, high):
     "A whole number in a range"
     value = plain(value)
-    if isinstance(value, float) and value.is_integer(): value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool): raise PrestoError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PrestoError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
     return check_range(name, value, low, high)
 
 # %% ../nbs/14_pipeline.ipynb #da833738
 @patch
-def noise(self:MusicPipeline,
-          seed:int,   # of the first row
-          rows:int,   # how many
-          frames:int, # latent frames
-         ) -> Tensor: # unit Gaussian, [rows, frames, channels]
+def noise(
+    self: MusicPipeline,
+    seed: int,  # of the first row
+    rows: int,  # how many
+    frames: int,  # latent frames
+) -> Tensor:  # unit Gaussian, [rows, frames, channels]
     "Row i is drawn from seed + i"
-    return sampling.noise_like((rows, frames, self.codec.channels), range(seed, seed + rows), self.device)
+    return sampling.noise_like(
+        (rows, frames, self.codec.channels), range(seed, seed + rows), self.device
+    )
 
 # %% ../nbs/14_pipeline.ipynb #387bd702
 @patch
-def latents(self:MusicPipeline,
-            audio:Audio, # any sound
-            frames:int,  # wanted; the sound is repeated when it is shorter
-           ) -> Tensor:  # [1, frames, channels]
+def latents(
+    self: MusicPipeline,
+    audio: Audio,  # any sound
+    frames: int,  # wanted; the sound is repeated when it is shorter
+) -> Tensor:  # [1, frames, channels]
     "The first latent frames of a sound"
-    n = frames*self.codec.hop
+    n = frames * self.codec.hop
     x = audio.mono().resample(self.sample_rate).samples
-    return self.codec.encode(x.repeat(1, -(-n//x.shape[-1]))[None, :, :n].to(self.device))[:, :frames]
+    return self.codec.encode(x.repeat(1, -(-n // x.shape[-1]))[None, :, :n].to(self.device))[
+        :, :frames
+    ]
 
 # %% ../nbs/14_pipeline.ipynb #73ca2659
 @patch
-def guidance(self:MusicPipeline,
-             cond,        # `Condition`
-             scale:float, # of guidance
-            ):            # for `sample`: denoiser -> guided denoiser, or None
+def guidance(
+    self: MusicPipeline,
+    cond,  # `Condition`
+    scale: float,  # of guidance
+):  # for `sample`: denoiser -> guided denoiser, or None
     "How the prompt is followed, as the model's config says"
-    if self.config.guidance == "cfg++": return partial(sampling.guided_plus_plus, null=cond.null(), lam=scale)
+    if self.config.guidance == "cfg++":
+        return partial(sampling.guided_plus_plus, null=cond.null(), lam=scale)
     return None if scale == 1 else partial(sampling.guided, null=cond.null(), w=scale)
 
+
 @patch
-def kept(self:MusicPipeline,
-         keep=None, # blocks that run: None (as the config says), a list of numbers, or a function of sigma that gives one
-        ):          # a denoiser
+def kept(
+    self: MusicPipeline,
+    keep=None,  # blocks that run: None (as the config says), a list of numbers, or a function of sigma that gives one
+):  # a denoiser
     "The denoiser with some of its blocks left out"
-    if keep is None: return self.config.skipping(self.denoiser)
+    if keep is None:
+        return self.config.skipping(self.denoiser)
     of = keep if callable(keep) else lambda sigma: keep
     return lambda x, sigma, cond=None: self.denoiser(x, sigma, cond, keep=of(float(sigma[0])))
 
 # %% ../nbs/14_pipeline.ipynb #a995547f
-def starts(frames:int, # of the piece
-           window:int, # of the network
-          ) -> list:   # of int
+def starts(
+    frames: int,  # of the piece
+    window: int,  # of the network
+) -> list:  # of int
     "Where windows begin that cover a piece evenly; neighbours share a quarter of a window or more"
-    n = max(0, math.ceil((frames - window)/(window - window//4)))
-    return [round(i*(frames - window)/n) for i in range(n + 1)] if n else [0]
+    n = max(0, math.ceil((frames - window) / (window - window // 4)))
+    return [round(i * (frames - window) / n) for i in range(n + 1)] if n else [0]
 
-def blend(frames:int, # of the piece
-          window:int, # of the network
-         ) -> Tensor: # w, [windows, frames], every column sums to 1
+
+def blend(
+    frames: int,  # of the piece
+    window: int,  # of the network
+) -> Tensor:  # w, [windows, frames], every column sums to 1
     "How much each window says about each frame: less near its ends"
-    ramp, at = torch.arange(1., window + 1), starts(frames, window)
-    w = torch.minimum(ramp, ramp.flip(0)).clamp(max=window//4)
+    ramp, at = torch.arange(1.0, window + 1), starts(frames, window)
+    w = torch.minimum(ramp, ramp.flip(0)).clamp(max=window // 4)
     w = torch.stack([F.pad(w, (a, frames - window - a)) for a in at])
-    return w/w.sum(0)
+    return w / w.sum(0)
 
-def windowed(denoiser,   # x [b, frames, channels], sigma [b], cond -> guess, for up to `window` frames
-             window:int, # latent frames that it was trained on
-            ):           # the same for any number of frames
+
+def windowed(
+    denoiser,  # x [b, frames, channels], sigma [b], cond -> guess, for up to `window` frames
+    window: int,  # latent frames that it was trained on
+):  # the same for any number of frames
     "Overlapping windows in one batch, their guesses blended (MultiDiffusion, Bar-Tal et al. 2023, equation 5)"
+
     def denoise(x, sigma, cond=None):
-        if x.shape[1] <= window: return denoiser(x, sigma, cond)
-        at, w, out = starts(x.shape[1], window), blend(x.shape[1], window).to(x), torch.zeros_like(x)
+        if x.shape[1] <= window:
+            return denoiser(x, sigma, cond)
+        at, w, out = (
+            starts(x.shape[1], window),
+            blend(x.shape[1], window).to(x),
+            torch.zeros_like(x),
+        )
         rows = torch.arange(len(x), device=x.device).repeat(len(at))
-        guesses = denoiser(torch.cat([x[:, a:a+window] for a in at]), sigma[rows], None if cond is None else cond[rows])
-        for a, w_k, D_k in zip(at, w, guesses.chunk(len(at))): out[:, a:a+window] += w_k[a:a+window, None]*D_k
+        guesses = denoiser(
+            torch.cat([x[:, a : a + window] for a in at]),
+            sigma[rows],
+            None if cond is None else cond[rows],
+        )
+        for a, w_k, D_k in zip(at, w, guesses.chunk(len(at))):
+            out[:, a : a + window] += w_k[a : a + window, None] * D_k
         return out
+
     return denoise
 
 # %% ../nbs/14_pipeline.ipynb #5a3be002
 @patch
-def sampler(self:MusicPipeline,
-            r:Request,       # what is asked
-            init_sigma=None, # begin at this noise level instead of the highest
-            keep=None,       # blocks that run, see `kept`
-           ) -> tuple:       # sigmas, decreasing to 0; function (noise [b, frames, channels], cond, b seeds, init, callback) -> latents
+def sampler(
+    self: MusicPipeline,
+    r: Request,  # what is asked
+    init_sigma=None,  # begin at this noise level instead of the highest
+    keep=None,  # blocks that run, see `kept`
+) -> tuple:  # sigmas, decreasing to 0; function (noise [b, frames, channels], cond, b seeds, init, callback) -> latents
     "A walk that costs exactly `r.steps` evaluations"
     c, D = self.config, windowed(self.kept(keep), self.window)
-    top = c.sigma_max if init_sigma is None else check_range("init_sigma", init_sigma, 2*c.sigma_min, c.sigma_max)
+    top = (
+        c.sigma_max
+        if init_sigma is None
+        else check_range("init_sigma", init_sigma, 2 * c.sigma_min, c.sigma_max)
+    )
     if c.step == "pingpong":
         sigmas = sampling.few_sigmas(r.steps, c.to_min, c.sigma_min, top, r.rho)
-        return sigmas, lambda noise, cond, seeds, **how: sampling.pingpong(D, noise, sigmas, cond, list(seeds), **how)
+        return sigmas, lambda noise, cond, seeds, **how: sampling.pingpong(
+            D, noise, sigmas, cond, list(seeds), **how
+        )
     sigmas, step = sampling.plan(r.steps, getattr(sampling, c.step), c.sigma_min, top, r.rho)
-    return sigmas, lambda noise, cond, seeds, **how: sampling.sample(D, noise, sigmas, cond, step, self.guidance(cond, r.guidance_scale), **how)
+    return sigmas, lambda noise, cond, seeds, **how: sampling.sample(
+        D, noise, sigmas, cond, step, self.guidance(cond, r.guidance_scale), **how
+    )
 
 # %% ../nbs/14_pipeline.ipynb #fb79e4ce
-def ending(n:int,    # samples
-           rate:int, # Hz
-          ) -> Tensor: # gains, [n]
+def ending(
+    n: int,  # samples
+    rate: int,  # Hz
+) -> Tensor:  # gains, [n]
     "The last 20 ms fall to 0"
-    f = min(n, round(.02*rate))
+    f = min(n, round(0.02 * rate))
     return torch.cat([torch.ones(n - f), torch.linspace(1, 0, f)])
 
+
 @patch
-def finish(self:MusicPipeline,
-           samples:Tensor, # decoded, [b, 1, n]
-           prompts,        # b captions
-           seconds:float,  # length of each piece
-           given=None,     # `Given`: its kept parts are put back
-          ) -> list:       # of `Audio`
+def finish(
+    self: MusicPipeline,
+    samples: Tensor,  # decoded, [b, 1, n]
+    prompts,  # b captions
+    seconds: float,  # length of each piece
+    given=None,  # `Given`: its kept parts are put back
+) -> list:  # of `Audio`
     "Samples -> finished pieces"
-    n, x = round(seconds*self.sample_rate), samples.float().cpu()
+    n, x = round(seconds * self.sample_rate), samples.float().cpu()
     x = F.pad(x, (0, max(0, n - x.shape[-1])))[..., :n]
-    if not torch.isfinite(x).all(): raise PrestoError(f"the model {self.config.name} gave samples that are not finite; its weights are damaged or do not fit")
-    pieces = [Audio(a*ending(n, self.sample_rate), self.sample_rate, p) for a, p in zip(x, prompts)]
+    if not torch.isfinite(x).all():
+        raise PrestoError(
+            f"the model {self.config.name} gave samples that are not finite; its weights are damaged or do not fit"
+        )
+    pieces = [
+        Audio(a * ending(n, self.sample_rate), self.sample_rate, p) for a, p in zip(x, prompts)
+    ]
     return [put_back(a, given) if given and given.spans else a.normalise() for a in pieces]
 
 # %% ../nbs/14_pipeline.ipynb #73263358
 @dataclass(frozen=True)
 class Given:
     "A sound to begin from, and the parts of it that stay"
-    audio:Audio     # mono, at the model's rate
-    spans:tuple=()  # of (start, end) in seconds, in order, apart from each other
+
+    audio: Audio  # mono, at the model's rate
+    spans: tuple = ()  # of (start, end) in seconds, in order, apart from each other
 
     @property
-    def gain(self): # what brings it to the loudness of the training clips
+    def gain(self):  # what brings it to the loudness of the training clips
         "Factor that brings the sound to the loudness of the training clips"
         top = float(self.audio.samples.abs().max())
-        return float(self.audio.normalise().samples.abs().max())/top if top else 1.
+        return float(self.audio.normalise().samples.abs().max()) / top if top else 1.0
 
-def check_spans(spans,      # (start, end) in seconds, or a list of such pairs
-                end:float,  # s, where the piece or the given sound ends
-               ) -> tuple:  # of (start, end), in order; spans that touch are one
+
+def check_spans(
+    spans,  # (start, end) in seconds, or a list of such pairs
+    end: float,  # s, where the piece or the given sound ends
+) -> tuple:  # of (start, end), in order; spans that touch are one
     "The parts that stay, or a `PrestoError`"
     said = f"kept_seconds is {spans!r}"[:200]
-    try: pairs = sorted((float(a), float(b)) for a, b in ([spans] if isinstance(spans[0], (int, float)) else spans))
-    except (TypeError, ValueError, IndexError, KeyError): raise PrestoError(f"{said}; it must be (start, end) in seconds, such as (0, 4), or a list of such pairs") from None
+    try:
+        pairs = sorted(
+            (float(a), float(b))
+            for a, b in ([spans] if isinstance(spans[0], (int, float)) else spans)
+        )
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise PrestoError(
+            f"{said}; it must be (start, end) in seconds, such as (0, 4), or a list of such pairs"
+        ) from None
     out = []
     for a, b in pairs:
-        if not 0 <= a <= b - .1 or not b <= end + 1e-3: raise PrestoError(f"{said}; each part must lie within 0 to {end:.4g} s, where the piece or the given sound ends, and last 0.1 s or more")
-        if out and a <= out[-1][1]: out[-1] = (out[-1][0], max(b, out[-1][1]))
-        else: out.append((a, b))
+        if not 0 <= a <= b - 0.1 or not b <= end + 1e-3:
+            raise PrestoError(
+                f"{said}; each part must lie within 0 to {end:.4g} s, where the piece or the given sound ends, and last 0.1 s or more"
+            )
+        if out and a <= out[-1][1]:
+            out[-1] = (out[-1][0], max(b, out[-1][1]))
+        else:
+            out.append((a, b))
     return tuple(out)
 
-def inside(spans,      # of (start, end), seconds
-           n:int,      # how many units of time
-           rate:float, # units per second
-          ) -> Tensor: # bool, [n]
+
+def inside(
+    spans,  # of (start, end), seconds
+    n: int,  # how many units of time
+    rate: float,  # units per second
+) -> Tensor:  # bool, [n]
     "Which samples or latent frames lie wholly in a span"
     t = torch.arange(n, dtype=torch.float64)
-    return sum((t >= a*rate - 1e-3) & (t + 1 <= b*rate + 1e-3) for a, b in spans).bool()
+    return sum((t >= a * rate - 1e-3) & (t + 1 <= b * rate + 1e-3) for a, b in spans).bool()
 
 # %% ../nbs/14_pipeline.ipynb #50fb86b2
-def share(kept:Tensor, # bool, [n]: which samples stay
-          f:int,       # samples of a crossfade
-         ) -> Tensor:  # [n]: 1 inside the kept parts, 0 outside, rising over f samples within; no rise at the ends of the piece
+def share(
+    kept: Tensor,  # bool, [n]: which samples stay
+    f: int,  # samples of a crossfade
+) -> Tensor:  # [n]: 1 inside the kept parts, 0 outside, rising over f samples within; no rise at the ends of the piece
     "How much of a sample is the given one: a mean over 2f + 1 samples, of which the upper half counts"
     c = F.pad(kept.double()[None], (f + 1, f), mode="replicate")[0].cumsum(0)
-    return (2*(c[2*f+1:] - c[:-2*f-1])/(2*f + 1) - 1).clamp(min=0).float()
+    return (2 * (c[2 * f + 1 :] - c[: -2 * f - 1]) / (2 * f + 1) - 1).clamp(min=0).float()
 
-def put_back(made:Audio,  # as decoded
-             given:Given, # what stays
-            ) -> Audio:
+
+def put_back(
+    made: Audio,  # as decoded
+    given: Given,  # what stays
+) -> Audio:
     "The kept parts as they were, what was made at their loudness, crossfades of equal power between"
     n, rate, top = made.samples.shape[-1], made.sample_rate, float(made.samples.abs().max())
     y = F.pad(given.audio.samples, (0, max(0, n - given.audio.samples.shape[-1])))[:, :n]
-    w = share(inside(given.spans, n, rate), round(.05*rate))
-    return made.new((1 - w).sqrt()*made.samples*min(1/given.gain, .99/max(top, 1e-9)) + w.sqrt()*y)
+    w = share(inside(given.spans, n, rate), round(0.05 * rate))
+    return made.new(
+        (1 - w).sqrt() * made.samples * min(1 / given.gain, 0.99 / max(top, 1e-9)) + w.sqrt() * y
+    )
 
 # %% ../nbs/14_pipeline.ipynb #e1ed9cc8
-def decode_blocks(codec,             # a `SpectralVAE`; any other decodes at once
-                  latents:Tensor,    # [b, frames, channels]
-                  block:int=129,     # latent frames decoded at a time
-                  context:int=16,    # frames of neighbourhood on both sides; the convolutions see 12
-                 ):                  # yields samples [b, 1, n]
+def decode_blocks(
+    codec,  # a `SpectralVAE`; any other decodes at once
+    latents: Tensor,  # [b, frames, channels]
+    block: int = 129,  # latent frames decoded at a time
+    context: int = 16,  # frames of neighbourhood on both sides; the convolutions see 12
+):  # yields samples [b, 1, n]
     "`codec.decode` in blocks that join without a seam"
     frames = latents.shape[1]
-    if frames <= block or not hasattr(codec, "predict"): yield codec.decode(latents); return
+    if frames <= block or not hasattr(codec, "predict"):
+        yield codec.decode(latents)
+        return
     s, start = codec.config.stride, None
     for a in range(0, frames, block):
-        b = min(a + block, frames); left, right, l, r = max(a - context, 0), min(b + context, frames), max(a - 1, 0), min(b + 1, frames)
-        height, adv = (v[:, (l - left)*s:(r - left)*s] for v in codec.predict(codec.denormalise(latents[:, left:right].float())))
-        total = integrate(adv, first=l*s, start=start); start = total[:, (b - 1 - l)*s - 1]   # where the next block begins, a frame before b
-        yield codec.synthesise(height, adv, total=total)[..., (a - l)*codec.hop:(b - l)*codec.hop]
+        b = min(a + block, frames)
+        left, right, l, r = (
+            max(a - context, 0),
+            min(b + context, frames),
+            max(a - 1, 0),
+            min(b + 1, frames),
+        )
+        height, adv = (
+            v[:, (l - left) * s : (r - left) * s]
+            for v in codec.predict(codec.denormalise(latents[:, left:right].float()))
+        )
+        total = integrate(adv, first=l * s, start=start)
+        start = total[:, (b - 1 - l) * s - 1]  # where the next block begins, a frame before b
+        yield codec.synthesise(height, adv, total=total)[
+            ..., (a - l) * codec.hop : (b - l) * codec.hop
+        ]
 
 # %% ../nbs/14_pipeline.ipynb #c35e678b
 @contextmanager
@@ -466,115 +728,189 @@ def in_float32():
     "Inside this block new tensors are float32, whatever torch's default is"
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
-    try: yield
-    finally: torch.set_default_dtype(before)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
-def stepwise(steps): # a function that yields
+
+def stepwise(steps):  # a function that yields
     "The same, in float32 while it works and in the caller's default while it waits"
+
     @functools.wraps(steps)
     def run(*args, **kwargs):
         items, end = steps(*args, **kwargs), object()
         while True:
-            with in_float32(): item = next(items, end)
-            if item is end: return
+            with in_float32():
+                item = next(items, end)
+            if item is end:
+                return
             yield item
+
     return run
 
+
 @contextmanager
-def timed(timings:dict, # name -> milliseconds, added to
-          name:str,     # of what happens in the block
-          device,       # synchronised before the clock is read
-          clock=time.perf_counter, # tells seconds
-         ):
+def timed(
+    timings: dict,  # name -> milliseconds, added to
+    name: str,  # of what happens in the block
+    device,  # synchronised before the clock is read
+    clock=time.perf_counter,  # tells seconds
+):
     "Add the milliseconds a block takes"
     sync = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    sync(); t = clock()
+    sync()
+    t = clock()
     yield
-    sync(); timings[name] = timings.get(name, 0.) + 1000*(clock() - t)
+    sync()
+    timings[name] = timings.get(name, 0.0) + 1000 * (clock() - t)
 
 # %% ../nbs/14_pipeline.ipynb #4aac0aaa
 @patch
-def given(self:MusicPipeline,
-          audio,         # `Audio`, or None
-          kept_seconds,  # parts of it that stay, or None
-          seconds:float, # length of the piece
-         ):              # `Given`, or None
+def given(
+    self: MusicPipeline,
+    audio,  # `Audio`, or None
+    kept_seconds,  # parts of it that stay, or None
+    seconds: float,  # length of the piece
+):  # `Given`, or None
     "What a piece begins from, checked"
     if audio is None:
-        if kept_seconds is not None: raise PrestoError(f"kept_seconds is {kept_seconds!r}, but there is no init_audio; give the sound whose parts stay")
+        if kept_seconds is not None:
+            raise PrestoError(
+                f"kept_seconds is {kept_seconds!r}, but there is no init_audio; give the sound whose parts stay"
+            )
         return None
-    if not isinstance(audio, Audio): raise PrestoError(f"init_audio is {audio!r}; an Audio is needed, such as Audio.load(path)")
-    if audio.seconds < .1: raise PrestoError(f"init_audio lasts {audio.seconds:.3f} s; 0.1 s or more are needed")
+    if not isinstance(audio, Audio):
+        raise PrestoError(f"init_audio is {audio!r}; an Audio is needed, such as Audio.load(path)")
+    if audio.seconds < 0.1:
+        raise PrestoError(f"init_audio lasts {audio.seconds:.3f} s; 0.1 s or more are needed")
     a = audio.clip(0, min(seconds, audio.seconds)).mono().resample(self.sample_rate)
-    return Given(a, () if kept_seconds is None else check_spans(kept_seconds, min(seconds, audio.seconds)))
+    return Given(
+        a, () if kept_seconds is None else check_spans(kept_seconds, min(seconds, audio.seconds))
+    )
+
 
 @patch
-def known(self:MusicPipeline,
-          given,      # `Given`, or None
-          frames:int, # of the piece
-          fresh:bool, # nothing but the kept parts is taken from the sound
-         ) -> dict:   # init, known and known_mask of the samplers
+def known(
+    self: MusicPipeline,
+    given,  # `Given`, or None
+    frames: int,  # of the piece
+    fresh: bool,  # nothing but the kept parts is taken from the sound
+) -> dict:  # init, known and known_mask of the samplers
     "The latents of a given sound, as the samplers take them"
-    if given is None: return {}
-    z = self.latents(given.audio.new(given.audio.samples*given.gain), frames)
-    mask = dict(known=z, known_mask=inside(given.spans, frames, self.codec.frame_rate)[:, None]) if given.spans else {}
+    if given is None:
+        return {}
+    z = self.latents(given.audio.new(given.audio.samples * given.gain), frames)
+    mask = (
+        dict(known=z, known_mask=inside(given.spans, frames, self.codec.frame_rate)[:, None])
+        if given.spans
+        else {}
+    )
     return mask if fresh else dict(init=z) | mask
 
+
 @patch
-def tempi(self:MusicPipeline,
-          r:Request, # what is asked
-          bpm:list,  # a number or None for each prompt
-         ) -> tuple: # a number or None for each prompt, and a sentence for each that was chosen
+def tempi(
+    self: MusicPipeline,
+    r: Request,  # what is asked
+    bpm: list,  # a number or None for each prompt
+) -> tuple:  # a number or None for each prompt, and a sentence for each that was chosen
     "A network that counts beats needs a tempo: where none is told, one that fits the words"
-    if not self.config.dit.get("beat_heads"): return bpm, []
+    if not self.config.dit.get("beat_heads"):
+        return bpm, []
     told, notes = [], []
     for i, (prompt, b) in enumerate(zip(r.prompts, bpm)):
         if b is None and read_bpm(prompt) is None:
             b = usual_bpm(prompt, generator("tempo", r.seed + i))
-            notes.append(f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, "
-                         f"was taken; add a number of BPM for another")
+            notes.append(
+                f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, "
+                f"was taken; add a number of BPM for another"
+            )
         told.append(b)
     return told, notes
 
+
 @patch
-def walks(self:MusicPipeline,
-          r:Request,       # what is asked
-          bpm=None,        # tempo, one number or one for each prompt
-          given=None,      # `Given`
-          init_sigma=None, # noise level it is given
-          keep=None,       # blocks that run
-          batch_size=None, # prompts at once
-          progress=False,  # show a bar
-          callback=None,   # see `generate`
-         ):                # yields (which prompts, a slice; their latents [b, frames, channels])
+def walks(
+    self: MusicPipeline,
+    r: Request,  # what is asked
+    bpm=None,  # tempo, one number or one for each prompt
+    given=None,  # `Given`
+    init_sigma=None,  # noise level it is given
+    keep=None,  # blocks that run
+    batch_size=None,  # prompts at once
+    progress=False,  # show a bar
+    callback=None,  # see `generate`
+):  # yields (which prompts, a slice; their latents [b, frames, channels])
     "From noise to latents, prompts after prompts; times are kept in `timings`"
-    if given and not given.spans and init_sigma is None: init_sigma = 10.
+    if given and not given.spans and init_sigma is None:
+        init_sigma = 10.0
     sigmas, walk = self.sampler(r, init_sigma if given else None, keep)
-    batch, n, init = batch_size or (1 if self.device.type == "cpu" else 8), len(r.prompts), self.known(given, r.frames, init_sigma is None)
-    tempi = list(bpm) if isinstance(bpm, (list, tuple)) else [bpm]*n
-    if len(tempi) != n: raise PrestoError(f"{len(tempi)} tempi were given for {n} prompts; give one for each, or one number for all")
+    batch, n, init = (
+        batch_size or (1 if self.device.type == "cpu" else 8),
+        len(r.prompts),
+        self.known(given, r.frames, init_sigma is None),
+    )
+    tempi = list(bpm) if isinstance(bpm, (list, tuple)) else [bpm] * n
+    if len(tempi) != n:
+        raise PrestoError(
+            f"{len(tempi)} tempi were given for {n} prompts; give one for each, or one number for all"
+        )
     tempi, chosen = self.tempi(r, tempi)
     said = [f(p, self.encoder) for p in r.prompts for f in (unknown_words, unread_words)] + chosen
-    self.notes, self.timings = [s for s in said if s], dict(evaluations=r.steps*math.ceil(n/batch))
-    if progress: print(*self.notes, sep="\n", end="\n" if self.notes else "", file=sys.stderr)
-    bar = progress_bar(total=math.ceil(n/batch)*(len(sigmas) - 1), desc="making music", disable=None if progress else True)
-    def after(*step): bar.update(); callback and callback(*step)
+    self.notes, self.timings = (
+        [s for s in said if s],
+        dict(evaluations=r.steps * math.ceil(n / batch)),
+    )
+    if progress:
+        print(*self.notes, sep="\n", end="\n" if self.notes else "", file=sys.stderr)
+    bar = progress_bar(
+        total=math.ceil(n / batch) * (len(sigmas) - 1),
+        desc="making music",
+        disable=None if progress else True,
+    )
+
+    def after(*step):
+        bar.update()
+        callback and callback(*step)
+
     with bar:
         for rows in (slice(i, i + batch) for i in range(0, n, batch)):
-            with timed(self.timings, "text", self.device): cond = Condition.from_prompts(self.encoder, r.prompts[rows], tempi[rows]).to(self.device)
+            with timed(self.timings, "text", self.device):
+                cond = Condition.from_prompts(self.encoder, r.prompts[rows], tempi[rows]).to(
+                    self.device
+                )
             with timed(self.timings, "network", self.device):
-                x = walk(self.noise(r.seed + rows.start, len(cond), r.frames), cond, range(r.seed, r.seed + n)[rows], callback=after, **init)
+                x = walk(
+                    self.noise(r.seed + rows.start, len(cond), r.frames),
+                    cond,
+                    range(r.seed, r.seed + n)[rows],
+                    callback=after,
+                    **init,
+                )
             yield rows, x
+
 
 @patch
 @stepwise
 @torch.inference_mode()
-def pieces(self:MusicPipeline,
-           prompts,             # a prompt or several
-           seconds=None, steps=None, guidance_scale=None, rho=None, # as in `generate`,
-           bpm=None, seed=0, init_audio=None, init_sigma=None,      # like what follows
-           kept_seconds=None, keep=None, batch_size=None, progress=True, callback=None,
-          ):                    # yields `Audio`, one per prompt
+def pieces(
+    self: MusicPipeline,
+    prompts,  # a prompt or several
+    seconds=None,
+    steps=None,
+    guidance_scale=None,
+    rho=None,  # as in `generate`,
+    bpm=None,
+    seed=0,
+    init_audio=None,
+    init_sigma=None,  # like what follows
+    kept_seconds=None,
+    keep=None,
+    batch_size=None,
+    progress=True,
+    callback=None,
+):  # yields `Audio`, one per prompt
     "Make music, and give each piece away as soon as it is ready"
     r = self.request(prompts, seconds, steps, guidance_scale, rho, seed)
     given = self.given(init_audio, kept_seconds, r.seconds)
@@ -583,90 +919,148 @@ def pieces(self:MusicPipeline,
             samples = torch.cat(list(decode_blocks(self.codec, x, self.window)), -1)
         yield from self.finish(samples, r.prompts[rows], r.seconds, given)
 
+
 @patch
-def generate(self:MusicPipeline,
-             prompts,             # a prompt or several
-             seconds=None,        # of each piece; None = 6, or the model's longest if that is less
-             steps=None,          # evaluations of the network; None = the model's own number, 80 for `base`
-             guidance_scale=None, # how strongly the prompt is followed; None = the model's own, which alone a generator has
-             rho=None,            # curvature of the noise levels; None = the model's own
-             bpm=None,            # tempo, one number or one for each prompt; None = read from the prompt
-             seed=0,              # prompt i uses seed + i
-             init_audio=None,     # `Audio` to begin from
-             init_sigma=None,     # noise level it is given; None = 10, or where parts are kept the highest: the rest is new
-             kept_seconds=None,   # parts of it that stay: (start, end), or several
-             keep=None,           # blocks that run: list, or function of sigma
-             batch_size=None,     # prompts at once; None = 1 on a CPU, 8 elsewhere
-             progress=True,       # show a bar with the time left
-             callback=None,       # called after each step of each batch: `callback(i, n, sigma, x0_hat [b, frames, channels])`
-            ) -> list:            # of `Audio`, one per prompt
+def generate(
+    self: MusicPipeline,
+    prompts,  # a prompt or several
+    seconds=None,  # of each piece; None = 6, or the model's longest if that is less
+    steps=None,  # evaluations of the network; None = the model's own number, 80 for `base`
+    guidance_scale=None,  # how strongly the prompt is followed; None = the model's own, which alone a generator has
+    rho=None,  # curvature of the noise levels; None = the model's own
+    bpm=None,  # tempo, one number or one for each prompt; None = read from the prompt
+    seed=0,  # prompt i uses seed + i
+    init_audio=None,  # `Audio` to begin from
+    init_sigma=None,  # noise level it is given; None = 10, or where parts are kept the highest: the rest is new
+    kept_seconds=None,  # parts of it that stay: (start, end), or several
+    keep=None,  # blocks that run: list, or function of sigma
+    batch_size=None,  # prompts at once; None = 1 on a CPU, 8 elsewhere
+    progress=True,  # show a bar with the time left
+    callback=None,  # called after each step of each batch: `callback(i, n, sigma, x0_hat [b, frames, channels])`
+) -> list:  # of `Audio`, one per prompt
     "Make music"
-    return list(self.pieces(prompts, seconds, steps, guidance_scale, rho, bpm, seed, init_audio,
-                            init_sigma, kept_seconds, keep, batch_size, progress, callback))
+    return list(
+        self.pieces(
+            prompts,
+            seconds,
+            steps,
+            guidance_scale,
+            rho,
+            bpm,
+            seed,
+            init_audio,
+            init_sigma,
+            kept_seconds,
+            keep,
+            batch_size,
+            progress,
+            callback,
+        )
+    )
 
 # %% ../nbs/14_pipeline.ipynb #1887b5b4
 @patch
 @stepwise
 @torch.inference_mode()
-def stream(self:MusicPipeline,
-           prompt:str,          # one prompt
-           seconds=None,        # length of the piece
-           steps=None, guidance_scale=None, rho=None, bpm=None, seed=0, keep=None, # as in `generate`
-          ):                    # yields `Audio`
+def stream(
+    self: MusicPipeline,
+    prompt: str,  # one prompt
+    seconds=None,  # length of the piece
+    steps=None,
+    guidance_scale=None,
+    rho=None,
+    bpm=None,
+    seed=0,
+    keep=None,  # as in `generate`
+):  # yields `Audio`
     "Make a piece, and give it away window by window while the rest is decoded"
     r = self.request(prompt, seconds, steps, guidance_scale, rho, seed)
-    (_, x), = self.walks(r, bpm, keep=keep)
-    n, at, gain = round(r.seconds*self.sample_rate), 0, None
+    ((_, x),) = self.walks(r, bpm, keep=keep)
+    n, at, gain = round(r.seconds * self.sample_rate), 0, None
     for block in decode_blocks(self.codec, x, self.window):
-        last = at + block.shape[-1] == r.frames*self.codec.hop
-        y = F.pad(block[0].cpu(), (0, self.codec.hop if last else 0))[:, :n - at]              # the last frame may be half missing
-        a = Audio(y*ending(n, self.sample_rate)[at:at + y.shape[-1]], self.sample_rate, prompt); at += y.shape[-1]
+        last = at + block.shape[-1] == r.frames * self.codec.hop
+        y = F.pad(block[0].cpu(), (0, self.codec.hop if last else 0))[
+            :, : n - at
+        ]  # the last frame may be half missing
+        a = Audio(y * ending(n, self.sample_rate)[at : at + y.shape[-1]], self.sample_rate, prompt)
+        at += y.shape[-1]
         gain = Given(a).gain if gain is None else gain
-        yield a.new((gain*a.samples).clamp(-.99, .99))
+        yield a.new((gain * a.samples).clamp(-0.99, 0.99))
 
 # %% ../nbs/14_pipeline.ipynb #d6b0c961
 @patch
 @in_float32()
 @torch.inference_mode()
-def fingerprint(self:MusicPipeline) -> tuple: # standard deviations of text tokens, denoised latents (all, first 8 channels, last 8), decoded sound
+def fingerprint(
+    self: MusicPipeline,
+) -> tuple:  # standard deviations of text tokens, denoised latents (all, first 8 channels, last 8), decoded sound
     "What the parts answer to a fixed prompt and fixed noise at sigma = 1"
-    cond = Condition.from_prompts(self.encoder, ["a lively reel on the violin at 120 bpm"]).to(self.device)
+    cond = Condition.from_prompts(self.encoder, ["a lively reel on the violin at 120 bpm"]).to(
+        self.device
+    )
     x0 = self.denoiser(self.noise(0, 1, 32), torch.ones(1, device=self.device), cond)
-    return tuple(float(f"{t.float().std().item():.5g}") for t in (cond.tokens, x0, x0[..., :8], x0[..., -8:], self.codec.decode(x0)))
+    return tuple(
+        float(f"{t.float().std().item():.5g}")
+        for t in (cond.tokens, x0, x0[..., :8], x0[..., -8:], self.codec.decode(x0))
+    )
 
-def alive(pipe) -> tuple: # its fingerprint
+
+def alive(pipe) -> tuple:  # its fingerprint
     "The fingerprint, or a `PrestoError` when something in it is silent or not finite"
     got = pipe.fingerprint()
-    if all(math.isfinite(v) and v > 1e-7 for v in got): return got
-    raise PrestoError(f"the model {pipe.config.name} answers {got}, which is silence or not finite; its weights are damaged")
+    if all(math.isfinite(v) and v > 1e-7 for v in got):
+        return got
+    raise PrestoError(
+        f"the model {pipe.config.name} answers {got}, which is silence or not finite; its weights are damaged"
+    )
+
 
 @patch
-def self_check(self:MusicPipeline,
-               tolerance:float=.05, # relative difference that is allowed, wide enough for bfloat16
-              ):
+def self_check(
+    self: MusicPipeline,
+    tolerance: float = 0.05,  # relative difference that is allowed, wide enough for bfloat16
+):
     "Raise a `PrestoError` when the parts answer nothing, or not what they answered when the model was saved"
     got, want, name = alive(self), self.config.check, self.config.name
-    if want and not (len(want) == len(got) and all(abs(g - w) <= tolerance*w for g, w in zip(got, want))):
-        raise PrestoError(f"the model {name} answers {got} where it answered {tuple(want)} when it was saved; its files are damaged or do not belong together")
+    if want and not (
+        len(want) == len(got) and all(abs(g - w) <= tolerance * w for g, w in zip(got, want))
+    ):
+        raise PrestoError(
+            f"the model {name} answers {got} where it answered {tuple(want)} when it was saved; its files are damaged or do not belong together"
+        )
     return self
 
 # %% ../nbs/14_pipeline.ipynb #f2881997
-PART_FILES = {"codec": ("config.json", "model.safetensors", HASHES),
-              "text": ("config.json", "vocab.txt", "model.safetensors", HASHES)}
-MODEL_FILES = (HASHES, "config.json", "model.safetensors", "README.md",
-               *(f"{part}/{name}" for part in PARTS for name in PART_FILES[part]))
-SAVING = ".saving" # the folder inside a model's folder in which it is written
+PART_FILES = {
+    "codec": ("config.json", "model.safetensors", HASHES),
+    "text": ("config.json", "vocab.txt", "model.safetensors", HASHES),
+}
+MODEL_FILES = (
+    HASHES,
+    "config.json",
+    "model.safetensors",
+    "README.md",
+    *(f"{part}/{name}" for part in PARTS for name in PART_FILES[part]),
+)
+SAVING = ".saving"  # the folder inside a model's folder in which it is written
 
-def may_hold_model(path:Path) -> bool: # a folder, or nothing yet
+
+def may_hold_model(path: Path) -> bool:  # a folder, or nothing yet
     "May a model be saved there? It is new or empty, or holds a model, be it half written"
-    if not path.exists(): return True
-    if not path.is_dir(): return False
-    if (path/SAVING).is_dir() or not {p.name for p in path.iterdir()} - {".lock"}: return True
-    try: return "dit" in load_json(path/"config.json")
-    except PrestoError: return False
+    if not path.exists():
+        return True
+    if not path.is_dir():
+        return False
+    if (path / SAVING).is_dir() or not {p.name for p in path.iterdir()} - {".lock"}:
+        return True
+    try:
+        return "dit" in load_json(path / "config.json")
+    except PrestoError:
+        return False
+
 
 @contextmanager
-def new_model_folder(path): # a folder to be made, or of a model to be replaced
+def new_model_folder(path):  # a folder to be made, or of a model to be replaced
     "A temporary folder whose files take their places when the block ends well; others stay"
     path = Path(os.path.expanduser(path))
     new = False
@@ -675,88 +1069,144 @@ def new_model_folder(path): # a folder to be made, or of a model to be replaced
             raise PrestoError(f"{path} exists and is not a model; give a new folder")
         new = not path.exists()
         with folder_lock(path):
-            tmp = path/SAVING
-            shutil.rmtree(tmp, ignore_errors=True)          # of a process that was killed
+            tmp = path / SAVING
+            shutil.rmtree(tmp, ignore_errors=True)  # of a process that was killed
             try:
                 tmp.mkdir()
                 yield tmp
                 put_in_place(tmp, path)
-            finally: shutil.rmtree(tmp, ignore_errors=True)
+            finally:
+                shutil.rmtree(tmp, ignore_errors=True)
             new = False
     except (OSError, ValueError) as e:
-        if isinstance(e, PrestoError): raise
+        if isinstance(e, PrestoError):
+            raise
         why = getattr(e, "strerror", None) or e
         raise PrestoError(f"cannot write {str(path)!r}: {why}") from None
     finally:
-        if new: remove_empty(path)
+        if new:
+            remove_empty(path)
 
-def put_in_place(tmp:Path, path:Path): # files of a model; its folder
+
+def put_in_place(tmp: Path, path: Path):  # files of a model; its folder
     "Each file of a model replaces the one of its name; those that are no longer written go"
     for name in MODEL_FILES:
-        (path/name).parent.mkdir(exist_ok=True)
-        if (tmp/name).is_file(): os.replace(tmp/name, path/name)
-        else: (path/name).unlink(missing_ok=True)
-    for part in PARTS: remove_empty(path/part)
+        (path / name).parent.mkdir(exist_ok=True)
+        if (tmp / name).is_file():
+            os.replace(tmp / name, path / name)
+        else:
+            (path / name).unlink(missing_ok=True)
+    for part in PARTS:
+        remove_empty(path / part)
 
-def remove_empty(folder:Path):
+
+def remove_empty(folder: Path):
     "Remove a folder when nothing is in it"
-    try: folder.rmdir()
-    except (OSError, ValueError): pass
+    try:
+        folder.rmdir()
+    except (OSError, ValueError):
+        pass
+
 
 @patch
-def save_pretrained(self:MusicPipeline,
-                    folder,          # where to
-                    parts:bool=True, # write codec and text encoder too; False: they are the shipped ones
-                   ) -> PipelineConfig: # as written, with hashes and fingerprint
+def save_pretrained(
+    self: MusicPipeline,
+    folder,  # where to
+    parts: bool = True,  # write codec and text encoder too; False: they are the shipped ones
+) -> PipelineConfig:  # as written, with hashes and fingerprint
     "Write a model folder"
-    if not isinstance(self.denoiser.network, DiT): raise PrestoError(f"a model folder holds a DiT, but the network is a {type(self.denoiser.network).__name__}; keep its weights with save_tensors(path, network.state_dict()) and build it yourself")
+    if not isinstance(self.denoiser.network, DiT):
+        raise PrestoError(
+            f"a model folder holds a DiT, but the network is a {type(self.denoiser.network).__name__}; keep its weights with save_tensors(path, network.state_dict()) and build it yourself"
+        )
     with new_model_folder(folder) as d:
-        if parts: self.codec.save(d/"codec"); self.encoder.save(d/"text")
-        save_tensors(d/"model.safetensors", {k: v.half() if v.is_floating_point() else v for k, v in self.denoiser.network.state_dict().items()})
-        config = self.config.replace(check=alive(self), codec_sha256=weights_sha256(self.codec, encoder=True), text_sha256=weights_sha256(self.encoder))
-        config.save(d/"config.json"); write_card(self, config, d)
+        if parts:
+            self.codec.save(d / "codec")
+            self.encoder.save(d / "text")
+        save_tensors(
+            d / "model.safetensors",
+            {
+                k: v.half() if v.is_floating_point() else v
+                for k, v in self.denoiser.network.state_dict().items()
+            },
+        )
+        config = self.config.replace(
+            check=alive(self),
+            codec_sha256=weights_sha256(self.codec, encoder=True),
+            text_sha256=weights_sha256(self.encoder),
+        )
+        config.save(d / "config.json")
+        write_card(self, config, d)
         write_hashes(d, ["config.json", "model.safetensors"])
     return config
 
 # %% ../nbs/14_pipeline.ipynb #f6d7fcfb
-def find_device(device=None, # what torch takes, or None: a GPU if there is one
-               ) -> torch.device:
+def find_device(
+    device=None,  # what torch takes, or None: a GPU if there is one
+) -> torch.device:
     "A device that works here"
-    try: return torch.empty(0, device=device or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    try:
+        return torch.empty(
+            0, device=device or ("cuda" if torch.cuda.is_available() else "cpu")
+        ).device
     except (RuntimeError, AssertionError, NotImplementedError) as e:
-        raise PrestoError(f"the device is {str(device)[:40]!r}, which does not work here ({str(e).splitlines()[0][:100]}); cpu does") from None
+        raise PrestoError(
+            f"the device is {str(device)[:40]!r}, which does not work here ({str(e).splitlines()[0][:100]}); cpu does"
+        ) from None
 
 # %% ../nbs/14_pipeline.ipynb #fbc0e42f
 @patch(cls_method=True)
 @in_float32()
-def from_pretrained(cls:MusicPipeline,
-                    name="base",  # a shipped model, a folder, or a hub id owner/name
-                    device=None,  # None = a GPU if there is one
-                    check=True,   # ask the parts the question of `fingerprint`
-                   ):
+def from_pretrained(
+    cls: MusicPipeline,
+    name="base",  # a shipped model, a folder, or a hub id owner/name
+    device=None,  # None = a GPU if there is one
+    check=True,  # ask the parts the question of `fingerprint`
+):
     "Load a model: config, codec and text encoder of the right sha256, weights as they were saved"
     device, folder = find_device(device), find_model(name)
-    c, weights = PipelineConfig.load(folder/"config.json"), folder/"model.safetensors"
-    codec = check_part("codec", SpectralVAE.from_pretrained(find_part(folder, "codec")), c.codec_sha256, name)
-    encoder = check_part("text", SmallTextEncoder.from_pretrained(find_part(folder, "text")), c.text_sha256, name)
+    c, weights = PipelineConfig.load(folder / "config.json"), folder / "model.safetensors"
+    codec = check_part(
+        "codec", SpectralVAE.from_pretrained(find_part(folder, "codec")), c.codec_sha256, name
+    )
+    encoder = check_part(
+        "text", SmallTextEncoder.from_pretrained(find_part(folder, "text")), c.text_sha256, name
+    )
     dit = DiTConfig.from_dict(c.dit)
-    for what, has, needs in (("codec", codec.channels, dit.channels), ("text", encoder.dim, dit.text_dim)):
-        if has != needs: raise PrestoError(f"the {what} of the model {name} gives {has} channels; its network takes {needs}")
+    for what, has, needs in (
+        ("codec", codec.channels, dit.channels),
+        ("text", encoder.dim, dit.text_dim),
+    ):
+        if has != needs:
+            raise PrestoError(
+                f"the {what} of the model {name} gives {has} channels; its network takes {needs}"
+            )
     network = build_module(lambda: DiT(dit), load_tensors(weights), str(weights))
-    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device); pipe.folder = folder
-    if check: pipe.self_check()
+    pipe = cls(Denoiser(network, c.sigma_data), codec, encoder, c).to(device)
+    pipe.folder = folder
+    if check:
+        pipe.self_check()
     check_hashes(folder)
     return pipe
 
+
 @patch
-def push_to_hub(self:MusicPipeline,
-                repo_id:str,  # owner/name
-                private=True, # who may see it
-               ) -> str:      # its address
+def push_to_hub(
+    self: MusicPipeline,
+    repo_id: str,  # owner/name
+    private=True,  # who may see it
+) -> str:  # its address
     "Upload the model, with its parts, to the Hugging Face hub"
     from huggingface_hub import HfApi
-    if not HUB_ID.fullmatch(str(repo_id)): raise PrestoError(f"the repository is {repo_id!r}; it must be owner/name")
+
+    if not HUB_ID.fullmatch(str(repo_id)):
+        raise PrestoError(f"the repository is {repo_id!r}; it must be owner/name")
     with tempfile.TemporaryDirectory() as d:
-        self.save_pretrained(Path(d)/"model")
-        try: HfApi().create_repo(repo_id, private=private, exist_ok=True); return str(HfApi().upload_folder(repo_id=repo_id, folder_path=Path(d)/"model"))
-        except Exception as e: raise PrestoError(f"the model could not be put on the hub as {repo_id} ({type(e).__name__}: {str(e).splitlines()[0][:120] if str(e) else ''})") from None
+        self.save_pretrained(Path(d) / "model")
+        try:
+            HfApi().create_repo(repo_id, private=private, exist_ok=True)
+            return str(HfApi().upload_folder(repo_id=repo_id, folder_path=Path(d) / "model"))
+        except Exception as e:
+            raise PrestoError(
+                f"the model could not be put on the hub as {repo_id} ({type(e).__name__}: {str(e).splitlines()[0][:120] if str(e) else ''})"
+            ) from None

@@ -21,105 +21,154 @@ from .training import weights_hash, BaseStage, LatentWindows, TrainConfig
 @dataclass(frozen=True)
 class PrestoLConfig(Config):
     "Every switch of layer distillation (Presto-L); drops, shift and budget are the paper's, as we understand it, at study size; the rest is open there and chosen here"
-    drops:tuple = DROPS["study"]["l"] # blocks skipped in each part of the noise axis, noisiest first
-    over:str = "inf"      # equal parts of what, see `DropSchedule`
-    shift:int = 1         # blocks at the end that always run; 0 skips the last ones (ASE)
-    budget:bool = True    # tell the network how many blocks are skipped
-    noise:str = "train"   # noise levels in training, see `noise_named`; "train": those of the model it begins with
-    nu_st:float = 1.      # weight of the self-teacher loss, against a mean over elements
-    lr:float = 1e-3       # peak learning rate; 8e-5 in the paper, as we understand it, for a network of its size
+
+    drops: tuple = DROPS["study"][
+        "l"
+    ]  # blocks skipped in each part of the noise axis, noisiest first
+    over: str = "inf"  # equal parts of what, see `DropSchedule`
+    shift: int = 1  # blocks at the end that always run; 0 skips the last ones (ASE)
+    budget: bool = True  # tell the network how many blocks are skipped
+    noise: str = "train"  # noise levels in training, see `noise_named`; "train": those of the model it begins with
+    nu_st: float = 1.0  # weight of the self-teacher loss, against a mean over elements
+    lr: float = 1e-3  # peak learning rate; 8e-5 in the paper, as we understand it, for a network of its size
 
     def __post_init__(self):
         super().__post_init__()
-        self.schedule, noise_named(self.noise)                       # refuse what they do not know
-        if not 0 <= self.nu_st < math.inf: raise PrestoError(f"nu_st is {self.nu_st}; it must be 0 or a positive number")
-        if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
+        self.schedule, noise_named(self.noise)  # refuse what they do not know
+        if not 0 <= self.nu_st < math.inf:
+            raise PrestoError(f"nu_st is {self.nu_st}; it must be 0 or a positive number")
+        if not 0 < self.lr < 1:
+            raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
+
     @property
     def schedule(self):
         "How many blocks are skipped at each noise level"
         return DropSchedule(self.drops, over=self.over)
-    def keep(self, depth, drop): # blocks of the network; blocks to skip
+
+    def keep(self, depth, drop):  # blocks of the network; blocks to skip
         "Which blocks run, see `shifted_keep`"
         return shifted_keep(depth, drop, self.shift)
 
-_ASE = dict(shift=0, budget=False, nu_st=0.)
-LAYER_BASELINES = { # names of sets of switches
+
+_ASE = dict(shift=0, budget=False, nu_st=0.0)
+LAYER_BASELINES = {  # names of sets of switches
     "presto-l": {},
     "ase": _ASE,
-    "shift": _ASE | dict(shift=1),           # ASE and one component
+    "shift": _ASE | dict(shift=1),  # ASE and one component
     "budget": _ASE | dict(budget=True),
-    "self-teacher": _ASE | dict(nu_st=1.),
+    "self-teacher": _ASE | dict(nu_st=1.0),
     "train-fifths": dict(over="train"),
     "inf-noise": dict(noise="inf"),
-    "ls": dict(drops=DROPS["study"]["ls"]),     # the lighter schedule of Presto-LS's first stage
-    "base": _ASE | dict(drops=(0,))}            # trained further, nothing skipped
+    "ls": dict(drops=DROPS["study"]["ls"]),  # the lighter schedule of Presto-LS's first stage
+    "base": _ASE | dict(drops=(0,)),
+}  # trained further, nothing skipped
 
 # %% ../nbs/32_presto_l.ipynb #440a93c8
-def with_budget(network:DiT, # trained without budget conditioning, or with
-                seed:int=0,  # of the first weights behind the zeros
-               ) -> DiT:     # a copy with it
+def with_budget(
+    network: DiT,  # trained without budget conditioning, or with
+    seed: int = 0,  # of the first weights behind the zeros
+) -> DiT:  # a copy with it
     "The same function, and room to listen to a budget"
     new = DiT(network.config.replace(budget=True), generator("budget", seed))
     missing, extra = new.load_state_dict(network.state_dict(), strict=False)
-    if extra or any(not k.startswith("budget") for k in missing): raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")
+    if extra or any(not k.startswith("budget") for k in missing):
+        raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")
     return new
 
-def without_budget(network:DiT) -> DiT: # a copy that listens to none
+
+def without_budget(network: DiT) -> DiT:  # a copy that listens to none
     "What the network does when it is not told a budget"
     new = copy.deepcopy(network)
-    if network.config.budget: del new.budget, new.budget_vector, new.budget_final
+    if network.config.budget:
+        del new.budget, new.budget_vector, new.budget_final
     new.config = network.config.replace(budget=False)
     return new
 
 # %% ../nbs/32_presto_l.ipynb #95156454
-def both_streams(network:DiT,       # the student, which is its own teacher
-                 x, c_noise, cond=None, *, # as `DiT.forward`
-                 keep:Tensor,       # which blocks run, bool [batch, depth]
-                 budget=None,       # what the network is told
-                ) -> tuple:         # output [b, frames, channels]; stream after the last block [b, frames, width] with blocks skipped, and without (no graph)
+def both_streams(
+    network: DiT,  # the student, which is its own teacher
+    x,
+    c_noise,
+    cond=None,
+    *,  # as `DiT.forward`
+    keep: Tensor,  # which blocks run, bool [batch, depth]
+    budget=None,  # what the network is told
+) -> tuple:  # output [b, frames, channels]; stream after the last block [b, frames, width] with blocks skipped, and without (no graph)
     "The forward that skips, and beside it the stream of the full network"
-    apart = (~keep).cumsum(1) > 0                                                    # [b, depth]: has a block been skipped yet?
-    h, run, finish = network.parts(x, c_noise, cond, budget); full = h.detach()
-    for i, (rows, parted) in enumerate(zip(kept_rows(keep, *keep.shape[::-1]), kept_rows(apart, *keep.shape[::-1]))):
+    apart = (~keep).cumsum(1) > 0  # [b, depth]: has a block been skipped yet?
+    h, run, finish = network.parts(x, c_noise, cond, budget)
+    full = h.detach()
+    for i, (rows, parted) in enumerate(
+        zip(kept_rows(keep, *keep.shape[::-1]), kept_rows(apart, *keep.shape[::-1]))
+    ):
         h = run(i, h, rows)
-        with torch.no_grad(): full = torch.where(apart[:, i, None, None], run(i, full, parted), h)
+        with torch.no_grad():
+            full = torch.where(apart[:, i, None, None], run(i, full, parted), h)
     return finish(h), h, full
 
 # %% ../nbs/32_presto_l.ipynb #9ed4b156
-def self_teacher_loss(h:Tensor,    # stream after the last block, blocks skipped [b, frames, width]
-                      full:Tensor, # the same of the full network
-                     ) -> Tensor:  # [b]; mean over elements
+def self_teacher_loss(
+    h: Tensor,  # stream after the last block, blocks skipped [b, frames, width]
+    full: Tensor,  # the same of the full network
+) -> Tensor:  # [b]; mean over elements
     "Squared distance of the normalised streams (the self-teacher loss, as we understand the paper)"
     norm = lambda z: F.layer_norm(z.float(), z.shape[-1:], eps=1e-6)
     return (norm(h) - norm(full.detach())).square().flatten(1).mean(1)
 
-def presto_l_loss(denoiser:Denoiser, # of a `DiT`
-                  config,            # `PrestoLConfig`
-                  x0, cond, sigma, noise, # as `edm_loss`
-                 ) -> tuple:         # loss [b], what to log
+
+def presto_l_loss(
+    denoiser: Denoiser,  # of a `DiT`
+    config,  # `PrestoLConfig`
+    x0,
+    cond,
+    sigma,
+    noise,  # as `edm_loss`
+) -> tuple:  # loss [b], what to log
     "The EDM loss with blocks skipped as the schedule says, and the self-teacher's"
     drop, streams = config.schedule(sigma), []
+
     def network(x, c_noise, cond, **how):
-        if not config.nu_st: return denoiser.network(x, c_noise, cond, **how)
-        out, *both = both_streams(denoiser.network, x, c_noise, cond, **how); streams.append(both)
+        if not config.nu_st:
+            return denoiser.network(x, c_noise, cond, **how)
+        out, *both = both_streams(denoiser.network, x, c_noise, cond, **how)
+        streams.append(both)
         return out
-    how = dict(keep=config.keep(denoiser.network.config.depth, drop), budget=drop if config.budget else None)
+
+    how = dict(
+        keep=config.keep(denoiser.network.config.depth, drop),
+        budget=drop if config.budget else None,
+    )
     edm = edm_loss(Denoiser(network, denoiser.sigma_data), x0, cond, sigma, noise, **how)
-    if not config.nu_st: return edm, dict(edm=edm)
+    if not config.nu_st:
+        return edm, dict(edm=edm)
     st = self_teacher_loss(*streams[0])
-    return edm + config.nu_st*st, dict(edm=edm, st=st)
+    return edm + config.nu_st * st, dict(edm=edm, st=st)
 
 # %% ../nbs/32_presto_l.ipynb #29707ec6
 class PrestoLStage(BaseStage):
     "Fine-tunes a trained denoiser to skip blocks: a stage of `fit`"
-    def __init__(self, teacher, data, encoder, # `Denoiser` of a trained `DiT`; `LatentWindows`; text encoder
-                 config=PrestoLConfig(),       # the switches
-                 seed:int=0,                   # of the budget's first weights
-                 training=LogNormal()):        # noise levels the teacher was trained at: what "train" means
-        network = with_budget(teacher.network, seed) if config.budget else without_budget(teacher.network)
-        config.keep(network.config.depth, max(config.drops))         # refuses to skip more than there is
+
+    def __init__(
+        self,
+        teacher,
+        data,
+        encoder,  # `Denoiser` of a trained `DiT`; `LatentWindows`; text encoder
+        config=PrestoLConfig(),  # the switches
+        seed: int = 0,  # of the budget's first weights
+        training=LogNormal(),  # noise levels the teacher was trained at: what "train" means
+    ):
+        network = (
+            with_budget(teacher.network, seed) if config.budget else without_budget(teacher.network)
+        )
+        config.keep(network.config.depth, max(config.drops))  # refuses to skip more than there is
         noise = noise_named(config.noise, training.P_mean, training.P_std)
-        super().__init__(Denoiser(network.requires_grad_(True), teacher.sigma_data), data, encoder, noise, lr=config.lr)
+        super().__init__(
+            Denoiser(network.requires_grad_(True), teacher.sigma_data),
+            data,
+            encoder,
+            noise,
+            lr=config.lr,
+        )
         self.config = config
         self.begun_from = weights_hash(teacher.network)
 
@@ -127,21 +176,39 @@ class PrestoLStage(BaseStage):
         "`presto_l_loss` of a batch"
         return presto_l_loss(self.denoiser, self.config, x0, cond, sigma, noise)
 
-PRESTO_L_RUN = TrainConfig(steps=1000, batch_size=16, ema_decay=.99, warmup_steps=50, schedule="cooldown", cooldown=.5)
 
-def presto_l_stage(latents_dir, # as written by `encode_folder`
-                   pipe,        # the model to begin with: a `MusicPipeline`
-                   config,      # `PrestoLConfig`
-                   seed:int=0): # of the budget's first weights
+PRESTO_L_RUN = TrainConfig(
+    steps=1000, batch_size=16, ema_decay=0.99, warmup_steps=50, schedule="cooldown", cooldown=0.5
+)
+
+
+def presto_l_stage(
+    latents_dir,  # as written by `encode_folder`
+    pipe,  # the model to begin with: a `MusicPipeline`
+    config,  # `PrestoLConfig`
+    seed: int = 0,  # of the budget's first weights
+):
     "The stage that teaches a model to skip blocks, on windows of the length it was trained at"
-    data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
+    data = LatentWindows(latents_dir, round(pipe.config.max_seconds * pipe.codec.frame_rate))
     return PrestoLStage(pipe.denoiser, data, pipe.encoder, config, seed, pipe.config.training_noise)
 
-def layer_pipeline(pipe,     # the model it began with
-                   network,  # fine-tuned `DiT`
-                   config,   # `PrestoLConfig`
-                   name="presto-l"):
+
+def layer_pipeline(
+    pipe,  # the model it began with
+    network,  # fine-tuned `DiT`
+    config,  # `PrestoLConfig`
+    name="presto-l",
+):
     "A pipeline that skips blocks as it was trained to"
     drops = config.drops if any(config.drops) else ()
-    config = pipe.config.replace(name=name, drops=drops, over=config.over, shift=config.shift, dit=network.config.to_dict(), check=())
-    return MusicPipeline(Denoiser(network, pipe.config.sigma_data), pipe.codec, pipe.encoder, config)
+    config = pipe.config.replace(
+        name=name,
+        drops=drops,
+        over=config.over,
+        shift=config.shift,
+        dit=network.config.to_dict(),
+        check=(),
+    )
+    return MusicPipeline(
+        Denoiser(network, pipe.config.sigma_data), pipe.codec, pipe.encoder, config
+    )

@@ -13,25 +13,48 @@ from .presto_s import PrestoSStage
 from .training import LatentWindows
 
 # %% ../nbs/40_presto_ls.ipynb #dc514a7c
-def skipping(pipe:MusicPipeline, # any model
-             drops:tuple,        # blocks to skip, if it does not say itself
-            ) -> MusicPipeline:  # a model that does
+def skipping(
+    pipe: MusicPipeline,  # any model
+    drops: tuple,  # blocks to skip, if it does not say itself
+) -> MusicPipeline:  # a model that does
     "A model with a schedule: its own, or the given one before it has learned to follow it"
-    if any(pipe.config.drops): return pipe
-    return layer_pipeline(pipe, with_budget(pipe.denoiser.network), PrestoLConfig(drops=drops), pipe.config.name)
+    if any(pipe.config.drops):
+        return pipe
+    return layer_pipeline(
+        pipe, with_budget(pipe.denoiser.network), PrestoLConfig(drops=drops), pipe.config.name
+    )
 
 # %% ../nbs/40_presto_ls.ipynb #e87b9076
-def presto_ls_stage(latents_dir,         # as written by `encode_folder`
-                    watch:MusicPipeline, # what real and fake score are made of
-                    start:MusicPipeline, # what the generator begins as, see `skipping`
-                    config,              # `PrestoSConfig`
-                    seed=0):             # of the head
+def presto_ls_stage(
+    latents_dir,  # as written by `encode_folder`
+    watch: MusicPipeline,  # what real and fake score are made of
+    start: MusicPipeline,  # what the generator begins as, see `skipping`
+    config,  # `PrestoSConfig`
+    seed=0,  # of the head
+):
     "Distil a model that skips blocks into few steps, on windows of the length it was trained at"
-    data = LatentWindows(latents_dir, round(watch.config.max_seconds*watch.codec.frame_rate))
+    data = LatentWindows(latents_dir, round(watch.config.max_seconds * watch.codec.frame_rate))
     return ls_stage(data, watch, start, config, seed)
 
-def ls_stage(data, watch, start, config, seed=0): # as `presto_ls_stage`, with the data at hand
+
+def ls_stage(data, watch, start, config, seed=0):  # as `presto_ls_stage`, with the data at hand
     "The stage of step distillation whose generator skips blocks"
-    if not any(start.config.drops): raise PrestoError(f"the generator begins as {start.config.name}, which skips no blocks; give a model with drops, or use train presto-s")
-    if start.config.dit["depth"] != watch.config.dit["depth"]: raise PrestoError(f"the generator has {start.config.dit['depth']} blocks, the scores {watch.config.dit['depth']}; they must be of one size")
-    return PrestoSStage(watch.denoiser, data, watch.encoder, config, watch.codec.frame_rate, seed, start=start.denoiser, played=start.config.skipping, training=watch.config.training_noise)
+    if not any(start.config.drops):
+        raise PrestoError(
+            f"the generator begins as {start.config.name}, which skips no blocks; give a model with drops, or use train presto-s"
+        )
+    if start.config.dit["depth"] != watch.config.dit["depth"]:
+        raise PrestoError(
+            f"the generator has {start.config.dit['depth']} blocks, the scores {watch.config.dit['depth']}; they must be of one size"
+        )
+    return PrestoSStage(
+        watch.denoiser,
+        data,
+        watch.encoder,
+        config,
+        watch.codec.frame_rate,
+        seed,
+        start=start.denoiser,
+        played=start.config.skipping,
+        training=watch.config.training_noise,
+    )

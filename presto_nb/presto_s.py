@@ -21,7 +21,15 @@ from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .audio import onset_rate
 from .frames import Explorer
 from .pipeline import MusicPipeline
-from .training import weights_hash, EMA, BaseStage, LatentWindows, TrainConfig, lr_factor, read_log
+from presto_nb.training import (
+    weights_hash,
+    EMA,
+    BaseStage,
+    LatentWindows,
+    TrainConfig,
+    lr_factor,
+    read_log,
+)
 from .toy import by_seed, mean_over_rows
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
 from .discriminator import HEADS, PointHead, features, halvings, lsgan, middle_block, nsgan
@@ -30,264 +38,435 @@ from .discriminator import HEADS, PointHead, features, halvings, lsgan, middle_b
 @dataclass(frozen=True)
 class FewLevels(KarrasDiscrete):
     "The levels of an n-step ping-pong, all equally likely: the input of a generator with discrete levels"
-    n:int = 4 # steps
 
-    def levels(self): # float64, increasing
+    n: int = 4  # steps
+
+    def levels(self):  # float64, increasing
         "The levels"
-        return few_sigmas(self.n, False, self.sigma_min, self.sigma_max, self.rho)[:-1].flip(0).double()
+        return (
+            few_sigmas(self.n, False, self.sigma_min, self.sigma_max, self.rho)[:-1]
+            .flip(0)
+            .double()
+        )
 
-def noise_at(name,               # "train", "inf", "inf-N" as in `noise_named`, or "few-N"
-             training=LogNormal(), # what "train" means: the levels the teacher was trained at
-            ):
+
+def noise_at(
+    name,  # "train", "inf", "inf-N" as in `noise_named`, or "few-N"
+    training=LogNormal(),  # what "train" means: the levels the teacher was trained at
+):
     "A noise distribution by its name"
     few = isinstance(name, str) and name.startswith("few-") and name[4:].isdigit()
-    if few: return FewLevels(int(name[4:]))
+    if few:
+        return FewLevels(int(name[4:]))
     return noise_named(name, training.P_mean, training.P_std)
 
 # %% ../nbs/23_presto_s.ipynb #1e096fdc
 GAMES = dict(ls=lsgan, ns=nsgan, none=None)
 
+
 @dataclass(frozen=True)
 class PrestoSConfig(Config):
     "Every switch of step distillation (Presto-S); the defaults are the paper's, as we understand it"
-    p_gen:str = "inf"      # noise levels of the generator's input: "train", "inf", "inf-N" or "few-N"
-    p_dmd:str = "train"    # of the matching loss
-    p_dsm:str = "train"    # of the fake score's loss
-    p_gan:str = "train"    # of the discriminator's input
-    w:float = 4.5          # guidance scale of the real score
-    gan:str = "ls"         # "ls" (least squares), "ns" (non-saturating), "none"
-    head:str|None = None   # "map" (answers in time), "one" (one answer); None: "map" with "ls", "one" with "ns"
-    dmd:bool = True        # the matching loss
-    normalise:bool = True  # DMD2's normaliser
-    ratio:int = 5          # fake turns for each generator turn
-    nu_g:float = .005      # weight of the GAN loss in the generator's turn, against a mean over elements
-    nu_d:float = .01       # weight of the GAN loss in the fake score's turn, likewise
-    nu_reg:float = 0.      # weight of the regression on precomputed teacher pairs (offline DMD)
-    lr:float = 5e-7        # of both Adams
+
+    p_gen: str = "inf"  # noise levels of the generator's input: "train", "inf", "inf-N" or "few-N"
+    p_dmd: str = "train"  # of the matching loss
+    p_dsm: str = "train"  # of the fake score's loss
+    p_gan: str = "train"  # of the discriminator's input
+    w: float = 4.5  # guidance scale of the real score
+    gan: str = "ls"  # "ls" (least squares), "ns" (non-saturating), "none"
+    head: str | None = (
+        None  # "map" (answers in time), "one" (one answer); None: "map" with "ls", "one" with "ns"
+    )
+    dmd: bool = True  # the matching loss
+    normalise: bool = True  # DMD2's normaliser
+    ratio: int = 5  # fake turns for each generator turn
+    nu_g: float = (
+        0.005  # weight of the GAN loss in the generator's turn, against a mean over elements
+    )
+    nu_d: float = 0.01  # weight of the GAN loss in the fake score's turn, likewise
+    nu_reg: float = 0.0  # weight of the regression on precomputed teacher pairs (offline DMD)
+    lr: float = 5e-7  # of both Adams
 
     def __post_init__(self):
         super().__post_init__()
         for k in ("p_gen", "p_dmd", "p_dsm", "p_gan"):
-            try: noise_at(getattr(self, k))
-            except PrestoError as e: raise PrestoError(f"{k} is {getattr(self, k)!r}: {e}; allowed are train, inf, inf-N and few-N, a grid of N levels or the levels of N steps") from None
-        if self.gan not in GAMES: raise PrestoError(f"gan is {self.gan!r}; allowed are {', '.join(GAMES)}")
-        if self.head not in (None, *HEADS): raise PrestoError(f"head is {self.head!r}; allowed are {', '.join(HEADS)}, or None for the one that goes with gan")
-        if not (isinstance(self.ratio, int) and self.ratio >= 1): raise PrestoError(f"ratio is {self.ratio!r}; a whole number of at least 1 is needed")
+            try:
+                noise_at(getattr(self, k))
+            except PrestoError as e:
+                raise PrestoError(
+                    f"{k} is {getattr(self, k)!r}: {e}; allowed are train, inf, inf-N and few-N, a grid of N levels or the levels of N steps"
+                ) from None
+        if self.gan not in GAMES:
+            raise PrestoError(f"gan is {self.gan!r}; allowed are {', '.join(GAMES)}")
+        if self.head not in (None, *HEADS):
+            raise PrestoError(
+                f"head is {self.head!r}; allowed are {', '.join(HEADS)}, or None for the one that goes with gan"
+            )
+        if not (isinstance(self.ratio, int) and self.ratio >= 1):
+            raise PrestoError(f"ratio is {self.ratio!r}; a whole number of at least 1 is needed")
         for k in ("nu_g", "nu_d", "nu_reg", "w"):
-            if not 0 <= getattr(self, k) < math.inf: raise PrestoError(f"{k} is {getattr(self, k)}; it must be 0 or a positive number")
-        if not 0 < self.lr < 1: raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
-        if not self.dmd and self.gan == "none" and not self.nu_reg: raise PrestoError("dmd is off, gan is 'none' and nu_reg is 0; the generator would learn from nothing")
+            if not 0 <= getattr(self, k) < math.inf:
+                raise PrestoError(f"{k} is {getattr(self, k)}; it must be 0 or a positive number")
+        if not 0 < self.lr < 1:
+            raise PrestoError(f"lr is {self.lr}; it must be between 0 and 1")
+        if not self.dmd and self.gan == "none" and not self.nu_reg:
+            raise PrestoError(
+                "dmd is off, gan is 'none' and nu_reg is 0; the generator would learn from nothing"
+            )
+
     @property
     def game(self):
         "`lsgan`, `nsgan` or None"
         return GAMES[self.gan]
 
-    def new_head(self, width, halvings, generator): # see `MapHead`
+    def new_head(self, width, halvings, generator):  # see `MapHead`
         "The network that answers, or None"
-        if self.game is None: return None
+        if self.game is None:
+            return None
         kind = HEADS[self.head] if self.head else self.game.head
         return kind(width, halvings, generator)
 
-BASELINES = { # names of sets of switches
+
+BASELINES = {  # names of sets of switches
     "presto-s": {},
-    "dmd-gan": dict(p_gen="few-4", p_dmd="inf-1000", p_dsm="inf-1000", p_gan="inf-1000", gan="ns"), # DMD2's grid and game, for four steps
+    "dmd-gan": dict(
+        p_gen="few-4", p_dmd="inf-1000", p_dsm="inf-1000", p_gan="inf-1000", gan="ns"
+    ),  # DMD2's grid and game, for four steps
     "discrete": dict(p_gen="few-4"),
     "no-gan": dict(gan="none"),
     "no-dmd": dict(dmd=False),
     "all-inf": dict(p_dmd="inf", p_dsm="inf", p_gan="inf"),
     "all-train": dict(p_gen="train"),
-    "non-saturating": dict(gan="ns"),                 # loss and head of DMD2
-    "non-saturating-map": dict(gan="ns", head="map"), # its loss alone
-    "one-answer": dict(head="one"),                   # its head alone
-    "offline": dict(gan="none", nu_reg=.25)}
+    "non-saturating": dict(gan="ns"),  # loss and head of DMD2
+    "non-saturating-map": dict(gan="ns", head="map"),  # its loss alone
+    "one-answer": dict(head="one"),  # its head alone
+    "offline": dict(gan="none", nu_reg=0.25),
+}
 
 # %% ../nbs/23_presto_s.ipynb #af9703a2
 class Players(NamedTuple):
     "Who plays: three denoisers and a head"
-    generator:object  # G: noised data -> a finished sample
-    real_score:object # frozen
-    fake_score:object # learns the generator's distribution
-    head:object       # on the fake score's features; None without a GAN
+
+    generator: object  # G: noised data -> a finished sample
+    real_score: object  # frozen
+    fake_score: object  # learns the generator's distribution
+    head: object  # on the fake score's features; None without a GAN
+
 
 class Draws:
     "Chance of a turn: levels and noise from one torch.Generator"
-    def __init__(self, generator,      # where chance comes from
-                 training=LogNormal()): # what "train" means, see `noise_at`
+
+    def __init__(
+        self,
+        generator,  # where chance comes from
+        training=LogNormal(),  # what "train" means, see `noise_at`
+    ):
         self.generator, self.training = generator, training
-    def sigma(self, name, rows): # see `noise_at`; how many
+
+    def sigma(self, name, rows):  # see `noise_at`; how many
         "Noise levels [rows]"
         return noise_at(name, self.training).sample(rows, self.generator)
+
     def noise(self, x):
         "Standard normal noise of x's shape"
         return torch.randn(x.shape, generator=self.generator, device=self.generator.device).to(x)
 
-def generate(players, config, # `Players`, `PrestoSConfig`
-             x0, cond,        # real latents [b, ...] and their conditions
-             draw,            # `Draws`
-            ):                # x0_hat [b, ...]
+
+def generate(
+    players,
+    config,  # `Players`, `PrestoSConfig`
+    x0,
+    cond,  # real latents [b, ...] and their conditions
+    draw,  # `Draws`
+):  # x0_hat [b, ...]
     "The generator's answer to noised real data (flow of the paper's figure 1)"
     sigma = draw.sigma(config.p_gen, len(x0))
     return players.generator(noised(x0, sigma, draw.noise(x0)), sigma, cond)
 
-def answers(players, config, # `Players`, `PrestoSConfig`
-            pieces,          # latents [b, ...], one or more sets of them
-            cond, draw,      # conditions of b rows; `Draws`
-           ) -> tuple:       # what the head answers to each set, [b, ...]
+
+def answers(
+    players,
+    config,  # `Players`, `PrestoSConfig`
+    pieces,  # latents [b, ...], one or more sets of them
+    cond,
+    draw,  # conditions of b rows; `Draws`
+) -> tuple:  # what the head answers to each set, [b, ...]
     "Each set noised at levels of its own, all through half the fake score network at once"
     levels = [draw.sigma(config.p_gan, len(x)) for x in pieces]
     x = torch.cat([noised(x, s, draw.noise(x)) for x, s in zip(pieces, levels)])
-    for _ in pieces[1:]: cond = cat_cond(cond, cond)
+    for _ in pieces[1:]:
+        cond = cat_cond(cond, cond)
     return players.head(features(players.fake_score, x, torch.cat(levels), cond)).chunk(len(pieces))
 
 # %% ../nbs/23_presto_s.ipynb #2b4ef35f
-def fake_turn(players, config,       # `Players`, `PrestoSConfig`
-              x0_hat, x0, cond,      # the generator's samples, real latents, their conditions
-              draw,                  # `Draws`
-             ):                      # loss [b], what to log
+def fake_turn(
+    players,
+    config,  # `Players`, `PrestoSConfig`
+    x0_hat,
+    x0,
+    cond,  # the generator's samples, real latents, their conditions
+    draw,  # `Draws`
+):  # loss [b], what to log
     "What fake score and head minimise: DSM on the samples, and telling them from data"
     sigma = draw.sigma(config.p_dsm, len(x0))
     dsm = fake_score_loss(players.fake_score, x0_hat, cond, sigma, draw.noise(x0))
     log = dict(dsm=dsm, sigma=sigma)
-    if config.game is None: return dsm, log
+    if config.game is None:
+        return dsm, log
     real, fake = answers(players, config, (x0, x0_hat.detach()), cond, draw)
     gan = config.game.discriminator(real, fake)
     right = ((real > config.game.middle).float().mean(), (fake < config.game.middle).float().mean())
-    return dsm + config.nu_d*gan, log | dict(gan_d=gan.mean(), d_real=real.mean(), d_fake=fake.mean(), right_real=right[0], right_fake=right[1])
+    return dsm + config.nu_d * gan, log | dict(
+        gan_d=gan.mean(),
+        d_real=real.mean(),
+        d_fake=fake.mean(),
+        right_real=right[0],
+        right_fake=right[1],
+    )
 
 # %% ../nbs/23_presto_s.ipynb #9c8ee50a
-def generator_turn(players, config,  # `Players`, `PrestoSConfig`
-                   x0_hat, cond,     # the generator's samples, with a graph; their conditions
-                   draw,             # `Draws`
-                   pair:tuple=None,  # (noise, the teacher's sample, condition), for the regression
-                  ):                 # loss [b], what to log
+def generator_turn(
+    players,
+    config,  # `Players`, `PrestoSConfig`
+    x0_hat,
+    cond,  # the generator's samples, with a graph; their conditions
+    draw,  # `Draws`
+    pair: tuple = None,  # (noise, the teacher's sample, condition), for the regression
+):  # loss [b], what to log
     "What the generator minimises: matching, fooling, and (offline) copying; the matching loss is logged by row, with its levels"
     loss, log = x0_hat.new_zeros(len(x0_hat)), {}
     if config.dmd:
         sigma, noise = draw.sigma(config.p_dmd, len(x0_hat)), draw.noise(x0_hat)
         null = cond.null() if config.w != 1 and cond is not None else None
-        log |= dict(sigma=sigma, dmd=dmd_loss(x0_hat, dmd_gradient(x0_hat, sigma, noise, players.real_score, players.fake_score, cond, null, config.w, config.normalise)))
+        log |= dict(
+            sigma=sigma,
+            dmd=dmd_loss(
+                x0_hat,
+                dmd_gradient(
+                    x0_hat,
+                    sigma,
+                    noise,
+                    players.real_score,
+                    players.fake_score,
+                    cond,
+                    null,
+                    config.w,
+                    config.normalise,
+                ),
+            ),
+        )
         loss = loss + log["dmd"]
     if config.game is not None:
         fooling = config.game.generator(*answers(players, config, (x0_hat,), cond, draw))
-        loss, log["gan_g"] = loss + config.nu_g*fooling, fooling.mean()
+        loss, log["gan_g"] = loss + config.nu_g * fooling, fooling.mean()
     if config.nu_reg:
         noise, wanted, cond = pair
-        copying = (players.generator(SIGMA_MAX*noise, noise.new_full((len(noise),), SIGMA_MAX), cond) - wanted).square().flatten(1).mean(1)
-        loss, log["regression"] = loss + config.nu_reg*copying, copying.mean()
+        copying = (
+            (
+                players.generator(SIGMA_MAX * noise, noise.new_full((len(noise),), SIGMA_MAX), cond)
+                - wanted
+            )
+            .square()
+            .flatten(1)
+            .mean(1)
+        )
+        loss, log["regression"] = loss + config.nu_reg * copying, copying.mean()
     return loss, log
 
 # %% ../nbs/23_presto_s.ipynb #aefef17e
-def same_shape(a, b, what): # two modules; what they are called
+def same_shape(a, b, what):  # two modules; what they are called
     "Refuse two networks that cannot be copies of each other, what listens to a budget left aside"
-    shapes = lambda m: {k: list(v.shape) for k, v in m.state_dict().items() if not k.startswith("network.budget")}
+    shapes = lambda m: {
+        k: list(v.shape) for k, v in m.state_dict().items() if not k.startswith("network.budget")
+    }
     a, b = shapes(a), shapes(b)
     for k in sorted(a.keys() | b.keys()):
-        if a.get(k) != b.get(k): raise PrestoError(f"{what} differ in {k}: {a.get(k)} and {b.get(k)}; generator, real and fake score must be networks of one shape")
+        if a.get(k) != b.get(k):
+            raise PrestoError(
+                f"{what} differ in {k}: {a.get(k)} and {b.get(k)}; generator, real and fake score must be networks of one shape"
+            )
 
-def check_players(teacher, config, # a `Denoiser`; `PrestoSConfig`
-                  has_null:bool,   # was it trained without conditions as well?
-                  pairs=None):     # `TeacherPairs`
+
+def check_players(
+    teacher,
+    config,  # a `Denoiser`; `PrestoSConfig`
+    has_null: bool,  # was it trained without conditions as well?
+    pairs=None,  # `TeacherPairs`
+):
     "One sentence for what cannot work"
-    if config.w != 1 and not has_null: raise PrestoError(f"the guidance scale w is {config.w:g}, but this teacher has no null condition (`null_text` of its network); allowed is w = 1")
-    if config.nu_reg and pairs is None: raise PrestoError(f"nu_reg is {config.nu_reg:g}, but there are no teacher pairs; make them with teacher_pairs")
-    if config.game and (n := len(getattr(teacher.network, "blocks", ()))) < 2: raise PrestoError(f"the teacher's network has {n} `blocks`; a discriminator on the middle one needs 2 or more")
+    if config.w != 1 and not has_null:
+        raise PrestoError(
+            f"the guidance scale w is {config.w:g}, but this teacher has no null condition (`null_text` of its network); allowed is w = 1"
+        )
+    if config.nu_reg and pairs is None:
+        raise PrestoError(
+            f"nu_reg is {config.nu_reg:g}, but there are no teacher pairs; make them with teacher_pairs"
+        )
+    if config.game and (n := len(getattr(teacher.network, "blocks", ()))) < 2:
+        raise PrestoError(
+            f"the teacher's network has {n} `blocks`; a discriminator on the middle one needs 2 or more"
+        )
 
 # %% ../nbs/23_presto_s.ipynb #a86a95f4
 class TeacherPairs(NamedTuple):
     "Noise, and what the teacher makes of it"
-    noise:Tensor     # standard normal [n, ...]
-    x0:Tensor        # the teacher's samples [n, ...]
-    cond:object      # their conditions, or None
-    evaluations:int  # rows that went through the teacher's network
-    def pick(self, rows): # indices [b]
+
+    noise: Tensor  # standard normal [n, ...]
+    x0: Tensor  # the teacher's samples [n, ...]
+    cond: object  # their conditions, or None
+    evaluations: int  # rows that went through the teacher's network
+
+    def pick(self, rows):  # indices [b]
         "(noise, sample, condition) of some pairs"
         return self.noise[rows], self.x0[rows], self.cond if self.cond is None else self.cond[rows]
 
-def teacher_pairs(teacher,   # a denoiser
-                  noise,     # standard normal [n, ...]
-                  cond=None, # conditions of n rows
-                  w=1.,      # guidance scale
-                  steps=40,  # evaluations of each sample
-                  batch=64): # rows at a time
+
+def teacher_pairs(
+    teacher,  # a denoiser
+    noise,  # standard normal [n, ...]
+    cond=None,  # conditions of n rows
+    w=1.0,  # guidance scale
+    steps=40,  # evaluations of each sample
+    batch=64,  # rows at a time
+):
     "The teacher's ODE samples, counted"
-    sigmas, step = plan(steps); out = []
+    sigmas, step = plan(steps)
+    out = []
     for i in progress(range(0, len(noise), batch), desc="teacher pairs"):
         c = cond if cond is None else cond[torch.arange(i, min(i + batch, len(noise)))]
         guide = None if w == 1 else lambda d: guided(d, c.null(), w)
-        out.append(sample(teacher, noise[i:i+batch], sigmas, c, step, guide))
-    return TeacherPairs(noise, torch.cat(out), cond, len(noise)*steps*(1 if w == 1 else 2))
+        out.append(sample(teacher, noise[i : i + batch], sigmas, c, step, guide))
+    return TeacherPairs(noise, torch.cat(out), cond, len(noise) * steps * (1 if w == 1 else 2))
 
 # %% ../nbs/23_presto_s.ipynb #c4b2fd83
-def cycle_forwards(config,    # `PrestoSConfig`
-                   depth:int, # blocks of the network
-                  ) -> float:
+def cycle_forwards(
+    config,  # `PrestoSConfig`
+    depth: int,  # blocks of the network
+) -> float:
     "Forward passes of a cycle: `ratio` fake turns and a generator turn; a backward pass counts as two"
-    f = (middle_block(depth) + 1)/depth if config.game else 0.
+    f = (middle_block(depth) + 1) / depth if config.game else 0.0
     matching = 1 + (1 if config.w == 1 else 2) if config.dmd else 0
-    return config.ratio*(4 + 6*f) + 2 + matching + 3*f + (3 if config.nu_reg else 0)
+    return config.ratio * (4 + 6 * f) + 2 + matching + 3 * f + (3 if config.nu_reg else 0)
 
 # %% ../nbs/23_presto_s.ipynb #94c7e876
-def likeness(x0_hat, x0, # samples and real latents [b, frames, channels]
-            ):
+def likeness(
+    x0_hat,
+    x0,  # samples and real latents [b, frames, channels]
+):
     "What the health monitor watches, each over that of real data: loudness, variety over the batch, fine structure in time, and what is steady in time"
     rms, timed = lambda x: x.square().mean().sqrt(), x0.ndim > 2
     fine, steady = (lambda x: rms(x.diff(dim=1)), lambda x: rms(x.mean(1))) if timed else (rms, rms)
-    return dict(drift=rms(x0_hat)/rms(x0), spread=rms(x0_hat - x0_hat.mean(0))/rms(x0 - x0.mean(0)), fine=fine(x0_hat)/fine(x0), steady=steady(x0_hat)/steady(x0))
+    return dict(
+        drift=rms(x0_hat) / rms(x0),
+        spread=rms(x0_hat - x0_hat.mean(0)) / rms(x0 - x0.mean(0)),
+        fine=fine(x0_hat) / fine(x0),
+        steady=steady(x0_hat) / steady(x0),
+    )
+
 
 @torch.no_grad()
-def likeness_by_level(generator, x0, cond, # a few-step generator; real latents [b, ...] and their conditions
-                      sigmas=(80., 17.5, 2.5, .17), steps=(1, 4, 8), # levels of noised real data; ping-pong steps from nothing
-                      seed=0):
+def likeness_by_level(
+    generator,
+    x0,
+    cond,  # a few-step generator; real latents [b, ...] and their conditions
+    sigmas=(80.0, 17.5, 2.5, 0.17),
+    steps=(1, 4, 8),  # levels of noised real data; ping-pong steps from nothing
+    seed=0,
+):
     "{what: `likeness` as numbers}: where a generator goes astray"
     g, out = named_generator(seed, "by level"), {}
     noise = torch.randn(x0.shape, generator=g)
-    for s in sigmas: out[f"sigma {s:g}"] = likeness(generator(x0 + s*noise, torch.full((len(x0),), s), cond), x0)
-    for n in steps: out[f"{n} steps"] = likeness(pingpong(generator, noise, few_sigmas(n), cond, generator=g), x0)
+    for s in sigmas:
+        out[f"sigma {s:g}"] = likeness(
+            generator(x0 + s * noise, torch.full((len(x0),), s), cond), x0
+        )
+    for n in steps:
+        out[f"{n} steps"] = likeness(
+            pingpong(generator, noise, few_sigmas(n), cond, generator=g), x0
+        )
     return {k: {name: round(v.item(), 3) for name, v in row.items()} for k, row in out.items()}
 
 # %% ../nbs/23_presto_s.ipynb #d5f6d7eb
 class TrainerDraws(Draws):
     "The same for the rows of a `Trainer`: alike for any number of processes"
-    def __init__(self, trainer, training=LogNormal()): # a `Trainer`; what "train" means, see `noise_at`
+
+    def __init__(
+        self, trainer, training=LogNormal()
+    ):  # a `Trainer`; what "train" means, see `noise_at`
         self.trainer, self.training = trainer, training
+
     def sigma(self, name, rows):
         "Noise levels [rows]"
         return self.trainer.rows(lambda n, g: noise_at(name, self.training).sample(n, generator=g))
+
     def noise(self, x):
         "Standard normal noise of x's shape"
         return self.trainer.randn(*x.shape)
 
+
 class PrestoSStage(BaseStage):
     "Distils a teacher's many steps into a generator: a stage of `fit`"
+
     ema = ("generator",)
-    def __init__(self, teacher, data, encoder, # `Denoiser` of a trained network; `LatentWindows`; text encoder
-                 config=PrestoSConfig(),       # the switches
-                 frame_rate=44100/2048,        # of the latents, per second: it fixes the head
-                 seed:int=0,                   # of the head's first weights
-                 pairs=None,                   # `TeacherPairs`, where nu_reg is not 0
-                 start=None,                   # `Denoiser` the generator begins as; None: the teacher
-                 played=lambda denoiser: denoiser, # how the generator is asked, e.g. `PipelineConfig.skipping`
-                 training=LogNormal()):        # noise levels the teacher was trained at: what "train" means
-        check_players(teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs)
-        if start is not None: same_shape(start, teacher, "what the generator begins as and the teacher")
-        generator, fake = (copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher))
-        super().__init__(generator, data, encoder, training, lr=config.lr, p_drop=0.)
+
+    def __init__(
+        self,
+        teacher,
+        data,
+        encoder,  # `Denoiser` of a trained network; `LatentWindows`; text encoder
+        config=PrestoSConfig(),  # the switches
+        frame_rate=44100 / 2048,  # of the latents, per second: it fixes the head
+        seed: int = 0,  # of the head's first weights
+        pairs=None,  # `TeacherPairs`, where nu_reg is not 0
+        start=None,  # `Denoiser` the generator begins as; None: the teacher
+        played=lambda denoiser: (
+            denoiser
+        ),  # how the generator is asked, e.g. `PipelineConfig.skipping`
+        training=LogNormal(),  # noise levels the teacher was trained at: what "train" means
+    ):
+        check_players(
+            teacher, config, getattr(teacher.network, "null_text", None) is not None, pairs
+        )
+        if start is not None:
+            same_shape(start, teacher, "what the generator begins as and the teacher")
+        generator, fake = (
+            copy.deepcopy(d).requires_grad_(True) for d in (start or teacher, teacher)
+        )
+        super().__init__(generator, data, encoder, training, lr=config.lr, p_drop=0.0)
         self.config, self.pairs, self.waiting = config, pairs, []
         self.begun_from = weights_hash(teacher.network)
-        head = config.game and config.new_head(teacher.network.config.width, halvings(data.frames, frame_rate), named_generator("head", seed))
-        self.players = Players(played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head)
-        self.models = dict(generator=generator.network, fake=fake.network) | (dict(head=head) if head else {})
-        groups = dict(generator=generator.network.parameters(), fake=[*fake.network.parameters(), *(head.parameters() if head else ())])
-        self.optimizers = {k: torch.optim.Adam(ps, config.lr, (.9, .99), fused=True) for k, ps in groups.items()}
+        head = config.game and config.new_head(
+            teacher.network.config.width,
+            halvings(data.frames, frame_rate),
+            named_generator("head", seed),
+        )
+        self.players = Players(
+            played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head
+        )
+        self.models = dict(generator=generator.network, fake=fake.network) | (
+            dict(head=head) if head else {}
+        )
+        groups = dict(
+            generator=generator.network.parameters(),
+            fake=[*fake.network.parameters(), *(head.parameters() if head else ())],
+        )
+        self.optimizers = {
+            k: torch.optim.Adam(ps, config.lr, (0.9, 0.99), fused=True) for k, ps in groups.items()
+        }
 
     def to(self, device):
         "Move what `fit` does not"
         self.players.real_score.to(device)
-        if self.pairs: self.pairs = self.pairs._replace(noise=self.pairs.noise.to(device), x0=self.pairs.x0.to(device), cond=self.pairs.cond and self.pairs.cond.to(device))
+        if self.pairs:
+            self.pairs = self.pairs._replace(
+                noise=self.pairs.noise.to(device),
+                x0=self.pairs.x0.to(device),
+                cond=self.pairs.cond and self.pairs.cond.to(device),
+            )
 
     def memory(self, rows, precision):
         "Bytes of activations: the generator's graph is alive while the fake score has its own"
-        return 2*super().memory(rows, precision)
+        return 2 * super().memory(rows, precision)
 
     def step(self, trainer, batch):
         "Every turn a fake turn; with the last of every `ratio` also a generator turn"
@@ -296,171 +475,319 @@ class PrestoSStage(BaseStage):
         cond = self.condition(trainer, batch["captions"], batch["bpm"])
         generators = (trainer.step + 1) % c.ratio == 0
         before = trainer.shared.get_state()
-        with torch.set_grad_enabled(generators and trainer.parts == 1): x0_hat = generate(p, c, x0, cond, draw)
+        with torch.set_grad_enabled(generators and trainer.parts == 1):
+            x0_hat = generate(p, c, x0, cond, draw)
         loss, log = fake_turn(p, c, x0_hat, x0, cond, draw)
         trainer.update("fake", loss)
         trainer.log(**log)
-        if generators: self.generator_turns(trainer, draw, x0_hat, x0, cond, before)
+        if generators:
+            self.generator_turns(trainer, draw, x0_hat, x0, cond, before)
         return likeness(x0_hat.detach(), x0)
 
-    def generator_turns(self, trainer, draw, x0_hat, x0, cond, before): # of one part; the random state it was begun with
+    def generator_turns(
+        self, trainer, draw, x0_hat, x0, cond, before
+    ):  # of one part; the random state it was begun with
         "The generator's turn with all parts of a batch, when the fake score has made its step: with the last of them"
-        if trainer.part == 0: self.waiting = []
+        if trainer.part == 0:
+            self.waiting = []
         self.waiting.append((x0, cond))
-        if trainer.part < trainer.parts - 1: return
-        after = trainer.shared.get_state()   # the same with every part
+        if trainer.part < trainer.parts - 1:
+            return
+        after = trainer.shared.get_state()  # the same with every part
         for part, (x0, cond) in enumerate(self.waiting):
             trainer.part = part
-            if trainer.parts > 1:            # generated again, now with a graph
+            if trainer.parts > 1:  # generated again, now with a graph
                 trainer.shared.set_state(before)
                 x0_hat = generate(self.players, self.config, x0, cond, draw)
                 trainer.shared.set_state(after)
-            pair = self.pairs and self.pairs.pick(trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g)))
+            pair = self.pairs and self.pairs.pick(
+                trainer.rows(lambda n, g: torch.randint(len(self.pairs.noise), (n,), generator=g))
+            )
             loss, log = generator_turn(self.players, self.config, x0_hat, cond, draw, pair)
             trainer.update("generator", loss)
             trainer.log(**log)
         self.waiting = []
 
 # %% ../nbs/23_presto_s.ipynb #19b548cb
-def _means(log, rows): # columns; a slice
+def _means(log, rows):  # columns; a slice
     "Mean of each column over some rows, without gaps"
     part = {k: [x for x in v[rows] if not math.isnan(x)] for k, v in log.items()}
-    return {k: sum(v)/len(v) for k, v in part.items() if v}
+    return {k: sum(v) / len(v) for k, v in part.items() if v}
 
-def health(log,            # columns of a log, as `read_log` gives them
-           settle:int=20): # rows at the start that are left to settle; the same number, after them and at the end, is compared
+
+def health(
+    log,  # columns of a log, as `read_log` gives them
+    settle: int = 20,  # rows at the start that are left to settle; the same number, after them and at the end, is compared
+):
     "What looks wrong, {sign: sentence}; empty when nothing does, or when the log is still short"
-    if len(log.get("step", ())) < 3*settle: return {}
-    then, now = _means(log, slice(settle, 2*settle)), _means(log, slice(-settle, None))
-    grown = lambda k, by: k in then and k in now and now[k] > by*then[k]
+    if len(log.get("step", ())) < 3 * settle:
+        return {}
+    then, now = _means(log, slice(settle, 2 * settle)), _means(log, slice(-settle, None))
+    grown = lambda k, by: k in then and k in now and now[k] > by * then[k]
     found = {}
-    if now.get("right_real", 0) > .95: found["won"] = f"the discriminator is right about {now['right_real']:.0%} of the real pieces: it has won, and the generator learns little from it"
-    if grown("gan_g", 1.2) and now["gan_d"] < .8*then["gan_d"]: found["gan"] = f"the generator's GAN loss rose from {then['gan_g']:.2g} to {now['gan_g']:.2g} while the discriminator's fell from {then['gan_d']:.2g} to {now['gan_d']:.2g}"
-    if grown("dmd", 3): found["dmd"] = f"the matching gradient grew: its half square went from {then['dmd']:.2g} to {now['dmd']:.2g}; the fake score does not keep up"
-    if grown("grad_norm_generator", 4): found["norm"] = f"the generator's gradient norm grew from {then['grad_norm_generator']:.2g} to {now['grad_norm_generator']:.2g}"
-    if not .8 < now.get("drift", 1) < 1.25: found["drift"] = f"the samples' rms is {now['drift']:.2f} times that of real data: they drift"
-    if now.get("spread", 1) < .8*now.get("drift", 1): found["spread"] = f"samples of a batch differ {now['spread']:.2f} times as much as real data: variety is being lost"
-    if now.get("fine", 1) < .8*now.get("drift", 1): found["fine"] = f"frame-to-frame changes are {now['fine']:.2f} times those of real data: fine structure is being lost"
+    if now.get("right_real", 0) > 0.95:
+        found["won"] = (
+            f"the discriminator is right about {now['right_real']:.0%} of the real pieces: it has won, and the generator learns little from it"
+        )
+    if grown("gan_g", 1.2) and now["gan_d"] < 0.8 * then["gan_d"]:
+        found["gan"] = (
+            f"the generator's GAN loss rose from {then['gan_g']:.2g} to {now['gan_g']:.2g} while the discriminator's fell from {then['gan_d']:.2g} to {now['gan_d']:.2g}"
+        )
+    if grown("dmd", 3):
+        found["dmd"] = (
+            f"the matching gradient grew: its half square went from {then['dmd']:.2g} to {now['dmd']:.2g}; the fake score does not keep up"
+        )
+    if grown("grad_norm_generator", 4):
+        found["norm"] = (
+            f"the generator's gradient norm grew from {then['grad_norm_generator']:.2g} to {now['grad_norm_generator']:.2g}"
+        )
+    if not 0.8 < now.get("drift", 1) < 1.25:
+        found["drift"] = (
+            f"the samples' rms is {now['drift']:.2f} times that of real data: they drift"
+        )
+    if now.get("spread", 1) < 0.8 * now.get("drift", 1):
+        found["spread"] = (
+            f"samples of a batch differ {now['spread']:.2f} times as much as real data: variety is being lost"
+        )
+    if now.get("fine", 1) < 0.8 * now.get("drift", 1):
+        found["fine"] = (
+            f"frame-to-frame changes are {now['fine']:.2f} times those of real data: fine structure is being lost"
+        )
     return found
+
 
 class HealthMonitor:
     "A callback of `fit` that says each new warning once"
-    def __init__(self, steps=100, say=print): self.steps, self.say, self.warnings = steps, say, {}
+
+    def __init__(self, steps=100, say=print):
+        self.steps, self.say, self.warnings = steps, say, {}
+
     def __call__(self, trainer):
-        if not trainer.main or trainer.step % self.steps or not (trainer.out/"log.csv").is_file(): return
-        for sign, sentence in health(read_log(trainer.out/"log.csv")).items():
-            if sign not in self.warnings: self.warnings[sign] = sentence; self.say(f"step {trainer.step}: {sentence}")
+        if not trainer.main or trainer.step % self.steps or not (trainer.out / "log.csv").is_file():
+            return
+        for sign, sentence in health(read_log(trainer.out / "log.csv")).items():
+            if sign not in self.warnings:
+                self.warnings[sign] = sentence
+                self.say(f"step {trainer.step}: {sentence}")
 
 # %% ../nbs/23_presto_s.ipynb #aadd1039
-def toy_players(teacher, config,   # a `Denoiser` of a `ToyNet`; `PrestoSConfig`
-                real_score=None,   # instead of the frozen teacher, e.g. the exact denoiser
-                fake_score=None,   # where the fake score starts, instead of the teacher
-                seed=0):           # of the head
+def toy_players(
+    teacher,
+    config,  # a `Denoiser` of a `ToyNet`; `PrestoSConfig`
+    real_score=None,  # instead of the frozen teacher, e.g. the exact denoiser
+    fake_score=None,  # where the fake score starts, instead of the teacher
+    seed=0,  # of the head
+):
     "Generator, real score, fake score, all copies of the teacher, and a head for each seed"
     net, copied = teacher.network, lambda d: copy.deepcopy(d).requires_grad_(True)
-    if fake_score is not None: same_shape(fake_score, teacher, "fake score and teacher")
-    head = config.game and PointHead(net.sizes["width"], net.seeds, named_generator("toy head", seed))
-    return Players(copied(teacher), real_score or copy.deepcopy(teacher).requires_grad_(False), copied(fake_score or teacher), head)
+    if fake_score is not None:
+        same_shape(fake_score, teacher, "fake score and teacher")
+    head = config.game and PointHead(
+        net.sizes["width"], net.seeds, named_generator("toy head", seed)
+    )
+    return Players(
+        copied(teacher),
+        real_score or copy.deepcopy(teacher).requires_grad_(False),
+        copied(fake_score or teacher),
+        head,
+    )
 
-def distil_toy(mixture, teacher,   # where the data come from; a `Denoiser` of a `ToyNet`
-               config,             # `PrestoSConfig`, with w = 1
-               turns=3000, batch=128, # fake turns; rows of each seed
-               ema_decay=.99,      # of the generator
-               pairs=None,         # `TeacherPairs`, where nu_reg is not 0
-               seed=0, quiet=False, # of all chance; no progress bar
-               callback=None,      # called as `callback(turn, players)`
-               **players):         # see `toy_players`
+
+def distil_toy(
+    mixture,
+    teacher,  # where the data come from; a `Denoiser` of a `ToyNet`
+    config,  # `PrestoSConfig`, with w = 1
+    turns=3000,
+    batch=128,  # fake turns; rows of each seed
+    ema_decay=0.99,  # of the generator
+    pairs=None,  # `TeacherPairs`, where nu_reg is not 0
+    seed=0,
+    quiet=False,  # of all chance; no progress bar
+    callback=None,  # called as `callback(turn, players)`
+    **players,  # see `toy_players`
+):
     "(generator with averaged weights, log: column -> list), all seeds at once"
     check_players(teacher, config, False, pairs)
     p, seeds = toy_players(teacher, config, seed=seed, **players), teacher.network.seeds
     g, ema, rows = named_generator("distil", seed), EMA(p.generator, ema_decay), []
-    adam = lambda ps: torch.optim.Adam(ps, config.lr, (.9, .99))
-    optimizers = dict(generator=adam(p.generator.parameters()), fake=adam([*p.fake_score.parameters(), *(p.head.parameters() if p.head else ())]))
+    adam = lambda ps: torch.optim.Adam(ps, config.lr, (0.9, 0.99))
+    optimizers = dict(
+        generator=adam(p.generator.parameters()),
+        fake=adam([*p.fake_score.parameters(), *(p.head.parameters() if p.head else ())]),
+    )
     schedule, draw = TrainConfig(steps=turns, warmup_steps=50, schedule="cosine"), Draws(g)
     for turn in progress(range(turns), desc="distilling the toy", disable=quiet or None):
-        for o in optimizers.values(): o.param_groups[0]["lr"] = config.lr*lr_factor(schedule, turn)
-        x0 = mixture.sample(batch*seeds, g)
-        rows.append(_toy_turn(p, config, x0, draw, optimizers, ema, pairs, seeds, (turn + 1) % config.ratio == 0))
-        if callback: callback(turn, p)
-    with ema.swapped(): return copy.deepcopy(p.generator).requires_grad_(False), _columns(rows)
+        for o in optimizers.values():
+            o.param_groups[0]["lr"] = config.lr * lr_factor(schedule, turn)
+        x0 = mixture.sample(batch * seeds, g)
+        rows.append(
+            _toy_turn(
+                p, config, x0, draw, optimizers, ema, pairs, seeds, (turn + 1) % config.ratio == 0
+            )
+        )
+        if callback:
+            callback(turn, p)
+    with ema.swapped():
+        return copy.deepcopy(p.generator).requires_grad_(False), _columns(rows)
+
 
 def _toy_turn(p, config, x0, draw, optimizers, ema, pairs, seeds, mine):
     "One turn of `distil_toy`; what to log"
-    with torch.set_grad_enabled(mine): x0_hat = generate(p, config, x0, None, draw)
+    with torch.set_grad_enabled(mine):
+        x0_hat = generate(p, config, x0, None, draw)
     loss, log = fake_turn(p, config, x0_hat, x0, None, draw)
     _minimise(optimizers["fake"], loss, seeds)
     if mine:
-        chosen = torch.randint(len(pairs.noise)//seeds, (len(x0)//seeds, 1), generator=draw.generator) if pairs else None
-        pair = pairs and pairs.pick((chosen*seeds + torch.arange(seeds)).flatten())                  # rows belong to seeds in turn, in the pairs too
+        chosen = (
+            torch.randint(
+                len(pairs.noise) // seeds, (len(x0) // seeds, 1), generator=draw.generator
+            )
+            if pairs
+            else None
+        )
+        pair = pairs and pairs.pick(
+            (chosen * seeds + torch.arange(seeds)).flatten()
+        )  # rows belong to seeds in turn, in the pairs too
         loss, more = generator_turn(p, config, x0_hat, None, draw, pair)
-        log |= more | dict(grad_norm_generator=_minimise(optimizers["generator"], loss, seeds)); ema.update()
+        log |= more | dict(grad_norm_generator=_minimise(optimizers["generator"], loss, seeds))
+        ema.update()
     return {k: v.detach() for k, v in (log | likeness(x0_hat, x0)).items() if k != "sigma"}
+
 
 def _minimise(optimizer, loss, seeds):
     "A step for this optimiser's weights alone; the norm of their gradient"
     params = optimizer.param_groups[0]["params"]
-    mean_over_rows(loss, seeds).backward(inputs=params); optimizer.step()
-    norm = torch.stack([q.grad.norm() for q in params]).norm(); optimizer.zero_grad()
+    mean_over_rows(loss, seeds).backward(inputs=params)
+    optimizer.step()
+    norm = torch.stack([q.grad.norm() for q in params]).norm()
+    optimizer.zero_grad()
     return norm
 
-def _columns(rows, width=25): # dicts of scalars or [b] of each turn; turns averaged in one row
-    "Columns of means, NaN where a row has nothing"
-    names = dict.fromkeys(k for r in rows for k in r); parts = [rows[i:i+width] for i in range(0, len(rows), width)]
-    mean = lambda part, k: torch.stack([r[k].float().mean() for r in part if k in r]).mean().item() if any(k in r for r in part) else math.nan
-    return dict(step=[width*(i + 1) for i in range(len(parts))]) | {k: [mean(part, k) for part in parts] for k in names}
 
-def toy_samples(generator,      # a few-step generator of a `ToyNet`
-                steps=4, n=4096, # ping-pong steps; samples of each seed
-                to_min=False, rho=7., # placement of the levels, see `few_sigmas`
-                seed=0):
+def _columns(rows, width=25):  # dicts of scalars or [b] of each turn; turns averaged in one row
+    "Columns of means, NaN where a row has nothing"
+    names = dict.fromkeys(k for r in rows for k in r)
+    parts = [rows[i : i + width] for i in range(0, len(rows), width)]
+    mean = lambda part, k: (
+        torch.stack([r[k].float().mean() for r in part if k in r]).mean().item()
+        if any(k in r for r in part)
+        else math.nan
+    )
+    return dict(step=[width * (i + 1) for i in range(len(parts))]) | {
+        k: [mean(part, k) for part in parts] for k in names
+    }
+
+
+def toy_samples(
+    generator,  # a few-step generator of a `ToyNet`
+    steps=4,
+    n=4096,  # ping-pong steps; samples of each seed
+    to_min=False,
+    rho=7.0,  # placement of the levels, see `few_sigmas`
+    seed=0,
+):
     "[seeds, n, dim]"
     net, g = generator.network, named_generator("toy samples", seed)
-    noise = torch.randn(n*net.seeds, net.sizes["dim"], generator=g)
-    return by_seed(pingpong(generator, noise, few_sigmas(steps, to_min, rho=rho), generator=g), net.seeds)
+    noise = torch.randn(n * net.seeds, net.sizes["dim"], generator=g)
+    return by_seed(
+        pingpong(generator, noise, few_sigmas(steps, to_min, rho=rho), generator=g), net.seeds
+    )
 
 # %% ../nbs/23_presto_s.ipynb #8829b313
-STUDY = dict(w=1., lr=4e-4, normalise=False) # what differs from the paper's values, as we understand them, at study size
-PRESTO_S_RUN = TrainConfig(steps=6000, batch_size=8, ema_decay=.99, warmup_steps=20, schedule="cooldown", cooldown=.3)
+STUDY = dict(
+    w=1.0, lr=4e-4, normalise=False
+)  # what differs from the paper's values, as we understand them, at study size
+PRESTO_S_RUN = TrainConfig(
+    steps=6000, batch_size=8, ema_decay=0.99, warmup_steps=20, schedule="cooldown", cooldown=0.3
+)
 
-def presto_s_stage(latents_dir, # as written by `encode_folder`
-                   pipe,        # the teacher: a `MusicPipeline`
-                   config,      # `PrestoSConfig`
-                   seed=0,      # of the head
-                   start=None): # the model its generator begins as, if not the teacher
+
+def presto_s_stage(
+    latents_dir,  # as written by `encode_folder`
+    pipe,  # the teacher: a `MusicPipeline`
+    config,  # `PrestoSConfig`
+    seed=0,  # of the head
+    start=None,  # the model its generator begins as, if not the teacher
+):
     "The stage that distils a model, on windows of the length it was trained at"
-    data = LatentWindows(latents_dir, round(pipe.config.max_seconds*pipe.codec.frame_rate))
-    return PrestoSStage(pipe.denoiser, data, pipe.encoder, config, pipe.codec.frame_rate, seed, start=start and start.denoiser, training=pipe.config.training_noise)
+    data = LatentWindows(latents_dir, round(pipe.config.max_seconds * pipe.codec.frame_rate))
+    return PrestoSStage(
+        pipe.denoiser,
+        data,
+        pipe.encoder,
+        config,
+        pipe.codec.frame_rate,
+        seed,
+        start=start and start.denoiser,
+        training=pipe.config.training_noise,
+    )
 
-def few_step_pipeline(pipe,        # the teacher's
-                      network,     # the generator's network
-                      name="presto-s", steps=4,
-                      to_min=False): # placement of the levels
+
+def few_step_pipeline(
+    pipe,  # the teacher's
+    network,  # the generator's network
+    name="presto-s",
+    steps=4,
+    to_min=False,  # placement of the levels
+):
     "A pipeline that plays ping-pong with a generator"
-    config = pipe.config.replace(name=name, step="pingpong", steps=steps, to_min=to_min, guidance="none", guidance_scale=1., check=())
-    return MusicPipeline(Denoiser(network, pipe.config.sigma_data), pipe.codec, pipe.encoder, config)
+    config = pipe.config.replace(
+        name=name,
+        step="pingpong",
+        steps=steps,
+        to_min=to_min,
+        guidance="none",
+        guidance_scale=1.0,
+        check=(),
+    )
+    return MusicPipeline(
+        Denoiser(network, pipe.config.sigma_data), pipe.codec, pipe.encoder, config
+    )
 
 # %% ../nbs/23_presto_s.ipynb #8636bb7c
 @torch.inference_mode()
-def step_by_step(pipe,      # a few-step `MusicPipeline`
-                 prompt:str, seconds=4., steps=None, seed=0): # as `generate` takes them
+def step_by_step(
+    pipe,  # a few-step `MusicPipeline`
+    prompt: str,
+    seconds=4.0,
+    steps=None,
+    seed=0,  # as `generate` takes them
+):
     "[(sigma, what the generator says there as `Audio`)] of each step"
     heard = []
-    def note(i, n, sigma, x0_hat): heard.append((sigma, pipe.finish(pipe.codec.decode(x0_hat), [f"{prompt}, step {i + 1} of {n}"], seconds)[0]))
+
+    def note(i, n, sigma, x0_hat):
+        heard.append(
+            (
+                sigma,
+                pipe.finish(pipe.codec.decode(x0_hat), [f"{prompt}, step {i + 1} of {n}"], seconds)[
+                    0
+                ],
+            )
+        )
+
     pipe.generate(prompt, seconds, steps=steps, seed=seed, callback=note, progress=False)
     return heard
 
+
 class StepExplorer(Explorer):
     "Ping-pong, one step after the other: spectrogram and sound"
-    def __init__(self, heard): # of `step_by_step`
+
+    def __init__(self, heard):  # of `step_by_step`
         import ipywidgets as w
+
         self.heard = heard
         super().__init__(step=w.IntSlider(len(heard), min=1, max=len(heard), description="step"))
 
-    def draw(self, step): # 1, 2, ...
+    def draw(self, step):  # 1, 2, ...
         "The spectrogram after a step"
         from matplotlib.figure import Figure
-        fig = Figure((7, 2.6), dpi=70, layout="constrained"); sigma, audio = self.heard[step - 1]
-        audio.plot(fig.subplots()).set_title(f"step {step}, from noise level {sigma:.3g}", fontsize=10)
+
+        fig = Figure((7, 2.6), dpi=70, layout="constrained")
+        sigma, audio = self.heard[step - 1]
+        audio.plot(fig.subplots()).set_title(
+            f"step {step}, from noise level {sigma:.3g}", fontsize=10
+        )
         return fig
 
     def say(self, step):
@@ -474,4 +801,10 @@ class StepExplorer(Explorer):
 
     def static(self):
         "A `FrameSlider` with sounds"
-        return self.frames("Ping-pong, step by step", {f"step {i + 1}, sigma {s:.3g}": dict(step=i + 1) for i, (s, _) in enumerate(self.heard)})
+        return self.frames(
+            "Ping-pong, step by step",
+            {
+                f"step {i + 1}, sigma {s:.3g}": dict(step=i + 1)
+                for i, (s, _) in enumerate(self.heard)
+            },
+        )

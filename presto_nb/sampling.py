@@ -18,271 +18,389 @@ from .edm import SIGMA_MIN, SIGMA_MAX, RHO, karras_sigmas
 # %% ../nbs/11_sampling.ipynb #76424a06
 class Guess(NamedTuple):
     "What a step sees of a denoiser: the guess to move to, and the guess that defines the noise"
-    x0_hat: torch.Tensor # D, [b, ...]
-    origin: torch.Tensor # U, [b, ...]: the noise is x - origin; equal to x0_hat unless CFG++ is used
 
-def move(x,      # noised latents at sigma [b, ...]
-         r,      # sigma_next/sigma
-         x0_hat, # D
-         origin): # U
+    x0_hat: torch.Tensor  # D, [b, ...]
+    origin: (
+        torch.Tensor
+    )  # U, [b, ...]: the noise is x - origin; equal to x0_hat unless CFG++ is used
+
+
+def move(
+    x,  # noised latents at sigma [b, ...]
+    r,  # sigma_next/sigma
+    x0_hat,  # D
+    origin,  # U
+):
     "D + r (x - U): the guess, plus the share r of the noise"
-    return x0_hat + r*(x - origin)
+    return x0_hat + r * (x - origin)
 
 # %% ../nbs/11_sampling.ipynb #fc3f35b7
-def euler(denoise,    # `denoise(x, sigma) -> Guess`
-          x,          # noised latents [b, ...]
-          sigma,      # noise level of x, a float
-          sigma_next, # noise level to go to, a float, may be 0
-          state=None, # what the step remembers: None at the first step
-         ): # x at sigma_next, state
+def euler(
+    denoise,  # `denoise(x, sigma) -> Guess`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level of x, a float
+    sigma_next,  # noise level to go to, a float, may be 0
+    state=None,  # what the step remembers: None at the first step
+):  # x at sigma_next, state
     "Order 1, one call"
-    return move(x, sigma_next/sigma, *denoise(x, sigma)), state
+    return move(x, sigma_next / sigma, *denoise(x, sigma)), state
 
 # %% ../nbs/11_sampling.ipynb #1b26cc32
-def heun(denoise,    # `denoise(x, sigma) -> Guess`
-         x,          # noised latents [b, ...]
-         sigma,      # noise level of x, a float
-         sigma_next, # noise level to go to, a float; 0 makes this an Euler step
-         state=None): # unused
+def heun(
+    denoise,  # `denoise(x, sigma) -> Guess`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level of x, a float
+    sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
+    state=None,  # unused
+):
     "Order 2, two calls: the mean of the directions at both ends (Karras et al. 2022, algorithm 1)"
-    if sigma_next == 0: return euler(denoise, x, sigma, sigma_next, state)
+    if sigma_next == 0:
+        return euler(denoise, x, sigma, sigma_next, state)
     D, U = denoise(x, sigma)
-    x_e = move(x, sigma_next/sigma, U, U)
+    x_e = move(x, sigma_next / sigma, U, U)
     D2, U2 = denoise(x_e, sigma_next)
-    d = ((x - U)/sigma + (x_e - U2)/sigma_next)/2
-    return x + (sigma_next - sigma)*d + (D2 - U2), state
+    d = ((x - U) / sigma + (x_e - U2) / sigma_next) / 2
+    return x + (sigma_next - sigma) * d + (D2 - U2), state
 
-def dpmpp_2s(denoise,    # `denoise(x, sigma) -> Guess`
-             x,          # noised latents [b, ...]
-             sigma,      # noise level of x, a float
-             sigma_next, # noise level to go to, a float; 0 makes this an Euler step
-             state=None): # unused
+
+def dpmpp_2s(
+    denoise,  # `denoise(x, sigma) -> Guess`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level of x, a float
+    sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
+    state=None,  # unused
+):
     "Order 2, two calls: a look at the midpoint (DPM-Solver++ 2S, deterministic)"
-    if sigma_next == 0: return euler(denoise, x, sigma, sigma_next, state)
-    sigma_s = math.sqrt(sigma*sigma_next)
+    if sigma_next == 0:
+        return euler(denoise, x, sigma, sigma_next, state)
+    sigma_s = math.sqrt(sigma * sigma_next)
     _, U = denoise(x, sigma)
-    x_s = move(x, sigma_s/sigma, U, U)
-    return move(x, sigma_next/sigma, *denoise(x_s, sigma_s)), state
+    x_s = move(x, sigma_s / sigma, U, U)
+    return move(x, sigma_next / sigma, *denoise(x_s, sigma_s)), state
 
 # %% ../nbs/11_sampling.ipynb #c04a6c2b
-def dpmpp_2m(denoise,    # `denoise(x, sigma) -> Guess`
-             x,          # noised latents [b, ...]
-             sigma,      # noise level of x, a float
-             sigma_next, # noise level to go to, a float; 0 makes this an Euler step
-             state=None): # (last origin, last h), or None at the first step
+def dpmpp_2m(
+    denoise,  # `denoise(x, sigma) -> Guess`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level of x, a float
+    sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
+    state=None,  # (last origin, last h), or None at the first step
+):
     "Order 2 with one call and a memory (DPM-Solver++ 2M)"
     D, U = denoise(x, sigma)
-    x_next = move(x, sigma_next/sigma, D, U)
-    if sigma_next == 0: return x_next, None
-    h = math.log(sigma/sigma_next)
+    x_next = move(x, sigma_next / sigma, D, U)
+    if sigma_next == 0:
+        return x_next, None
+    h = math.log(sigma / sigma_next)
     if state is not None:
         U_old, h_old = state
-        x_next = x_next + (1 - sigma_next/sigma)*h/(2*h_old)*(D - U_old)
+        x_next = x_next + (1 - sigma_next / sigma) * h / (2 * h_old) * (D - U_old)
     return x_next, (U, h)
 
 # %% ../nbs/11_sampling.ipynb #0deb16d7
-def check_sigmas(sigmas # noise levels, a tensor or a list
-                ) -> list: # of floats
+def check_sigmas(
+    sigmas,  # noise levels, a tensor or a list
+) -> list:  # of floats
     "The levels as plain numbers, or a `PrestoError` unless they fall from a positive one to 0 or more"
     s = [float(v) for v in (sigmas.tolist() if torch.is_tensor(sigmas) else sigmas)]
     if len(s) < 2 or not all(a > b >= 0 for a, b in zip(s, s[1:])) or not math.isfinite(s[0]):
-        raise PrestoError(f"the noise levels are {s[:5]}{'...' if len(s) > 5 else ''}; at least two are needed, finite, decreasing, the last 0 or more")
+        raise PrestoError(
+            f"the noise levels are {s[:5]}{'...' if len(s) > 5 else ''}; at least two are needed, finite, decreasing, the last 0 or more"
+        )
     return s
 
 # %% ../nbs/11_sampling.ipynb #0c1a981b
-def paste(x,     # latents [b, ...]
-          known, # latents to keep, broadcastable to x
-          mask): # True where they are kept, broadcastable to x
+def paste(
+    x,  # latents [b, ...]
+    known,  # latents to keep, broadcastable to x
+    mask,  # True where they are kept, broadcastable to x
+):
     "`x` with the known latents in their places, [b, ...]"
     return torch.where(mask.to(x.device), known.to(x), x)
 
-def keep_known(denoiser, # `denoiser(x, sigma, cond) -> x0_hat or Guess`
-               known,    # latents to keep, broadcastable to [b, ...]
-               mask):    # True where they are kept, broadcastable
+
+def keep_known(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat or Guess`
+    known,  # latents to keep, broadcastable to [b, ...]
+    mask,  # True where they are kept, broadcastable
+):
     "A denoiser that knows part of the answer"
+
     def denoise(x, sigma, cond=None, **kw):
         out = denoiser(x, sigma, cond, **kw)
-        return Guess(*(paste(o, known, mask) for o in out)) if isinstance(out, Guess) else paste(out, known, mask)
+        return (
+            Guess(*(paste(o, known, mask) for o in out))
+            if isinstance(out, Guess)
+            else paste(out, known, mask)
+        )
+
     return denoise
 
-def start_from(noise,     # standard normal [b, ...]
-               sigma,     # first noise level
-               init=None, # latents under the noise; None: zeros
-               known=None, known_mask=None): # latents kept where the mask is True
+
+def start_from(
+    noise,  # standard normal [b, ...]
+    sigma,  # first noise level
+    init=None,  # latents under the noise; None: zeros
+    known=None,
+    known_mask=None,  # latents kept where the mask is True
+):
     "Where a sampler begins: noise, on top of what is known, [b, ...]"
     x0 = torch.zeros_like(noise) if init is None else init.to(noise)
     if known is not None:
-        if known_mask is None: raise PrestoError("known_mask is missing; it says which of the known latents are kept")
+        if known_mask is None:
+            raise PrestoError("known_mask is missing; it says which of the known latents are kept")
         x0 = paste(x0, known, known_mask)
-    return x0 + sigma*noise
+    return x0 + sigma * noise
 
 # %% ../nbs/11_sampling.ipynb #c5745e7d
 def _networks(denoiser, seen=()):
     "The modules that answer: the denoiser itself, or those that it wraps"
-    if isinstance(denoiser, nn.Module): return [denoiser]
-    if not inspect.isfunction(denoiser) or denoiser in seen: return []
+    if isinstance(denoiser, nn.Module):
+        return [denoiser]
+    if not inspect.isfunction(denoiser) or denoiser in seen:
+        return []
     held = inspect.getclosurevars(denoiser).nonlocals.values()
     return [n for d in held for n in _networks(d, (*seen, denoiser))]
 
+
 @contextmanager
-def evaluating(denoiser): # a module, or a function around one, such as `guided` returns
+def evaluating(denoiser):  # a module, or a function around one, such as `guided` returns
     "Inside this block its networks are in eval mode, after it every part in its own again"
     parts = [m for n in _networks(denoiser) for m in n.modules() if m.training]
-    for m in parts: m.training = False
-    try: yield
+    for m in parts:
+        m.training = False
+    try:
+        yield
     finally:
-        for m in parts: m.training = True
+        for m in parts:
+            m.training = True
+
 
 @torch.no_grad()
-def sample(denoiser,       # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, or a `Guess`
-           noise,          # standard normal [b, ...]
-           sigmas,         # decreasing noise levels [n+1]; the last may be 0
-           cond=None,      # condition, passed on
-           step=dpmpp_2s,  # euler, heun, dpmpp_2s, dpmpp_2m or your own
-           guidance=None,  # wraps the denoiser, e.g. `partial(guided, null=null, w=3.)`
-           callback=None,  # called after each step: `callback(i, n, sigma, x0_hat)`
-           init=None,      # latents under the noise at the start [b, ...]; None: zeros
-           known=None,     # latents to keep where `known_mask` is True, broadcastable to [b, ...]
-           known_mask=None): # bool, broadcastable to [b, ...]
+def sample(
+    denoiser,  # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, or a `Guess`
+    noise,  # standard normal [b, ...]
+    sigmas,  # decreasing noise levels [n+1]; the last may be 0
+    cond=None,  # condition, passed on
+    step=dpmpp_2s,  # euler, heun, dpmpp_2s, dpmpp_2m or your own
+    guidance=None,  # wraps the denoiser, e.g. `partial(guided, null=null, w=3.)`
+    callback=None,  # called after each step: `callback(i, n, sigma, x0_hat)`
+    init=None,  # latents under the noise at the start [b, ...]; None: zeros
+    known=None,  # latents to keep where `known_mask` is True, broadcastable to [b, ...]
+    known_mask=None,  # bool, broadcastable to [b, ...]
+):
     "Follow the ODE through `sigmas`; the latents at the last level, [b, ...]"
-    if isinstance(step, str): raise PrestoError(f"step is {step!r}; it must be a function: euler, heun, dpmpp_2s, dpmpp_2m or your own")
+    if isinstance(step, str):
+        raise PrestoError(
+            f"step is {step!r}; it must be a function: euler, heun, dpmpp_2s, dpmpp_2m or your own"
+        )
     sigmas, state, last = check_sigmas(sigmas), None, None
-    if guidance is not None: denoiser = guidance(denoiser)
-    if known is not None: denoiser = keep_known(denoiser, known, known_mask)
+    if guidance is not None:
+        denoiser = guidance(denoiser)
+    if known is not None:
+        denoiser = keep_known(denoiser, known, known_mask)
+
     def denoise(x, sigma):
         nonlocal last
         out = denoiser(x, x.new_full((len(x),), sigma), cond)
         last = out if isinstance(out, Guess) else Guess(out, out)
         return last
+
     x = start_from(noise, sigmas[0], init, known, known_mask)
     with evaluating(denoiser):
         for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
             x, state = step(denoise, x, sigma, sigma_next, state)
-            if callback: callback(i, len(sigmas)-1, sigma, last.x0_hat)
+            if callback:
+                callback(i, len(sigmas) - 1, sigma, last.x0_hat)
     return x if known is None else paste(x, known, known_mask)
 
 # %% ../nbs/11_sampling.ipynb #3503ed3f
-def calls_of(step,          # a step function
-             sigma_next=1.): # where it goes from 2; 0 asks for the price of the closing step
+def calls_of(
+    step,  # a step function
+    sigma_next=1.0,  # where it goes from 2; 0 asks for the price of the closing step
+):
     "How many denoiser calls one step makes: it is run once on nothing"
     calls = []
-    def denoise(x, sigma): calls.append(sigma); return Guess(x, x)
-    step(denoise, torch.zeros(1, 1), 2., sigma_next, None)
+
+    def denoise(x, sigma):
+        calls.append(sigma)
+        return Guess(x, x)
+
+    step(denoise, torch.zeros(1, 1), 2.0, sigma_next, None)
     return len(calls)
 
-def euler_start(step, k=1): # a step function; how many steps are replaced
+
+def euler_start(step, k=1):  # a step function; how many steps are replaced
     "`step`, with its first k steps replaced by Euler steps"
+
     def opened(denoise, x, sigma, sigma_next, state=None):
         i, inner = state or (0, None)
         x, inner = (euler if i < k else step)(denoise, x, sigma, sigma_next, inner)
-        return x, (i+1, inner)
+        return x, (i + 1, inner)
+
     return opened
 
-def plan(evaluations:int,     # denoiser calls to spend, at least 1
-         step=dpmpp_2s,       # a step function
-         sigma_min=SIGMA_MIN, # last level above 0
-         sigma_max=SIGMA_MAX, # first level
-         rho=RHO):            # bend of the schedule
+
+def plan(
+    evaluations: int,  # denoiser calls to spend, at least 1
+    step=dpmpp_2s,  # a step function
+    sigma_min=SIGMA_MIN,  # last level above 0
+    sigma_max=SIGMA_MAX,  # first level
+    rho=RHO,  # bend of the schedule
+):
     "`(sigmas, step)` for `sample` that cost exactly this many calls, the closing step to 0 included"
-    closing = calls_of(step, 0.)
-    if evaluations < closing: raise PrestoError(f"the number of evaluations is {evaluations}; it must be at least {closing}")
-    n, rest = divmod(evaluations - closing, calls_of(step))   # rest Euler steps, n whole steps, the closing step
-    return karras_sigmas(n + rest + 1, sigma_min, sigma_max, rho), euler_start(step, rest) if rest else step
+    closing = calls_of(step, 0.0)
+    if evaluations < closing:
+        raise PrestoError(
+            f"the number of evaluations is {evaluations}; it must be at least {closing}"
+        )
+    n, rest = divmod(
+        evaluations - closing, calls_of(step)
+    )  # rest Euler steps, n whole steps, the closing step
+    return karras_sigmas(n + rest + 1, sigma_min, sigma_max, rho), euler_start(
+        step, rest
+    ) if rest else step
 
 # %% ../nbs/11_sampling.ipynb #850ab260
-def cat_cond(a, b): # two conditions: None, tensors, or objects with `.cat(other)`
+def cat_cond(a, b):  # two conditions: None, tensors, or objects with `.cat(other)`
     "Two conditions as one batch"
-    if a is None and b is None: return None
-    if a is None or b is None: raise PrestoError("guidance joins a condition with a null condition; one of them is None")
+    if a is None and b is None:
+        return None
+    if a is None or b is None:
+        raise PrestoError("guidance joins a condition with a null condition; one of them is None")
     return torch.cat([a, b]) if torch.is_tensor(a) else a.cat(b)
 
-def both_guesses(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
-                 x,        # noised latents [b, ...]
-                 sigma,    # noise level [b]
-                 cond,     # condition of b rows
-                 null,     # null condition of b rows
-                 **kw):    # passed to the denoiser
+
+def both_guesses(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
+    x,  # noised latents [b, ...]
+    sigma,  # noise level [b]
+    cond,  # condition of b rows
+    null,  # null condition of b rows
+    **kw,  # passed to the denoiser
+):
     "(D_c, D_null): the guesses with and without the condition, [b, ...] each, from one call"
     out = denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), cat_cond(cond, null), **kw)
     return out.chunk(2)
 
-def guided(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
-           null,     # the null condition, same batch size as the condition
-           w=3.):    # guidance scale: 0 unconditional, 1 conditional, more insists
+
+def guided(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
+    null,  # the null condition, same batch size as the condition
+    w=3.0,  # guidance scale: 0 unconditional, 1 conditional, more insists
+):
     "Classifier-free guidance as a denoiser: one call of twice the batch"
+
     def denoise(x, sigma, cond=None, **kw):
         D_c, D_null = both_guesses(denoiser, x, sigma, cond, null, **kw)
-        return D_null + w*(D_c - D_null)
+        return D_null + w * (D_c - D_null)
+
     return denoise
 
 # %% ../nbs/11_sampling.ipynb #feb533f6
-def guided_plus_plus(denoiser, # `denoiser(x, sigma, cond) -> x0_hat`
-                     null,     # the null condition, same batch size as the condition
-                     lam=.8):  # strength in [0, 1]: 0 unconditional
+def guided_plus_plus(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
+    null,  # the null condition, same batch size as the condition
+    lam=0.8,  # strength in [0, 1]: 0 unconditional
+):
     "CFG++ as a denoiser that answers with a `Guess`: move to the guided guess, measure noise from the unconditional one"
+
     def denoise(x, sigma, cond=None, **kw):
         D_c, D_null = both_guesses(denoiser, x, sigma, cond, null, **kw)
-        return Guess(D_null + lam*(D_c - D_null), D_null)
+        return Guess(D_null + lam * (D_c - D_null), D_null)
+
     return denoise
 
 # %% ../nbs/11_sampling.ipynb #888cef19
-def row_generators(seeds,        # one per row: an int, or a torch.Generator which is used as it is
-                   name="noise", # what the numbers are for: another name, other numbers
-                  ) -> list:     # of torch.Generators on the CPU
+def row_generators(
+    seeds,  # one per row: an int, or a torch.Generator which is used as it is
+    name="noise",  # what the numbers are for: another name, other numbers
+) -> list:  # of torch.Generators on the CPU
     "A generator for each row"
     return [s if isinstance(s, torch.Generator) else named_generator(name, int(s)) for s in seeds]
 
-def noise_like(shape,      # [b, ...]
-               seeds,      # b ints or torch.Generators; or a single torch.Generator for the whole array
-               device=None, dtype=torch.float32): # where the result goes, and as what
+
+def noise_like(
+    shape,  # [b, ...]
+    seeds,  # b ints or torch.Generators; or a single torch.Generator for the whole array
+    device=None,
+    dtype=torch.float32,  # where the result goes, and as what
+):
     "Standard normal noise [b, ...] whose row i depends on seeds[i] alone"
     draw = lambda shape, g: torch.randn(shape, generator=g, device=g.device, dtype=torch.float32)
-    if isinstance(seeds, torch.Generator): return draw(shape, seeds).to(device or seeds.device, dtype)
-    if len(seeds) != shape[0]: raise PrestoError(f"there are {len(seeds)} seeds for {shape[0]} rows; one for each is needed")
+    if isinstance(seeds, torch.Generator):
+        return draw(shape, seeds).to(device or seeds.device, dtype)
+    if len(seeds) != shape[0]:
+        raise PrestoError(
+            f"there are {len(seeds)} seeds for {shape[0]} rows; one for each is needed"
+        )
     rows = [draw(shape[1:], g) for g in row_generators(seeds)]
     return torch.stack(rows).to(device or "cpu", dtype)
 
 # %% ../nbs/11_sampling.ipynb #e5b17eb8
-def few_sigmas(n:int,               # generator calls
-               to_min=False,        # True: the last level is sigma_min; False: the place of sigma_min is taken by 0
-               sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO): # the Karras schedule
+def few_sigmas(
+    n: int,  # generator calls
+    to_min=False,  # True: the last level is sigma_min; False: the place of sigma_min is taken by 0
+    sigma_min=SIGMA_MIN,
+    sigma_max=SIGMA_MAX,
+    rho=RHO,  # the Karras schedule
+):
     "Levels for n ping-pong steps, and a final 0: [n+1]"
-    if not (isinstance(n, int) and n >= 1): raise PrestoError(f"the number of steps is {n!r}; it must be a whole number, 1 or more")
-    if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)
-    sigmas = karras_sigmas(n+1, sigma_min, sigma_max, rho)[:n]
+    if not (isinstance(n, int) and n >= 1):
+        raise PrestoError(f"the number of steps is {n!r}; it must be a whole number, 1 or more")
+    if to_min:
+        return karras_sigmas(n, sigma_min, sigma_max, rho)
+    sigmas = karras_sigmas(n + 1, sigma_min, sigma_max, rho)[:n]
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 # %% ../nbs/11_sampling.ipynb #ede8ec4d
-def renoisers(generator, # seeds in a list, a range, a tensor or an array; or one torch.Generator
-              rows:int,  # of the batch
-             ):          # what `noise_like` takes, which goes on from step to step
+def renoisers(
+    generator,  # seeds in a list, a range, a tensor or an array; or one torch.Generator
+    rows: int,  # of the batch
+):  # what `noise_like` takes, which goes on from step to step
     "Where the fresh noise of all steps comes from"
-    if isinstance(generator, torch.Generator): return generator
-    try: seeds = list(generator)
+    if isinstance(generator, torch.Generator):
+        return generator
+    try:
+        seeds = list(generator)
     except TypeError:
-        raise PrestoError(f"generator is {generator!r}; a seed for each of the {rows} rows, in a list, "
-                          f"or a torch.Generator is needed") from None
+        raise PrestoError(
+            f"generator is {generator!r}; a seed for each of the {rows} rows, in a list, "
+            f"or a torch.Generator is needed"
+        ) from None
     return row_generators(seeds, "renoise")
 
+
 @torch.no_grad()
-def pingpong(generator_net,    # `generator(x, sigma [b], cond) -> a sample of the clean latents [b, ...]`
-             noise,            # standard normal [b, ...]
-             sigmas,           # decreasing noise levels [n+1], the last 0
-             cond=None,        # condition, passed on
-             generator=None,   # fresh noise: a seed or torch.Generator per row, or one torch.Generator
-             callback=None,    # called after each call: `callback(i, n, sigma, x0_hat)`
-             init=None,        # latents under the noise at the start; None: zeros
-             known=None, known_mask=None): # latents kept where the mask is True
+def pingpong(
+    generator_net,  # `generator(x, sigma [b], cond) -> a sample of the clean latents [b, ...]`
+    noise,  # standard normal [b, ...]
+    sigmas,  # decreasing noise levels [n+1], the last 0
+    cond=None,  # condition, passed on
+    generator=None,  # fresh noise: a seed or torch.Generator per row, or one torch.Generator
+    callback=None,  # called after each call: `callback(i, n, sigma, x0_hat)`
+    init=None,  # latents under the noise at the start; None: zeros
+    known=None,
+    known_mask=None,  # latents kept where the mask is True
+):
     "Generate, noise again to the next level, generate...; the last sample, [b, ...]"
     sigmas = check_sigmas(sigmas)
-    if sigmas[-1] != 0: raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
-    if generator is None and len(sigmas) > 2: raise PrestoError("generator is missing; more than one step needs a seed or generator per row")
-    if known is not None: generator_net = keep_known(generator_net, known, known_mask)
-    if generator is not None: generator = renoisers(generator, len(noise))
+    if sigmas[-1] != 0:
+        raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
+    if generator is None and len(sigmas) > 2:
+        raise PrestoError(
+            "generator is missing; more than one step needs a seed or generator per row"
+        )
+    if known is not None:
+        generator_net = keep_known(generator_net, known, known_mask)
+    if generator is not None:
+        generator = renoisers(generator, len(noise))
     x = start_from(noise, sigmas[0], init, known, known_mask)
     with evaluating(generator_net):
         for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
             x0_hat = generator_net(x, x.new_full((len(x),), sigma), cond)
-            if callback: callback(i, len(sigmas)-1, sigma, x0_hat)
-            if sigma_next: x = x0_hat + sigma_next*noise_like(x.shape, generator, x.device, x.dtype)
+            if callback:
+                callback(i, len(sigmas) - 1, sigma, x0_hat)
+            if sigma_next:
+                x = x0_hat + sigma_next * noise_like(x.shape, generator, x.device, x.dtype)
     return x0_hat

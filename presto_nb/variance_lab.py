@@ -20,124 +20,245 @@ from .pipeline import MODELS, MusicPipeline
 from .variance import variance_profile
 
 # %% ../nbs/33_variance_lab.ipynb #6c267f45
-SHIFTS, LEVELS = 4, karras_sigmas(24)[:-1] # places of the gap in the table; noise levels of the lab
+SHIFTS, LEVELS = (
+    4,
+    karras_sigmas(24)[:-1],
+)  # places of the gap in the table; noise levels of the lab
+
 
 @torch.no_grad()
-def skip_errors(denoiser, x0:Tensor, cond, # of a `DiT`; clean latents [n, frames, channels] and their conditions
-                sigmas=LEVELS,             # noise levels [s]
-                seed:int=0,                # row i is noised from seed + i
-               ) -> Tensor:                # [s, SHIFTS, depth], NaN where so many cannot be skipped
+def skip_errors(
+    denoiser,
+    x0: Tensor,
+    cond,  # of a `DiT`; clean latents [n, frames, channels] and their conditions
+    sigmas=LEVELS,  # noise levels [s]
+    seed: int = 0,  # row i is noised from seed + i
+) -> Tensor:  # [s, SHIFTS, depth], NaN where so many cannot be skipped
     "How far skipping moves the estimate of the clean latents"
     depth, noise = denoiser.network.config.depth, noise_like(x0.shape, range(seed, seed + len(x0)))
-    out = torch.full((len(sigmas), SHIFTS, depth), math.nan); out[:, :, 0] = 0.
+    out = torch.full((len(sigmas), SHIFTS, depth), math.nan)
+    out[:, :, 0] = 0.0
     for i, sigma in enumerate(sigmas):
-        s = sigma.expand(len(x0)); x = noised(x0, s, noise); full = denoiser(x, s, cond, budget=0)
+        s = sigma.expand(len(x0))
+        x = noised(x0, s, noise)
+        full = denoiser(x, s, cond, budget=0)
         for shift in range(SHIFTS):
             for drop in range(1, depth - max(shift, 1) + 1):
-                out[i, shift, drop] = (denoiser(x, s, cond, keep=shifted_keep(depth, drop, shift), budget=drop) - full).norm()/full.norm()
+                out[i, shift, drop] = (
+                    denoiser(x, s, cond, keep=shifted_keep(depth, drop, shift), budget=drop) - full
+                ).norm() / full.norm()
     return out
+
 
 def lab_folder():
     "The folder of the lab's clips"
-    return assets()/"lab"
+    return assets() / "lab"
 
-def lab_clips(): # held-out clips of the lab
+
+def lab_clips():  # held-out clips of the lab
     "(clean latents [n, frames, channels], captions, tempi)"
-    about = load_json(lab_folder()/"clips.json")
-    return load_tensors(lab_folder()/"clips.safetensors")["x0"].float(), about["captions"], about["bpm"]
+    about = load_json(lab_folder() / "clips.json")
+    return (
+        load_tensors(lab_folder() / "clips.safetensors")["x0"].float(),
+        about["captions"],
+        about["bpm"],
+    )
 
-def measure_model(pipe # a `MusicPipeline`
-                 ) -> dict: # name -> tensor: the fields of a `Profile`, and `error`
+
+def measure_model(
+    pipe,  # a `MusicPipeline`
+) -> dict:  # name -> tensor: the fields of a `Profile`, and `error`
     "What the lab stores of a model"
-    x0, captions, bpm = lab_clips(); cond = Condition.from_prompts(pipe.encoder, captions, bpm)
-    return vars(variance_profile(pipe.denoiser, x0, LEVELS, cond)) | dict(error=skip_errors(pipe.denoiser, x0, cond))
+    x0, captions, bpm = lab_clips()
+    cond = Condition.from_prompts(pipe.encoder, captions, bpm)
+    return vars(variance_profile(pipe.denoiser, x0, LEVELS, cond)) | dict(
+        error=skip_errors(pipe.denoiser, x0, cond)
+    )
 
-def lab_models() -> list: # of str
+
+def lab_models() -> list:  # of str
     "The models whose arrays are stored"
-    return [n for n in MODELS if (lab_folder()/f"{n}.safetensors").is_file()]
+    return [n for n in MODELS if (lab_folder() / f"{n}.safetensors").is_file()]
 
 # %% ../nbs/33_variance_lab.ipynb #60fa295a
-GAPS = {"early exit (ASE): the last blocks": 0, "shifted (Presto-L): those before the last": 1, "two blocks always at the end": 2, "three blocks always at the end": 3}
-LINES = [("#B34E00", "s", "■", "early exit"), ("#0072B2", "o", "●", "shifted"), ("#007A5A", "^", "▲", "two at the end"), ("#A8447C", "D", "◆", "three at the end")]
+GAPS = {
+    "early exit (ASE): the last blocks": 0,
+    "shifted (Presto-L): those before the last": 1,
+    "two blocks always at the end": 2,
+    "three blocks always at the end": 3,
+}
+LINES = [
+    ("#B34E00", "s", "■", "early exit"),
+    ("#0072B2", "o", "●", "shifted"),
+    ("#007A5A", "^", "▲", "two at the end"),
+    ("#A8447C", "D", "◆", "three at the end"),
+]
 NOTHING = "<p>Press the button to hear the clip denoised from this level, with all blocks and without the hatched ones.</p>"
+
 
 class VarianceLab(Explorer):
     "Variance by block, what a schedule skips, and what it does to a sound"
-    scale = 1.5 # the figure is large, and drawing it is what a tick waits for
+
+    scale = 1.5  # the figure is large, and drawing it is what a tick waits for
 
     def __init__(self):
         import ipywidgets as w
-        self.arrays = {name: {k: v.float() for k, v in load_tensors(lab_folder()/f"{name}.safetensors").items()} for name in lab_models()}
+
+        self.arrays = {
+            name: {
+                k: v.float() for k, v in load_tensors(lab_folder() / f"{name}.safetensors").items()
+            }
+            for name in lab_models()
+        }
         self.clips, self.pipes, self.heard = lab_clips(), {}, {}
         wide, depth = w.Layout(width="24em"), self.arrays["base"]["error"].shape[-1]
         start = (LEVELS - 2.5).abs().argmin().item()
-        self.button, self.bar = w.Button(description="Denoise and play", button_style="primary", layout=wide), w.IntProgress(0, 0, 4, layout=wide)
-        self.sound, self.words2 = w.Image(format="png", layout=w.Layout(max_width="100%", align_self="flex-start")), w.HTML(NOTHING)
+        self.button, self.bar = (
+            w.Button(description="Denoise and play", button_style="primary", layout=wide),
+            w.IntProgress(0, 0, 4, layout=wide),
+        )
+        self.sound, self.words2 = (
+            w.Image(format="png", layout=w.Layout(max_width="100%", align_self="flex-start")),
+            w.HTML(NOTHING),
+        )
         self.button.on_click(self.hear)
-        super().__init__(model=w.Dropdown(options=list(self.arrays), description="model", layout=wide),
-                         level=w.SelectionSlider(options=[(f"{s:.3g}", i) for i, s in enumerate(LEVELS.tolist())], value=start, description="sigma", layout=w.Layout(width="36em")),
-                         drop=w.SelectionSlider(options=[("schedule", -1), *((str(d), d) for d in range(depth - 1))], value=-1, description="blocks skipped", style=dict(description_width="initial"), layout=wide),
-                         gap=w.Dropdown(options=list(GAPS.items()), value=1, description="which blocks", style=dict(description_width="initial"), layout=w.Layout(width="32em")),
-                         clip=w.Dropdown(options=[(c, i) for i, c in enumerate(self.clips[1])], description="clip", layout=w.Layout(width="36em")))
+        super().__init__(
+            model=w.Dropdown(options=list(self.arrays), description="model", layout=wide),
+            level=w.SelectionSlider(
+                options=[(f"{s:.3g}", i) for i, s in enumerate(LEVELS.tolist())],
+                value=start,
+                description="sigma",
+                layout=w.Layout(width="36em"),
+            ),
+            drop=w.SelectionSlider(
+                options=[("schedule", -1), *((str(d), d) for d in range(depth - 1))],
+                value=-1,
+                description="blocks skipped",
+                style=dict(description_width="initial"),
+                layout=wide,
+            ),
+            gap=w.Dropdown(
+                options=list(GAPS.items()),
+                value=1,
+                description="which blocks",
+                style=dict(description_width="initial"),
+                layout=w.Layout(width="32em"),
+            ),
+            clip=w.Dropdown(
+                options=[(c, i) for i, c in enumerate(self.clips[1])],
+                description="clip",
+                layout=w.Layout(width="36em"),
+            ),
+        )
         controls, words, picture = self.box.children
-        self.box.children = controls, words, w.HBox([self.button, self.bar]), self.words2, picture, self.sound   # players in view on a small screen
+        self.box.children = (
+            controls,
+            words,
+            w.HBox([self.button, self.bar]),
+            self.words2,
+            picture,
+            self.sound,
+        )  # players in view on a small screen
 
-    def skipped(self, model, level, drop, gap, **_): # values of the controls
+    def skipped(self, model, level, drop, gap, **_):  # values of the controls
         "How many blocks are skipped, and which run"
         depth = self.arrays[model]["error"].shape[-1]
         d = self.schedule(model)(LEVELS[level]).item() if drop < 0 else drop
         d = min(d, depth - max(gap, 1))
         return d, shifted_keep(depth, d, gap)
 
-    def schedule(self, model): # name
+    def schedule(self, model):  # name
         "The model's own schedule, or that of Presto-L at study size"
         return DropSchedule(tuple(int(d) for d in self.arrays[model]["drops"]))
 
     def draw(self, **values):
         "Two panels: blocks, and errors"
         from matplotlib.figure import Figure
-        fig = Figure((12, 4), dpi=72); axs = fig.subplots(1, 2, width_ratios=(1, 1)); fig.subplots_adjust(.075, .16, .985, .88, .2)
-        self.draw_blocks(axs[0], **values); self.draw_errors(axs[1], **values)
-        for ax in axs: ax.minorticks_off(); ax.tick_params(labelsize=12); ax.spines[["top", "right"]].set_visible(False)
+
+        fig = Figure((12, 4), dpi=72)
+        axs = fig.subplots(1, 2, width_ratios=(1, 1))
+        fig.subplots_adjust(0.075, 0.16, 0.985, 0.88, 0.2)
+        self.draw_blocks(axs[0], **values)
+        self.draw_errors(axs[1], **values)
+        for ax in axs:
+            ax.minorticks_off()
+            ax.tick_params(labelsize=12)
+            ax.spines[["top", "right"]].set_visible(False)
         return fig
 
     def draw_blocks(self, ax, model, level, **values):
         "Variance of the stream after each block; what is skipped is hatched"
         v, keep = self.arrays[model]["variance"], self.skipped(model, level, **values)[1]
-        seen = v[LEVELS > .02]; low, high = math.floor(seen.min().log10()), math.ceil(seen.max().log10())   # at the very end it explodes, see 30_variance
+        seen = v[LEVELS > 0.02]
+        low, high = (
+            math.floor(seen.min().log10()),
+            math.ceil(seen.max().log10()),
+        )  # at the very end it explodes, see 30_variance
         for i, x in enumerate(v[level].tolist()):
-            look = dict(color="#0072B2") if i in keep else dict(facecolor="w", edgecolor="#777777", hatch="///")
-            ax.bar(i + 1, x, .75, **look)
+            look = (
+                dict(color="#0072B2")
+                if i in keep
+                else dict(facecolor="w", edgecolor="#777777", hatch="///")
+            )
+            ax.bar(i + 1, x, 0.75, **look)
         ax.axhline(v[level, :-1].median(), c="k", ls=":", lw=1)
-        ax.set(yscale="log", ylim=(10.**low, 10.**high), xticks=range(1, v.shape[1] + 1))
-        ax.set_yticks([10.**k for k in range(low, high + 1)], [f"{10.**k:g}" for k in range(low, high + 1)])
-        ax.set_xlabel("block", fontsize=13); ax.set_ylabel("variance", fontsize=13); ax.set_title(f"{model}, sigma {LEVELS[level]:.3g}: variance of the stream", fontsize=13)
+        ax.set(yscale="log", ylim=(10.0**low, 10.0**high), xticks=range(1, v.shape[1] + 1))
+        ax.set_yticks(
+            [10.0**k for k in range(low, high + 1)], [f"{10.0**k:g}" for k in range(low, high + 1)]
+        )
+        ax.set_xlabel("block", fontsize=13)
+        ax.set_ylabel("variance", fontsize=13)
+        ax.set_title(f"{model}, sigma {LEVELS[level]:.3g}: variance of the stream", fontsize=13)
 
     def draw_errors(self, ax, model, level, drop, gap, **_):
         "Error against the full model, for every drop and place of the gap"
         e, d = self.arrays[model]["error"][level], self.skipped(model, level, drop, gap)[0]
-        for shift, (colour, mark, sign, name) in enumerate(LINES):                           # names written by hand: a legend takes longer to draw than the lines
-            ax.plot(range(1, e.shape[1]), e[shift, 1:].numpy(), marker=mark, color=colour, label=name, lw=1.5)
-            ax.text(.98, .05 + .08*(len(LINES) - 1 - shift), f"{name} {sign}", color=colour, fontsize=12, ha="right", transform=ax.transAxes)
-        if d: ax.plot(d, e[gap, d], "o", ms=17, mfc="none", mec="k", mew=2)
-        ax.set(yscale="log", ylim=(.003, 10), xticks=range(1, e.shape[1]))
-        ax.set_yticks([.01, .1, 1, 10], [".01", ".1", "1", "10"])
-        ax.set_xlabel("blocks skipped", fontsize=13); ax.set_ylabel("error, share of the norm", fontsize=13); ax.set_title("error against the full model", fontsize=13)
+        for shift, (colour, mark, sign, name) in enumerate(
+            LINES
+        ):  # names written by hand: a legend takes longer to draw than the lines
+            ax.plot(
+                range(1, e.shape[1]),
+                e[shift, 1:].numpy(),
+                marker=mark,
+                color=colour,
+                label=name,
+                lw=1.5,
+            )
+            ax.text(
+                0.98,
+                0.05 + 0.08 * (len(LINES) - 1 - shift),
+                f"{name} {sign}",
+                color=colour,
+                fontsize=12,
+                ha="right",
+                transform=ax.transAxes,
+            )
+        if d:
+            ax.plot(d, e[gap, d], "o", ms=17, mfc="none", mec="k", mew=2)
+        ax.set(yscale="log", ylim=(0.003, 10), xticks=range(1, e.shape[1]))
+        ax.set_yticks([0.01, 0.1, 1, 10], [".01", ".1", "1", "10"])
+        ax.set_xlabel("blocks skipped", fontsize=13)
+        ax.set_ylabel("error, share of the norm", fontsize=13)
+        ax.set_title("error against the full model", fontsize=13)
 
     def say(self, model, level, drop, gap, clip):
         "What is skipped, what that costs and saves"
         e, v = self.arrays[model]["error"][level], self.arrays[model]["variance"][level]
-        d, keep = self.skipped(model, level, drop, gap); gone = [i + 1 for i in range(e.shape[1]) if i not in keep]
-        spike = f"The last block's variance is {v[-1]/v[:-1].median():.1f} times the median of the others."
-        if not d: return f"{model} at sigma {LEVELS[level]:.3g}: nothing is skipped. {spike}"
+        d, keep = self.skipped(model, level, drop, gap)
+        gone = [i + 1 for i in range(e.shape[1]) if i not in keep]
+        spike = f"The last block's variance is {v[-1] / v[:-1].median():.1f} times the median of the others."
+        if not d:
+            return f"{model} at sigma {LEVELS[level]:.3g}: nothing is skipped. {spike}"
         return f"{model} at sigma {LEVELS[level]:.3g}: block{'s' if d > 1 else ''} {gone[0]}{f' to {gone[-1]}' if d > 1 else ''} of {len(v)} skipped, error {e[gap, d]:.3f} (early exit {e[0, d]:.3f}, shifted {e[1, d]:.3f}). {spike}"
 
     def refresh(self, change=None):
         "A new setting: what was heard belongs to the old one"
-        super().refresh(change); made = self.heard.get(self.key())
-        if made: self.show(*made)
+        super().refresh(change)
+        made = self.heard.get(self.key())
+        if made:
+            self.show(*made)
         else:
-            self.sound.layout.display = "none"   # an empty picture is a broken one
+            self.sound.layout.display = "none"  # an empty picture is a broken one
             self.sound.value, self.words2.value, self.bar.value = b"", NOTHING, 0
 
     def key(self):
@@ -147,54 +268,107 @@ class VarianceLab(Explorer):
 
     def hear(self, _=None):
         "Run the model, with all blocks and without, decode and show; kept for the next time"
-        key, v = self.key(), self.values(); self.button.disabled = True
-        try: made = self.heard[key] = self.heard.get(key) or self.denoise(v)
-        finally: self.button.disabled = False
-        if key == self.key(): self.show(*made)
+        key, v = self.key(), self.values()
+        self.button.disabled = True
+        try:
+            made = self.heard[key] = self.heard.get(key) or self.denoise(v)
+        finally:
+            self.button.disabled = False
+        if key == self.key():
+            self.show(*made)
 
     @torch.no_grad()
-    def denoise(self, v): # values of the controls
+    def denoise(self, v):  # values of the controls
         "(picture, sounds with all blocks and without, error)"
         step = lambda n: setattr(self.bar, "value", n)
-        step(0); pipe = self.pipes.get(v["model"]) or self.pipes.setdefault(v["model"], MusicPipeline.from_pretrained(v["model"])); step(1)
+        step(0)
+        pipe = self.pipes.get(v["model"]) or self.pipes.setdefault(
+            v["model"], MusicPipeline.from_pretrained(v["model"])
+        )
+        step(1)
         (latents, captions, bpm), i = self.clips, v["clip"]
-        sigma, x0, cond = LEVELS[v["level"]].expand(1), latents[i:i+1], Condition.from_prompts(pipe.encoder, captions[i:i+1], bpm[i:i+1])
+        sigma, x0, cond = (
+            LEVELS[v["level"]].expand(1),
+            latents[i : i + 1],
+            Condition.from_prompts(pipe.encoder, captions[i : i + 1], bpm[i : i + 1]),
+        )
         x, (d, keep) = noised(x0, sigma, noise_like(x0.shape, [i])), self.skipped(**v)
-        both = torch.cat([pipe.denoiser(x, sigma, cond, budget=0), pipe.denoiser(x, sigma, cond, keep=keep, budget=d)]); step(2)
-        seconds = x0.shape[1]/pipe.codec.frame_rate
-        sounds = pipe.finish(pipe.codec.decode(both), [f"{captions[i]}: all blocks", f"{captions[i]}: {d} skipped"], seconds); step(3)
-        made = to_png(self.spectrograms(sounds, d), self.scale), sounds, ((both[1] - both[0]).norm()/both[0].norm()).item(); step(4)
+        both = torch.cat(
+            [
+                pipe.denoiser(x, sigma, cond, budget=0),
+                pipe.denoiser(x, sigma, cond, keep=keep, budget=d),
+            ]
+        )
+        step(2)
+        seconds = x0.shape[1] / pipe.codec.frame_rate
+        sounds = pipe.finish(
+            pipe.codec.decode(both),
+            [f"{captions[i]}: all blocks", f"{captions[i]}: {d} skipped"],
+            seconds,
+        )
+        step(3)
+        made = (
+            to_png(self.spectrograms(sounds, d), self.scale),
+            sounds,
+            ((both[1] - both[0]).norm() / both[0].norm()).item(),
+        )
+        step(4)
         return made
 
-    def spectrograms(self, sounds, d): # two of `Audio`; blocks skipped
+    def spectrograms(self, sounds, d):  # two of `Audio`; blocks skipped
         "The sound with all blocks, and with some skipped"
         from matplotlib.figure import Figure
-        fig = Figure((12, 2.8), dpi=72, layout="constrained"); axs = fig.subplots(1, 2, sharey=True)
-        for ax, sound, title in zip(axs, sounds, ("all blocks", f"{d} skipped")): sound.plot(ax).set_title(title, fontsize=13)
+
+        fig = Figure((12, 2.8), dpi=72, layout="constrained")
+        axs = fig.subplots(1, 2, sharey=True)
+        for ax, sound, title in zip(axs, sounds, ("all blocks", f"{d} skipped")):
+            sound.plot(ax).set_title(title, fontsize=13)
         return fig
 
     def show(self, picture, sounds, error):
         "Put what was heard into the widget"
         self.sound.value, self.bar.value = picture, 4
         self.sound.layout.display = None
-        players = "".join(f'<div style="display:inline-block;margin-right:2em">{html.escape(name)}{player(s, name)}</div>' for s, name in zip(sounds, ("all blocks", "blocks skipped")))
+        players = "".join(
+            f'<div style="display:inline-block;margin-right:2em">{html.escape(name)}{player(s, name)}</div>'
+            for s, name in zip(sounds, ("all blocks", "blocks skipped"))
+        )
         self.words2.value = f'<p role="status">This clip: error {error:.3f} against the full model. Spectrograms: left with all blocks, right without the skipped ones.</p>{players}'
 
     def static(self):
         "A `FrameSlider`: noise from high to low with the schedule, and three settings at one level"
         at = lambda s: (LEVELS - s).abs().argmin().item()
-        sweep = {f"sigma {LEVELS[at(s)]:.3g}, as scheduled": dict(level=at(s)) for s in (60, 17, 2.5, .5, .05)}
-        mid = at(2.5); four = lambda gap, words: {f"sigma {LEVELS[mid]:.3g}, four blocks, {words}": dict(level=mid, drop=4, gap=gap)}
-        return self.frames("Variance by block, and what skipping costs", sweep | four(0, "early exit") | four(1, "shifted") | four(2, "two always at the end"))
+        sweep = {
+            f"sigma {LEVELS[at(s)]:.3g}, as scheduled": dict(level=at(s))
+            for s in (60, 17, 2.5, 0.5, 0.05)
+        }
+        mid = at(2.5)
+        four = lambda gap, words: {
+            f"sigma {LEVELS[mid]:.3g}, four blocks, {words}": dict(level=mid, drop=4, gap=gap)
+        }
+        return self.frames(
+            "Variance by block, and what skipping costs",
+            sweep | four(0, "early exit") | four(1, "shifted") | four(2, "two always at the end"),
+        )
 
 # %% ../nbs/33_variance_lab.ipynb #d1f600bb
-def lab_times(ticks:int=20,  # changes of the noise level
-              presses:int=5, # of the button
-             ) -> dict:      # milliseconds of each
+def lab_times(
+    ticks: int = 20,  # changes of the noise level
+    presses: int = 5,  # of the button
+) -> dict:  # milliseconds of each
     "Time what a hand in the lab waits for"
     import time
+
     lab, out, clock = VarianceLab(), dict(tick=[], press=[]), time.perf_counter
-    def timed(name, f): t = clock(); f(); out[name].append(1000*(clock() - t))
-    for i in range(ticks): timed("tick", lambda: setattr(lab.controls["level"], "value", i % len(LEVELS)))
-    for i in range(presses): lab.controls["level"].value = i; timed("press", lab.hear)
+
+    def timed(name, f):
+        t = clock()
+        f()
+        out[name].append(1000 * (clock() - t))
+
+    for i in range(ticks):
+        timed("tick", lambda: setattr(lab.controls["level"], "value", i % len(LEVELS)))
+    for i in range(presses):
+        lab.controls["level"].value = i
+        timed("press", lab.hear)
     return out

@@ -13,26 +13,58 @@ from .core import PrestoError, atomic_path, need
 from .frames import Gate, new_token, open_page
 
 # %% ../nbs/52_widgets.ipynb #fc38b4dd
-LABS = dict( # name -> (title, lines of Python; the last is shown)
-    variance=("The variance lab: what each block does, and what skipping costs", "from presto_nb.variance_lab import VarianceLab", "VarianceLab()"),
-    noise=("Four noise distributions over SNR, and the levels of a sampler", "from presto_nb.edm import NoiseExplorer", "NoiseExplorer()"),
-    plane=("Distribution matching in the plane: real score, fake score, and what happens without the fake one", "from presto_nb.dmd import PlaneExplorer, particles, record_plane", "from presto_nb.toy import eight_modes",
-           "ring = eight_modes(); run = lambda fake: record_plane(ring.denoiser, particles(ring, steps=192, every=32, fake=fake))", "PlaneExplorer(run(True), ring, run(False))"),
-    steps=("Music in four steps, seen and heard one after the other", "from presto_nb.pipeline import MusicPipeline", "from presto_nb.presto_s import StepExplorer, step_by_step",
-           "pipe = MusicPipeline.from_pretrained('presto-s')", "StepExplorer(step_by_step(pipe, 'a lively reel on the violin with guitar and drums at 120 bpm'))"))
+LABS = dict(  # name -> (title, lines of Python; the last is shown)
+    variance=(
+        "The variance lab: what each block does, and what skipping costs",
+        "from presto_nb.variance_lab import VarianceLab",
+        "VarianceLab()",
+    ),
+    noise=(
+        "Four noise distributions over SNR, and the levels of a sampler",
+        "from presto_nb.edm import NoiseExplorer",
+        "NoiseExplorer()",
+    ),
+    plane=(
+        "Distribution matching in the plane: real score, fake score, and what happens without the fake one",
+        "from presto_nb.dmd import PlaneExplorer, particles, record_plane",
+        "from presto_nb.toy import eight_modes",
+        "ring = eight_modes(); run = lambda fake: record_plane(ring.denoiser, particles(ring, steps=192, every=32, fake=fake))",
+        "PlaneExplorer(run(True), ring, run(False))",
+    ),
+    steps=(
+        "Music in four steps, seen and heard one after the other",
+        "from presto_nb.pipeline import MusicPipeline",
+        "from presto_nb.presto_s import StepExplorer, step_by_step",
+        "pipe = MusicPipeline.from_pretrained('presto-s')",
+        "StepExplorer(step_by_step(pipe, 'a lively reel on the violin with guitar and drums at 120 bpm'))",
+    ),
+)
 
-def lab_notebook(name:str) -> dict: # of LABS -> a notebook, as JSON
+
+def lab_notebook(name: str) -> dict:  # of LABS -> a notebook, as JSON
     "The notebook behind a page"
     title, *lines = LABS[name]
-    cell = lambda kind, text, **more: dict(cell_type=kind, id=f"{name}-{kind}", metadata={}, source=text) | more
-    cells = [cell("markdown", f"# {title}"), cell("code", "\n".join(lines), execution_count=None, outputs=[])]
-    return dict(cells=cells, metadata=dict(kernelspec=dict(display_name="Python 3", language="python", name="python3")), nbformat=4, nbformat_minor=5)
+    cell = lambda kind, text, **more: (
+        dict(cell_type=kind, id=f"{name}-{kind}", metadata={}, source=text) | more
+    )
+    cells = [
+        cell("markdown", f"# {title}"),
+        cell("code", "\n".join(lines), execution_count=None, outputs=[]),
+    ]
+    return dict(
+        cells=cells,
+        metadata=dict(kernelspec=dict(display_name="Python 3", language="python", name="python3")),
+        nbformat=4,
+        nbformat_minor=5,
+    )
 
-def write_labs(folder) -> list: # where to -> of Path
+
+def write_labs(folder) -> list:  # where to -> of Path
     "A notebook for each lab"
-    paths = [Path(folder)/f"{name}.ipynb" for name in LABS]
+    paths = [Path(folder) / f"{name}.ipynb" for name in LABS]
     for path in paths:
-        with atomic_path(path) as p: p.write_text(json.dumps(lab_notebook(path.stem)), encoding="utf-8")
+        with atomic_path(path) as p:
+            p.write_text(json.dumps(lab_notebook(path.stem)), encoding="utf-8")
     return paths
 
 # %% ../nbs/52_widgets.ipynb #0ff11ne2
@@ -47,94 +79,169 @@ STYLE = """<style>
 </style>
 """
 
-def labs_page() -> str: # HTML
-    "The list of the labs, by title"
-    item = lambda name: f'<li><a href="voila/render/{name}.ipynb">{html.escape(LABS[name][0])}</a></li>'
-    return ('<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><title>presto_nb: labs</title><style>body{font:22px/1.8 system-ui,sans-serif;max-width:40em;margin:2em auto;padding:0 1em;color-scheme:light dark}</style>'
-            f"<h1>Labs</h1><ul>{''.join(map(item, LABS))}</ul></html>\n")
 
-def write_template(folder, # where to, as `JUPYTER_PATH` names it
-                  ) -> Path: # the template's folder
+def labs_page() -> str:  # HTML
+    "The list of the labs, by title"
+    item = lambda name: (
+        f'<li><a href="voila/render/{name}.ipynb">{html.escape(LABS[name][0])}</a></li>'
+    )
+    return (
+        '<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><title>presto_nb: labs</title><style>body{font:22px/1.8 system-ui,sans-serif;max-width:40em;margin:2em auto;padding:0 1em;color-scheme:light dark}</style>'
+        f"<h1>Labs</h1><ul>{''.join(map(item, LABS))}</ul></html>\n"
+    )
+
+
+def write_template(
+    folder,  # where to, as `JUPYTER_PATH` names it
+) -> Path:  # the template's folder
     "Voila's page as it is, but without what it asks of the network, and with our style and list"
     from jupyter_core.paths import jupyter_path
-    theirs = next(p for d in jupyter_path("voila", "templates", "lab") if (p := Path(d)/"index.html.j2").is_file()); ours = Path(folder)/"voila"/"templates"/"presto"
-    page = re.sub(r'[^\n]*https?://[^\n]*\n', '', theirs.read_text(encoding="utf-8")).replace("{{ super() }}\n{%- endblock notebook_css -%}", "{{ super() }}\n" + STYLE + "{%- endblock notebook_css -%}")
-    for name, text in (("conf.json", '{"base_template": "lab"}'), ("index.html.j2", page), ("tree.html", labs_page())):
-        with atomic_path(ours/name) as p: p.write_text(text, encoding="utf-8")
+
+    theirs = next(
+        p
+        for d in jupyter_path("voila", "templates", "lab")
+        if (p := Path(d) / "index.html.j2").is_file()
+    )
+    ours = Path(folder) / "voila" / "templates" / "presto"
+    page = re.sub(r'[^\n]*https?://[^\n]*\n', '', theirs.read_text(encoding="utf-8")).replace(
+        "{{ super() }}\n{%- endblock notebook_css -%}",
+        "{{ super() }}\n" + STYLE + "{%- endblock notebook_css -%}",
+    )
+    for name, text in (
+        ("conf.json", '{"base_template": "lab"}'),
+        ("index.html.j2", page),
+        ("tree.html", labs_page()),
+    ):
+        with atomic_path(ours / name) as p:
+            p.write_text(text, encoding="utf-8")
     return ours
 
 # %% ../nbs/52_widgets.ipynb #fcb500b2
-def free_port(port:int=None, # the one that is wanted; None: any
-             ) -> int:
+def free_port(
+    port: int = None,  # the one that is wanted; None: any
+) -> int:
     "A port of the loopback address that nobody listens on"
-    if port is not None and not 0 < port < 65536: raise PrestoError(f"the port is {port}; it must be a number from 1 to 65535")
+    if port is not None and not 0 < port < 65536:
+        raise PrestoError(f"the port is {port}; it must be a number from 1 to 65535")
     with socket.socket() as s:
-        try: s.bind(("127.0.0.1", port or 0))
-        except OSError as e: raise PrestoError(f"port {port} cannot be used ({e.strerror}); leave --port out to get one that is free") from None
+        try:
+            s.bind(("127.0.0.1", port or 0))
+        except OSError as e:
+            raise PrestoError(
+                f"port {port} cannot be used ({e.strerror}); leave --port out to get one that is free"
+            ) from None
         return s.getsockname()[1]
 
-def guard(app, # a tornado.web.Application
-          gate:Gate):
+
+def guard(
+    app,  # a tornado.web.Application
+    gate: Gate,
+):
     "Let in only what the gate lets in: no page, file, socket or kernel before that"
     from tornado.web import RequestHandler
+
     class Refusal(RequestHandler):
         "An answer that was decided before"
-        def initialize(self, answer): self.answer = answer
-        def check_xsrf_cookie(self): "Nothing is done here that a forged request could want"
+
+        def initialize(self, answer):
+            self.answer = answer
+
+        def check_xsrf_cookie(self):
+            "Nothing is done here that a forged request could want"
+
         def prepare(self):
             "Answer any method"
             status, headers, text = self.answer
             self.set_status(status)
-            for k, v in headers.items(): self.set_header(k, v)
+            for k, v in headers.items():
+                self.set_header(k, v)
             self.finish(text)
+
     inner = app.find_handler
+
     def find_handler(request, **kwargs):
         answer = gate.check(request.method, request.uri, request.headers)
-        if answer is None: return inner(request, **kwargs)
+        if answer is None:
+            return inner(request, **kwargs)
         return app.get_handler_delegate(request, Refusal, dict(answer=answer))
+
     app.find_handler = find_handler
 
-def run_voila(): # in a process of its own
+
+def run_voila():  # in a process of its own
     "Voila behind a `Gate`; other users cannot see the environment, which names the token"
     from voila.app import Voila
+
     class Lab(Voila):
         "Voila, which asks for the token first"
+
         def listen(self):
             "Guard the application, then serve it"
             guard(self.app, Gate(self.port, os.environ.get("PRESTO_LAB_TOKEN", "")))
             super().listen()
+
     Lab.launch_instance()
 
-def wait_for(run,      # a `subprocess.Popen`
-             port:int, # on which it will listen
-            ) -> bool: # does it?
+
+def wait_for(
+    run,  # a `subprocess.Popen`
+    port: int,  # on which it will listen
+) -> bool:  # does it?
     "Wait until somebody listens, or the process has ended"
     while run.poll() is None:
-        try: return not socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError: time.sleep(.1)
+        try:
+            return not socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
     return False
 
-def serve(name:str=None,     # of LABS; None: a list of all
-          port:int=None,     # None: any that is free
-          browser:bool=True, # open it there
-          token:bool=True,   # only who has the printed address may see it
-         ):
+
+def serve(
+    name: str = None,  # of LABS; None: a list of all
+    port: int = None,  # None: any that is free
+    browser: bool = True,  # open it there
+    token: bool = True,  # only who has the printed address may see it
+):
     "Serve a lab on this machine until it is stopped"
-    if name not in (None, *LABS): raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}, listen")
-    need("voila", "lab"); gate = Gate(free_port(port), new_token() if token else "")
+    if name not in (None, *LABS):
+        raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}, listen")
+    need("voila", "lab")
+    gate = Gate(free_port(port), new_token() if token else "")
     with tempfile.TemporaryDirectory() as folder:
-        labs = Path(folder)/"labs"; write_labs(labs); write_template(folder); page = f"{name}.ipynb" if name else "."; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        idle = "--MappingKernelManager.cull_interval=60", "--MappingKernelManager.cull_idle_timeout=120"     # kernels whose page was closed
-        command = [sys.executable, "-c", "from presto_nb.widgets import run_voila; run_voila()", page,
-                   f"--port={gate.port}", "--Voila.ip=127.0.0.1", "--Voila.port_retries=0",
-                   "--Voila.log_level=ERROR", "--template=presto", "--classic-tree", "--no-browser", *idle]
+        labs = Path(folder) / "labs"
+        write_labs(labs)
+        write_template(folder)
+        page = f"{name}.ipynb" if name else "."
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        idle = (
+            "--MappingKernelManager.cull_interval=60",
+            "--MappingKernelManager.cull_idle_timeout=120",
+        )  # kernels whose page was closed
+        command = [
+            sys.executable,
+            "-c",
+            "from presto_nb.widgets import run_voila; run_voila()",
+            page,
+            f"--port={gate.port}",
+            "--Voila.ip=127.0.0.1",
+            "--Voila.port_retries=0",
+            "--Voila.log_level=ERROR",
+            "--template=presto",
+            "--classic-tree",
+            "--no-browser",
+            *idle,
+        ]
         paths = os.pathsep.join([folder, *filter(None, [os.environ.get("JUPYTER_PATH")])])
         what = f"the lab {name}" if name else "all labs"
         print(f"{what}: {gate.address} (this machine only; Ctrl-C ends it)", flush=True)
         own = dict(OMP_WAIT_POLICY="PASSIVE", JUPYTER_PATH=paths, PRESTO_LAB_TOKEN=gate.token)
         run = subprocess.Popen(command, cwd=labs, env=os.environ | own)
         try:
-            if browser and wait_for(run, gate.port): open_page(gate.address, folder)
+            if browser and wait_for(run, gate.port):
+                open_page(gate.address, folder)
             code = run.wait()
-        finally: run.terminate(); run.wait()
-        if code: raise PrestoError(f"the page could not be served (Voila ended with status {code})")
+        finally:
+            run.terminate()
+            run.wait()
+        if code:
+            raise PrestoError(f"the page could not be served (Voila ended with status {code})")

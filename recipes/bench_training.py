@@ -8,6 +8,7 @@ backward, clipping, AdamW. Counted are the matrix products of `presto_nb.dit.flo
 least of `--steps` steps counts. Seconds are the processor's, so other work on the machine disturbs
 them little; for a record, let nothing else run. The last line is JSON.
 """
+
 import argparse
 import datetime
 import json
@@ -19,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
@@ -29,22 +30,22 @@ from presto_nb.edm import Denoiser, LogNormal, edm_loss
 from presto_nb.text import Condition
 from presto_nb.training import faster_precision
 
-WAYS = {   # autocast to bf16?, blocks compiled?
+WAYS = {  # autocast to bf16?, blocks compiled?
     'bf16': (True, False),
     'float32': (False, False),
     'bf16, compiled': (True, True),
     'float32, compiled': (False, True),
 }
 ROWS, TOKENS = 32, 16
-RECORD = Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'bench_training.json'
+RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'bench_training.json'
 
 
 def random_batch(config):
     "Latents, condition, noise levels and noise of one step"
-    x0 = .5*torch.randn(ROWS, config.max_frames, config.channels)
+    x0 = 0.5 * torch.randn(ROWS, config.max_frames, config.channels)
     tokens = torch.randn(ROWS, TOKENS, config.text_dim)
     mask = torch.ones(ROWS, TOKENS, dtype=torch.bool)
-    cond = Condition(tokens, mask, torch.full((ROWS,), 120.))
+    cond = Condition(tokens, mask, torch.full((ROWS,), 120.0))
     return x0, cond, LogNormal().sample(ROWS), torch.randn_like(x0)
 
 
@@ -64,35 +65,41 @@ def seconds(config, low, compiled, steps):
         with torch.autocast('cpu', torch.bfloat16, enabled=low):
             loss = edm_loss(denoiser, *batch).mean()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         spent.append(time.process_time() - begun)
-    return spent[2:]   # the first two compile and fill caches
+    return spent[2:]  # the first two compile and fill caches
 
 
 def product(dtype, tries=20):
     "GFLOP per processor second of a bare product of the shape that `laptop` multiplies most"
     torch.set_num_threads(1)
     config = PRESETS['laptop']
-    rows, width = ROWS*config.max_frames, config.width
-    x, w = torch.randn(rows, width).to(dtype), torch.randn(width, 3*width).to(dtype)
+    rows, width = ROWS * config.max_frames, config.width
+    x, w = torch.randn(rows, width).to(dtype), torch.randn(width, 3 * width).to(dtype)
     spent = []
     for _ in range(tries):
         begun = time.process_time()
         x @ w
         spent.append(time.process_time() - begun)
-    return round(2*rows*width*3*width/min(spent)/1e9)
+    return round(2 * rows * width * 3 * width / min(spent) / 1e9)
 
 
 def one(preset, way, steps):
     "The row of one way, as JSON on the last line"
     config = PRESETS[preset]
     spent = min(seconds(config, *WAYS[way], steps))
-    counted = 3*ROWS*flops(config, config.max_frames, TOKENS)/1e9
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**10
-    row = dict(preset=preset, way=way, seconds=round(spent, 3), counted_gflop=round(counted, 1),
-               gflop_per_second=round(counted/spent, 1), memory_mb=round(memory))
+    counted = 3 * ROWS * flops(config, config.max_frames, TOKENS) / 1e9
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    row = dict(
+        preset=preset,
+        way=way,
+        seconds=round(spent, 3),
+        counted_gflop=round(counted, 1),
+        gflop_per_second=round(counted / spent, 1),
+        memory_mb=round(memory),
+    )
     print(json.dumps(row))
 
 
@@ -111,15 +118,23 @@ def main(argv=None):
             command = [sys.executable, __file__, '--steps', str(args.steps), '--one', preset, way]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"{preset:8} {way:18} {rows[-1]['seconds']:6.2f} s a step, "
-                  f"{rows[-1]['gflop_per_second']:5.0f} counted GFLOP/s, "
-                  f"{rows[-1]['memory_mb']:5} MB", flush=True)
+            print(
+                f"{preset:8} {way:18} {rows[-1]['seconds']:6.2f} s a step, "
+                f"{rows[-1]['gflop_per_second']:5.0f} counted GFLOP/s, "
+                f"{rows[-1]['memory_mb']:5} MB",
+                flush=True,
+            )
     products = {k: product(getattr(torch, k)) for k in ('float32', 'bfloat16')}
     print('a bare product:', products)
-    record = dict(command='python recipes/bench_training.py', rows=rows, product=products,
-                  torch=torch.__version__,
-                  machine=platform.machine(), tile_unit=faster_precision('cpu') == 'bf16',
-                  date=datetime.date.today().isoformat())
+    record = dict(
+        command='python recipes/bench_training.py',
+        rows=rows,
+        product=products,
+        torch=torch.__version__,
+        machine=platform.machine(),
+        tile_unit=faster_precision('cpu') == 'bf16',
+        date=datetime.date.today().isoformat(),
+    )
     with atomic_path(args.out) as tmp:
         tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
     print(json.dumps(record))

@@ -14,6 +14,7 @@ goes on, equal to the bit. `start` when it runs already says so and changes noth
 Every three hours of training the newest averaged weights answer 64 validation prompts; curve.csv
 keeps pulse, tempo, key and agreement. Data and latents of the tier `varied` are made if missing.
 """
+
 import argparse
 import contextlib
 import csv
@@ -26,66 +27,103 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path('~/.cache/presto_nb').expanduser()
-JUDGE_HOURS = 3.
-DROPS_L, DROPS_LS = '6,5,3,2,0', '5,4,3,0,0'   # of 12 blocks, noisiest fifth first
+JUDGE_HOURS = 3.0
+DROPS_L, DROPS_LS = '6,5,3,2,0', '5,4,3,0,0'  # of 12 blocks, noisiest fifth first
 JUDGED = 'base', 'l', 's', 'ls'
 STEPS = dict(codec=24000, base=36000, l=4000, s=14000, layers=2000, ls=10000)
 ORDER = 'codec', 'encode', 'base', 'l', 's', 'layers', 'ls'
-PRESTO = [sys.executable, '-c',
-          'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))']
-FILES = ('presto_nb', 'recipes', 'pyproject.toml', 'README.md', 'LICENSE', 'THIRD_PARTY.md',
-         'constraints.txt')
+PRESTO = [
+    sys.executable,
+    '-c',
+    'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))',
+]
+FILES = (
+    'presto_nb',
+    'recipes',
+    'pyproject.toml',
+    'README.md',
+    'LICENSE',
+    'THIRD_PARTY.md',
+    'constraints.txt',
+)
 
 
 # --- what is run -----------------------------------------------------------------------------
 
+
 def made(folder, stage):
     "Has a stage ended?"
     if stage == 'encode':
-        return (folder/'latents'/'latents.jsonl').is_file()
-    return (folder/stage/'model'/'config.json').is_file()
+        return (folder / 'latents' / 'latents.jsonl').is_file()
+    return (folder / stage / 'model' / 'config.json').is_file()
 
 
 def commands(folder, data, steps):
     "Stage -> the command that trains it, or goes on"
-    recipe = lambda name: [sys.executable, ROOT/'recipes'/name]
-    latents = ['--data', folder/'latents', '--base', folder/'base'/'model']
+    recipe = lambda name: [sys.executable, ROOT / 'recipes' / name]
+    latents = ['--data', folder / 'latents', '--base', folder / 'base' / 'model']
     presto_l = [*PRESTO, 'train', 'presto-l', *latents]
     few = [*latents, '--batch-size', 8]
-    out = {k: ['--out', folder/k, '--steps', n] for k, n in steps.items()}
+    out = {k: ['--out', folder / k, '--steps', n] for k, n in steps.items()}
     return dict(
         codec=[*recipe('train_codec.py'), '--data', data, *out['codec']],
-        encode=[*PRESTO, 'data', 'encode', '--data', data, '--codec', folder/'codec'/'model',
-                '--out', folder/'latents'],
+        encode=[
+            *PRESTO,
+            'data',
+            'encode',
+            '--data',
+            data,
+            '--codec',
+            folder / 'codec' / 'model',
+            '--out',
+            folder / 'latents',
+        ],
         base=[*recipe('laptop_base.py'), *base_words(folder), *out['base']],
         l=[*presto_l, '--variant', 'presto-l', '--drops', DROPS_L, *out['l']],
         s=[*PRESTO, 'train', 'presto-s', *few, *out['s']],
         layers=[*presto_l, '--variant', 'ls', '--drops', DROPS_LS, *out['layers']],
-        ls=[*PRESTO, 'train', 'presto-ls', *few, '--start', folder/'layers'/'model', *out['ls']])
+        ls=[
+            *PRESTO,
+            'train',
+            'presto-ls',
+            *few,
+            '--start',
+            folder / 'layers' / 'model',
+            *out['ls'],
+        ],
+    )
 
 
 def base_words(folder):
     "What the base's recipe needs to know"
-    return ['--data', folder/'latents', '--codec', folder/'codec'/'model']
+    return ['--data', folder / 'latents', '--codec', folder / 'codec' / 'model']
 
 
 def judgement(folder, stage):
     "The command that adds a row to the curve"
-    return [sys.executable, ROOT/'recipes'/'laptop_base.py', *base_words(folder),
-            '--out', folder/stage, '--judge', folder/'curve.csv']
+    return [
+        sys.executable,
+        ROOT / 'recipes' / 'laptop_base.py',
+        *base_words(folder),
+        '--out',
+        folder / stage,
+        '--judge',
+        folder / 'curve.csv',
+    ]
 
 
 # --- the frozen copy ---------------------------------------------------------------------------
 
+
 def freeze(folder, renew=False):
     "Code of the last commit, and an environment of its own"
-    code, env = folder/'code', folder/'venv'
+    code, env = folder / 'code', folder / 'venv'
     if renew or not code.is_dir():
-        new = folder/'code.new'
+        new = folder / 'code.new'
         new.mkdir(parents=True, exist_ok=True)
         words = ['git', 'archive', 'HEAD', *FILES]
         archive = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE)
@@ -95,24 +133,37 @@ def freeze(folder, renew=False):
         if code.is_dir():
             subprocess.run(['rm', '-r', code], check=True)
         new.rename(code)
-    if not (env/'ready').is_file():
-        python = env/'bin'/'python'
+    if not (env / 'ready').is_file():
+        python = env / 'bin' / 'python'
         subprocess.run([sys.executable, '-m', 'venv', env], check=True)
-        subprocess.run([python, '-m', 'pip', 'install', '-q', '-c', 'constraints.txt',
-                        '.[data,eval,audiocraft-deps]'], cwd=code, check=True)
+        subprocess.run(
+            [
+                python,
+                '-m',
+                'pip',
+                'install',
+                '-q',
+                '-c',
+                'constraints.txt',
+                '.[data,eval,audiocraft-deps]',
+            ],
+            cwd=code,
+            check=True,
+        )
         for what in ('audiocraft', 'eval'):
             subprocess.run([python, *PRESTO[1:], 'setup', what], cwd=code, check=True)
         subprocess.run([python, '-m', 'pip', 'uninstall', '-q', '-y', 'presto_nb'], check=True)
-        (env/'ready').touch()
-    return env/'bin'/'python', code
+        (env / 'ready').touch()
+    return env / 'bin' / 'python', code
 
 
 # --- the worker --------------------------------------------------------------------------------
 
+
 @contextlib.contextmanager
 def locked(folder):
     "The campaign's lock, as long as the worker or its training lives; None if another holds it"
-    with open(folder/'lock', 'a') as f:
+    with open(folder / 'lock', 'a') as f:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -137,6 +188,7 @@ def lowest_priority():
 
 class Worker:
     "Runs the stages one after another, and judges them on the way"
+
     def __init__(self, folder, data, steps, lock):
         self.folder, self.commands, self.lock = folder, commands(folder, data, steps), lock
         self.child, self.stopping = None, False
@@ -153,13 +205,14 @@ class Worker:
         "What `status` reads"
         child = self.child.pid if self.child else None
         told = dict(stage=stage, worker=os.getpid(), child=child) | more
-        write_json(self.folder/'status.json', told)
+        write_json(self.folder / 'status.json', told)
 
     def run(self, words, stage, seconds=None):
         "A command, at most so long; True when it ended by itself"
-        with open(self.folder/'log.txt', 'a', encoding='utf-8') as log:
-            self.child = subprocess.Popen([str(w) for w in words], stdout=log, stderr=log,
-                                          pass_fds=[self.lock.fileno()])
+        with open(self.folder / 'log.txt', 'a', encoding='utf-8') as log:
+            self.child = subprocess.Popen(
+                [str(w) for w in words], stdout=log, stderr=log, pass_fds=[self.lock.fileno()]
+            )
             self.tell(stage, state='running')
             if self.stopping:
                 self.child.terminate()
@@ -172,17 +225,17 @@ class Worker:
             finally:
                 self.child = None
         if code and not self.stopping:
-            self.tell(stage, state=f'failed with exit status {code}; see {self.folder/"log.txt"}')
+            self.tell(stage, state=f'failed with exit status {code}; see {self.folder / "log.txt"}')
             raise SystemExit(1)
         return not self.stopping
 
     def stage(self, stage):
         "Train a stage to its end, judged on the way"
-        hours = JUDGE_HOURS*3600 if stage == 'base' else None
+        hours = JUDGE_HOURS * 3600 if stage == 'base' else None
         while not made(self.folder, stage) and not self.stopping:
             ended = self.run(self.commands[stage], stage, hours)
             if ended and not made(self.folder, stage):
-                self.tell(stage, state=f'ended without a model; see {self.folder/"log.txt"}')
+                self.tell(stage, state=f'ended without a model; see {self.folder / "log.txt"}')
                 raise SystemExit(1)
             if stage in JUDGED and not self.stopping:
                 self.run(judgement(self.folder, stage), stage)
@@ -207,6 +260,7 @@ def work(args):
 
 # --- what a person calls -----------------------------------------------------------------------
 
+
 def running(folder):
     "Does a worker or a training hold the lock?"
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,15 +274,24 @@ def start(args):
         print('it is running already; nothing was changed')
         return status(args)
     python, code = freeze(args.folder, args.renew)
-    if not (args.data/'metadata.jsonl').is_file():
-        raise SystemExit(f'{args.data} has no metadata.jsonl; make it with: '
-                         f'presto-nb data build --tier varied --out {args.data}')
+    if not (args.data / 'metadata.jsonl').is_file():
+        raise SystemExit(
+            f'{args.data} has no metadata.jsonl; make it with: '
+            f'presto-nb data build --tier varied --out {args.data}'
+        )
     env = os.environ | dict(PYTHONPATH=str(code), OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE')
-    words = [python, code/'recipes'/'campaign.py', 'work', '--folder', args.folder]
+    words = [python, code / 'recipes' / 'campaign.py', 'work', '--folder', args.folder]
     words += ['--data', args.data, *(['--steps', args.steps] if args.steps else [])]
-    with open(args.folder/'log.txt', 'a', encoding='utf-8') as log:
-        worker = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=log,
-                                  stderr=log, env=env, cwd=args.folder, start_new_session=True)
+    with open(args.folder / 'log.txt', 'a', encoding='utf-8') as log:
+        worker = subprocess.Popen(
+            [str(w) for w in words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env,
+            cwd=args.folder,
+            start_new_session=True,
+        )
     print(f'started, process {worker.pid}; python recipes/campaign.py status')
 
 
@@ -246,17 +309,19 @@ def status(args):
     alive = running(args.folder)
     state = {}
     with contextlib.suppress(OSError, ValueError):
-        state = json.loads((args.folder/'status.json').read_text(encoding='utf-8'))
+        state = json.loads((args.folder / 'status.json').read_text(encoding='utf-8'))
     stage, what = state.get('stage', 'none'), state.get('state', 'not begun')
     print(f"{'running' if alive else 'not running'}; stage {stage}: {what}")
     for stage in ORDER:
-        row = last_row(args.folder/stage/'log.csv')
+        row = last_row(args.folder / stage / 'log.csv')
         if row:
             shown = {k: v for k, v in row.items() if v and ('loss' in k or k in LOGGED)}
-            done, hours = 'made ' if made(args.folder, stage) else '', float(row['minutes'])/60
-            print(f"{stage:7} {done}step {row['step']}, {hours:.2f} h  ",
-                  '  '.join(f'{k} {v}' for k, v in shown.items()))
-    curve = args.folder/'curve.csv'
+            done, hours = 'made ' if made(args.folder, stage) else '', float(row['minutes']) / 60
+            print(
+                f"{stage:7} {done}step {row['step']}, {hours:.2f} h  ",
+                '  '.join(f'{k} {v}' for k, v in shown.items()),
+            )
+    curve = args.folder / 'curve.csv'
     if curve.is_file():
         print(curve.read_text(encoding='utf-8').rstrip())
 
@@ -264,11 +329,11 @@ def status(args):
 LOGGED = 'height', 'advance', 'kl', 'window', 'mel', 'adversarial', 'critic_right'
 
 
-def stop(args, patience=300.):
+def stop(args, patience=300.0):
     "Save and end"
     if not running(args.folder):
         return print('it is not running')
-    state = json.loads((args.folder/'status.json').read_text(encoding='utf-8'))
+    state = json.loads((args.folder / 'status.json').read_text(encoding='utf-8'))
     for pid in (state['worker'], state['child']):
         if pid:
             with contextlib.suppress(ProcessLookupError):
@@ -276,30 +341,57 @@ def stop(args, patience=300.):
     end = time.monotonic() + patience
     while running(args.folder):
         if time.monotonic() > end:
-            raise SystemExit(f'it has not ended within {patience:g} s; see {args.folder/"log.txt"}')
+            raise SystemExit(
+                f'it has not ended within {patience:g} s; see {args.folder / "log.txt"}'
+            )
         time.sleep(1)
     print('stopped')
 
 
 def gpu(args):
     "Base, Presto-S and Presto-LS within --minutes, each from the newest weights there are"
-    recipe, out = [sys.executable, ROOT/'recipes'/'laptop_base.py'], args.folder
+    recipe, out = [sys.executable, ROOT / 'recipes' / 'laptop_base.py'], args.folder
+
     def size(share):
-        return ['--steps', args.steps] if args.steps else ['--minutes', f'{share*args.minutes:.4g}']
-    latents, base = ['--data', args.data], ['--base', out/'base'/'model']
+        return (
+            ['--steps', args.steps] if args.steps else ['--minutes', f'{share * args.minutes:.4g}']
+        )
+
+    latents, base = ['--data', args.data], ['--base', out / 'base' / 'model']
     begin = ['--init', args.init] if args.init else []
-    few = [*latents, *base, '--batch-size', args.batch_size//2]
+    few = [*latents, *base, '--batch-size', args.batch_size // 2]
     plan = dict(
-        base=[*recipe, *latents, '--codec', args.codec, '--network', args.network, *begin,
-              '--batch-size', args.batch_size, *size(.5), *(['--plain'] if args.steps else [])],
-        s=[*PRESTO, 'train', 'presto-s', *few, *size(.2)],
-        layers=[*PRESTO, 'train', 'presto-l', *few, '--variant', 'ls', '--drops', args.drops,
-                *size(.1)],
-        ls=[*PRESTO, 'train', 'presto-ls', *few, '--start', out/'layers'/'model', *size(.2)])
+        base=[
+            *recipe,
+            *latents,
+            '--codec',
+            args.codec,
+            '--network',
+            args.network,
+            *begin,
+            '--batch-size',
+            args.batch_size,
+            *size(0.5),
+            *(['--plain'] if args.steps else []),
+        ],
+        s=[*PRESTO, 'train', 'presto-s', *few, *size(0.2)],
+        layers=[
+            *PRESTO,
+            'train',
+            'presto-l',
+            *few,
+            '--variant',
+            'ls',
+            '--drops',
+            args.drops,
+            *size(0.1),
+        ],
+        ls=[*PRESTO, 'train', 'presto-ls', *few, '--start', out / 'layers' / 'model', *size(0.2)],
+    )
     for stage, words in plan.items():
         if not made(out, stage):
             print(stage, flush=True)
-            subprocess.run([str(w) for w in [*words, '--out', out/stage]], check=True)
+            subprocess.run([str(w) for w in [*words, '--out', out / stage]], check=True)
 
 
 def main(argv=None):
@@ -309,9 +401,9 @@ def main(argv=None):
     for verb, f in dict(start=start, status=status, stop=stop, work=work).items():
         v = add(verb, f)
         v.set_defaults(call=f)
-        v.add_argument('--folder', type=Path, default=CACHE/'campaign')
+        v.add_argument('--folder', type=Path, default=CACHE / 'campaign')
         if verb in ('start', 'work'):
-            v.add_argument('--data', type=Path, default=CACHE/'varied', help='rendered clips')
+            v.add_argument('--data', type=Path, default=CACHE / 'varied', help='rendered clips')
             v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
         if verb == 'start':
             v.add_argument('--renew', action='store_true', help='copy the last commit again')
@@ -321,7 +413,7 @@ def main(argv=None):
     v.add_argument('--data', type=Path, required=True, help='latents')
     v.add_argument('--codec', type=Path, required=True)
     v.add_argument('--init', type=Path, help='run or weights the base begins with')
-    v.add_argument('--minutes', type=float, default=12.)
+    v.add_argument('--minutes', type=float, default=12.0)
     v.add_argument('--batch-size', type=int, default=128)
     v.add_argument('--network', default='laptop')
     v.add_argument('--drops', default=DROPS_LS)

@@ -3,8 +3,10 @@
 Two codecs from nothing, by spectral losses alone (an adversary is lost on such budgets), one after the other on as many threads. Then, to judge them:
 python recipes/judge_codec.py --work FOLDER --split valid --n 128 --codec 21.5x64=runs/codecs/21.5x64/model --codec 43x32=runs/codecs/43x32/model --out data_samples/logs/compare_codecs.json
 """
+
 import argparse, os
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
 from presto_nb.cli import split_of
@@ -12,12 +14,32 @@ from presto_nb.codec import SpectralVAEConfig
 from presto_nb.codec_training import CODEC_RUN, train_codec
 from presto_nb.scores import load_folder
 
-SIZES = {'21.5x64': SpectralVAEConfig(), '43x32': SpectralVAEConfig(stride=2, channels=32)}   # frames a second x channels
+SIZES = {
+    '21.5x64': SpectralVAEConfig(),
+    '43x32': SpectralVAEConfig(stride=2, channels=32),
+}  # frames a second x channels
+
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('--data', type=Path, required=True); p.add_argument('--out', type=Path, required=True); p.add_argument('--minutes', type=float, default=10.); p.add_argument('--seed', type=int, default=0); p.add_argument('--threads', type=int, default=1)
-    args = p.parse_args(argv); torch.set_num_threads(args.threads); clips = split_of(load_folder(args.data))
-    for name, size in SIZES.items(): train_codec(clips, args.out/name, args.out/name/'model', CODEC_RUN.replace(minutes=args.minutes, seed=args.seed), size, filters=0)
+    p.add_argument('--data', type=Path, required=True)
+    p.add_argument('--out', type=Path, required=True)
+    p.add_argument('--minutes', type=float, default=10.0)
+    p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--threads', type=int, default=1)
+    args = p.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    clips = split_of(load_folder(args.data))
+    for name, size in SIZES.items():
+        train_codec(
+            clips,
+            args.out / name,
+            args.out / name / 'model',
+            CODEC_RUN.replace(minutes=args.minutes, seed=args.seed),
+            size,
+            filters=0,
+        )
 
-if __name__ == '__main__': main()
+
+if __name__ == '__main__':
+    main()

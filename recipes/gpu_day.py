@@ -9,6 +9,7 @@ encodes the tier `varied`, and goes on with base, Presto-S and Presto-LS (recipe
 each model's folder comes to --out as it is ready. Nothing of it needs a GPU to be tried:
 `run --steps 2 --tier tiny --network tiny`.
 """
+
 import argparse
 import importlib.util
 import os
@@ -18,11 +19,33 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSE = ROOT/'wheelhouse'
-WHEELS = ('fastcore', 'soundfile', 'cffi', 'pycparser', 'pyloudnorm', 'symusic>=0.5.8,<0.6',
-          'ipywidgets>=8.1,<9', 'widgetsnbextension', 'jupyterlab-widgets', 'comm', 'traitlets',
-          'ipython', 'decorator', 'jedi', 'parso', 'prompt-toolkit', 'wcwidth', 'stack-data',
-          'executing', 'asttokens', 'pure-eval', 'matplotlib-inline', 'pexpect', 'ptyprocess')
+HOUSE = ROOT / 'wheelhouse'
+WHEELS = (
+    'fastcore',
+    'soundfile',
+    'cffi',
+    'pycparser',
+    'pyloudnorm',
+    'symusic>=0.5.8,<0.6',
+    'ipywidgets>=8.1,<9',
+    'widgetsnbextension',
+    'jupyterlab-widgets',
+    'comm',
+    'traitlets',
+    'ipython',
+    'decorator',
+    'jedi',
+    'parso',
+    'prompt-toolkit',
+    'wcwidth',
+    'stack-data',
+    'executing',
+    'asttokens',
+    'pure-eval',
+    'matplotlib-inline',
+    'pexpect',
+    'ptyprocess',
+)
 BOOKS = 'ryansMammoth', 'oneills1850', 'airdsAirs', 'miscFolk'
 CAMPAIGN = Path('~/.cache/presto_nb/campaign').expanduser()
 
@@ -37,20 +60,38 @@ def pack(args):
     "What travels: wheels, tunes, weights"
     shutil.rmtree(HOUSE, ignore_errors=True)
     HOUSE.mkdir()
-    run_words(sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--only-binary=:all:',
-              '--python-version', '3.12', '--platform', 'manylinux2014_x86_64',
-              '--platform', 'manylinux_2_28_x86_64', '-d', HOUSE, *WHEELS)
-    tunes = Path(importlib.util.find_spec('music21').origin).parent/'corpus'
+    run_words(
+        sys.executable,
+        '-m',
+        'pip',
+        'download',
+        '-q',
+        '--no-deps',
+        '--only-binary=:all:',
+        '--python-version',
+        '3.12',
+        '--platform',
+        'manylinux2014_x86_64',
+        '--platform',
+        'manylinux_2_28_x86_64',
+        '-d',
+        HOUSE,
+        *WHEELS,
+    )
+    tunes = Path(importlib.util.find_spec('music21').origin).parent / 'corpus'
     for book in BOOKS:
-        shutil.copytree(tunes/book, HOUSE/'tunes'/'music21'/'corpus'/book)
-    (HOUSE/'tunes'/'music21'/'__init__.py').touch()
+        shutil.copytree(tunes / book, HOUSE / 'tunes' / 'music21' / 'corpus' / book)
+    (HOUSE / 'tunes' / 'music21' / '__init__.py').touch()
     if args.weights:
         from presto_nb.core import save_tensors
         from presto_nb.training import run_weights
-        save_tensors(HOUSE/'start.safetensors', run_weights(args.weights))
-    size = sum(f.stat().st_size for f in HOUSE.rglob('*') if f.is_file())/2**20
-    print(f'{HOUSE}: {size:.1f} MB. Models need not travel: move presto_nb/assets/presto-* and '
-          'laptop-* away for the call. There: python recipes/gpu_day.py run --out FOLDER')
+
+        save_tensors(HOUSE / 'start.safetensors', run_weights(args.weights))
+    size = sum(f.stat().st_size for f in HOUSE.rglob('*') if f.is_file()) / 2**20
+    print(
+        f'{HOUSE}: {size:.1f} MB. Models need not travel: move presto_nb/assets/presto-* and '
+        'laptop-* away for the call. There: python recipes/gpu_day.py run --out FOLDER'
+    )
 
 
 def run(args):
@@ -59,25 +100,54 @@ def run(args):
     if wheels and not args.steps:
         run_words(sys.executable, '-m', 'pip', 'install', '-q', '--no-index', '--no-deps', *wheels)
     work, env = args.work, dict(os.environ)
-    paths = [ROOT, HOUSE/'tunes', *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
+    paths = [ROOT, HOUSE / 'tunes', *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
     env['PYTHONPATH'] = os.pathsep.join(str(p) for p in paths if str(p))
-    presto = [sys.executable, '-c',
-              'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))']
-    codec = args.codec or ROOT/'presto_nb'/'assets'/'codec'
-    if not (work/'data'/'metadata.jsonl').is_file():
-        run_words(*presto, 'data', 'build', '--tier', args.tier, '--out', work/'data', env=env)
-    run_words(*presto, 'data', 'encode', '--data', work/'data', '--out', work/'latents',
-              '--codec', codec, env=env)
-    start = HOUSE/'start.safetensors'
+    presto = [
+        sys.executable,
+        '-c',
+        'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))',
+    ]
+    codec = args.codec or ROOT / 'presto_nb' / 'assets' / 'codec'
+    if not (work / 'data' / 'metadata.jsonl').is_file():
+        run_words(*presto, 'data', 'build', '--tier', args.tier, '--out', work / 'data', env=env)
+    run_words(
+        *presto,
+        'data',
+        'encode',
+        '--data',
+        work / 'data',
+        '--out',
+        work / 'latents',
+        '--codec',
+        codec,
+        env=env,
+    )
+    start = HOUSE / 'start.safetensors'
     more = ['--init', start] if start.is_file() else []
     more += ['--steps', args.steps, '--drops', '2,2,1,0,0'] if args.steps else []
-    run_words(sys.executable, ROOT/'recipes'/'campaign.py', 'gpu', '--folder', work/'models',
-              '--data', work/'latents', '--codec', codec, '--minutes', args.minutes,
-              '--network', args.network, '--batch-size', args.batch_size, *more, env=env)
-    for stage in ('base', 's', 'ls'):   # eight files may come back: two of each model
-        (args.out/stage).mkdir(parents=True, exist_ok=True)
+    run_words(
+        sys.executable,
+        ROOT / 'recipes' / 'campaign.py',
+        'gpu',
+        '--folder',
+        work / 'models',
+        '--data',
+        work / 'latents',
+        '--codec',
+        codec,
+        '--minutes',
+        args.minutes,
+        '--network',
+        args.network,
+        '--batch-size',
+        args.batch_size,
+        *more,
+        env=env,
+    )
+    for stage in ('base', 's', 'ls'):  # eight files may come back: two of each model
+        (args.out / stage).mkdir(parents=True, exist_ok=True)
         for name in ('config.json', 'model.safetensors'):
-            shutil.copy(work/'models'/stage/'model'/name, args.out/stage/name)
+            shutil.copy(work / 'models' / stage / 'model' / name, args.out / stage / name)
 
 
 def main(argv=None):
@@ -89,7 +159,7 @@ def main(argv=None):
     v = verbs.add_parser('run', help=run.__doc__)
     v.add_argument('--out', type=Path, required=True, help='where the models come to')
     v.add_argument('--work', type=Path, default=Path('gpu-work'), help='data, latents, checkpoints')
-    v.add_argument('--minutes', type=float, default=9., help='of training')
+    v.add_argument('--minutes', type=float, default=9.0, help='of training')
     v.add_argument('--codec', type=Path, help='the shipped one unless given')
     v.add_argument('--tier', default='varied')
     v.add_argument('--network', default='laptop')
@@ -97,8 +167,8 @@ def main(argv=None):
     v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
     v.set_defaults(call=run)
     args = p.parse_args(argv)
-    if args.what == 'pack' and not args.weights and (CAMPAIGN/'base'/'checkpoint').is_dir():
-        args.weights = CAMPAIGN/'base'
+    if args.what == 'pack' and not args.weights and (CAMPAIGN / 'base' / 'checkpoint').is_dir():
+        args.weights = CAMPAIGN / 'base'
     args.call(args)
 
 

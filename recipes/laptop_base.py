@@ -7,13 +7,14 @@
 answer 64 validation prompts and adds a row to the table: pulse, tempo, key, agreement, hours.
 Interrupted, the same command goes on, equal to the bit.
 """
+
 import argparse
 import csv
 import io
 import os
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
@@ -27,8 +28,9 @@ from presto_nb.text import SmallTextEncoder
 from presto_nb.training import BASE_RUN, base_stage, fit, load_checkpoint, run_weights
 
 NETWORKS = dict(
-    laptop=PRESETS['laptop'].replace(width=192, depth=12, heads=4, beat_heads=2, rope_base=100.),
-    tiny=PRESETS['tiny'].replace(beat_heads=2, rope_base=100.))
+    laptop=PRESETS['laptop'].replace(width=192, depth=12, heads=4, beat_heads=2, rope_base=100.0),
+    tiny=PRESETS['tiny'].replace(beat_heads=2, rope_base=100.0),
+)
 CLIPS, FACTS = 64, ('pulse', 'tempo', 'tempo_tolerant', 'key', 'agreement')
 
 
@@ -53,41 +55,68 @@ def arguments(argv=None):
 def train(args):
     "Train; the model when the run has come to its end"
     encoder = SmallTextEncoder.from_pretrained()
-    stage = base_stage(args.data, encoder, NETWORKS[args.network], args.frames, args.seed,
-                       noise=LogNormal(*WIDE), muon=True)
-    config = BASE_RUN.replace(steps=args.steps, minutes=args.minutes, batch_size=args.batch_size,
-                              seed=args.seed, precision='auto', compile=not args.plain,
-                              tensorboard=False)
+    stage = base_stage(
+        args.data,
+        encoder,
+        NETWORKS[args.network],
+        args.frames,
+        args.seed,
+        noise=LogNormal(*WIDE),
+        muon=True,
+    )
+    config = BASE_RUN.replace(
+        steps=args.steps,
+        minutes=args.minutes,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        precision='auto',
+        compile=not args.plain,
+        tensorboard=False,
+    )
     trainer = fit(stage, config, args.out, init_from=args.init)
     if trainer.stopped or not trainer.main:
         return
     with trainer.emas['network'].swapped():
         network = stage.models['network'].cpu()
-        pipe = new_pipeline(network, load_codec(args.codec), encoder, stage.data.frames,
-                            P_mean=WIDE[0], P_std=WIDE[1])
-        pipe.save_pretrained(args.out/'model')
+        pipe = new_pipeline(
+            network,
+            load_codec(args.codec),
+            encoder,
+            stage.data.frames,
+            P_mean=WIDE[0],
+            P_std=WIDE[1],
+        )
+        pipe.save_pretrained(args.out / 'model')
 
 
 def newest(args):
     "The pipeline of the finished model, or of the newest checkpoint; steps and hours"
-    if (args.out/'model'/'config.json').is_file():
-        return MusicPipeline.from_pretrained(args.out/'model', device='cpu'), 'all', ''
-    state = load_checkpoint(args.out/'checkpoint')
+    if (args.out / 'model' / 'config.json').is_file():
+        return MusicPipeline.from_pretrained(args.out / 'model', device='cpu'), 'all', ''
+    state = load_checkpoint(args.out / 'checkpoint')
     codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained()
     config = NETWORKS[args.network]
-    network = DiT(config.replace(channels=codec.channels, text_dim=encoder.dim,
-                                 frame_rate=codec.frame_rate))
+    network = DiT(
+        config.replace(channels=codec.channels, text_dim=encoder.dim, frame_rate=codec.frame_rate)
+    )
     weights = run_weights(args.out)
     network.load_state_dict({k.removeprefix('network.'): v for k, v in weights.items()})
-    pipe = new_pipeline(network.eval(), codec, encoder, args.frames or config.max_frames,
-                        step='dpmpp_2m', steps=40, guidance_scale=2.)
-    return pipe, state['step'], f"{state['minutes']/60:.2f}"
+    pipe = new_pipeline(
+        network.eval(),
+        codec,
+        encoder,
+        args.frames or config.max_frames,
+        step='dpmpp_2m',
+        steps=40,
+        guidance_scale=2.0,
+    )
+    return pipe, state['step'], f"{state['minutes'] / 60:.2f}"
 
 
 def judge(args):
     "A row of the curve"
     pipe, step, hours = newest(args)
-    ev = Evaluator(args.judge.parent/'judged', CLIPS)
+    ev = Evaluator(args.judge.parent / 'judged', CLIPS)
     ev.prompts = held_out_prompts(CLIPS, split='valid')
     name = f'{args.out.name}-{step}'
     heard = ev.add(name, of_model(pipe), dict(kind='campaign', run=args.out.name, step=step))

@@ -13,66 +13,177 @@ train-fifths             the fifths of the training distribution: skips more at 
                          (written wrongly: it skips more at high noise, none below sigma = .29, and a quarter more in all; not run)
 shift-2, shift-4         the gap further inside (two, four blocks always run at the end): no better than shift
 """
+
 import argparse, datetime, json, os
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
 from presto_nb.core import atomic_path, generator
 from presto_nb.edm import edm_loss, karras_sigmas
 from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, scores, with_intervals
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, layer_pipeline, presto_l_stage
+from presto_nb.presto_l import (
+    LAYER_BASELINES,
+    PRESTO_L_RUN,
+    PrestoLConfig,
+    layer_pipeline,
+    presto_l_stage,
+)
 from presto_nb.text import Condition
 from presto_nb.training import LatentWindows, averaged_state, fit
 
-STEPS, CLIPS, SHOWN = 800, 256, ('agreement', 'KAD', 'KAD log-mel statistics', 'FD', 'recall', 'key', 'lead', 'drums')
-RUNS = {k: LAYER_BASELINES[k] for k in ('base', 'presto-l', 'ase', 'shift', 'budget', 'self-teacher', 'inf-noise', 'train-fifths')} | {f'shift-{k}': LAYER_BASELINES['shift'] | dict(shift=k) for k in (2, 4)}
+STEPS, CLIPS, SHOWN = (
+    800,
+    256,
+    ('agreement', 'KAD', 'KAD log-mel statistics', 'FD', 'recall', 'key', 'lead', 'drums'),
+)
+RUNS = {
+    k: LAYER_BASELINES[k]
+    for k in (
+        'base',
+        'presto-l',
+        'ase',
+        'shift',
+        'budget',
+        'self-teacher',
+        'inf-noise',
+        'train-fifths',
+    )
+} | {f'shift-{k}': LAYER_BASELINES['shift'] | dict(shift=k) for k in (2, 4)}
+
 
 @torch.no_grad()
-def held_out_losses(pipe, latents, n=128): # [levels, n], with the pipeline's own drops
-    data = LatentWindows(latents, round(pipe.config.max_seconds*pipe.codec.frame_rate), split='valid'); rows = list(range(n))
-    batch = data.batch(rows, generator('held-out windows')); cond = Condition.from_prompts(pipe.encoder, batch['captions'], batch['bpm'].tolist())
+def held_out_losses(pipe, latents, n=128):  # [levels, n], with the pipeline's own drops
+    data = LatentWindows(
+        latents, round(pipe.config.max_seconds * pipe.codec.frame_rate), split='valid'
+    )
+    rows = list(range(n))
+    batch = data.batch(rows, generator('held-out windows'))
+    cond = Condition.from_prompts(pipe.encoder, batch['captions'], batch['bpm'].tolist())
     kept, noise = pipe.kept(), torch.randn(batch['x0'].shape, generator=generator('held-out noise'))
+
     def losses(sigma):
-        return torch.cat([edm_loss(kept, batch['x0'][i:i+16], cond[torch.arange(i, i + 16)], torch.full((16,), sigma), noise[i:i+16], pipe.config.sigma_data) for i in range(0, n, 16)])
+        return torch.cat(
+            [
+                edm_loss(
+                    kept,
+                    batch['x0'][i : i + 16],
+                    cond[torch.arange(i, i + 16)],
+                    torch.full((16,), sigma),
+                    noise[i : i + 16],
+                    pipe.config.sigma_data,
+                )
+                for i in range(0, n, 16)
+            ]
+        )
+
     return torch.stack([losses(s) for s in karras_sigmas(10)[:-1].tolist()])
 
-def loss_rows(own, base): # [levels, n]
+
+def loss_rows(own, base):  # [levels, n]
     d = own - base
-    return [dict(sigma=float(f'{s:.4g}'), loss=a.mean().item(), difference=[b.mean().item(), 1.96*b.std().item()/len(b)**.5]) for s, a, b in zip(karras_sigmas(10)[:-1].tolist(), own, d)]
+    return [
+        dict(
+            sigma=float(f'{s:.4g}'),
+            loss=a.mean().item(),
+            difference=[b.mean().item(), 1.96 * b.std().item() / len(b) ** 0.5],
+        )
+        for s, a, b in zip(karras_sigmas(10)[:-1].tolist(), own, d)
+    ]
+
 
 def write(path, record):
-    with atomic_path(path) as tmp: tmp.write_text(json.dumps(record, indent=1) + '\n')
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps(record, indent=1) + '\n')
+
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('--latents', required=True); p.add_argument('--work', type=Path, required=True); p.add_argument('--only', nargs='+', choices=['untrained', *RUNS], default=[*RUNS])
-    p.add_argument('--out', type=Path, default=Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'presto_l_study.json')
-    args = p.parse_args(argv); torch.set_num_threads(1); shipped = MusicPipeline.from_pretrained('base'); ev = Evaluator(args.work/'heard', CLIPS)
+    p.add_argument('--latents', required=True)
+    p.add_argument('--work', type=Path, required=True)
+    p.add_argument('--only', nargs='+', choices=['untrained', *RUNS], default=[*RUNS])
+    p.add_argument(
+        '--out',
+        type=Path,
+        default=Path(__file__).resolve().parent.parent
+        / 'data_samples'
+        / 'logs'
+        / 'presto_l_study.json',
+    )
+    args = p.parse_args(argv)
+    torch.set_num_threads(1)
+    shipped = MusicPipeline.from_pretrained('base')
+    ev = Evaluator(args.work / 'heard', CLIPS)
     ev.prompts = held_out_prompts(CLIPS, 'validation', split='valid')
-    ev.reference = ev.add('reference', of_real(), dict(kind='real clips of other arrangements, split valid'), held_out_prompts(CLIPS, 'validation reference', split='valid'))
-    known = {}                                                # (set, half sample) -> scores: every difference asks for the same halves
+    ev.reference = ev.add(
+        'reference',
+        of_real(),
+        dict(kind='real clips of other arrangements, split valid'),
+        held_out_prompts(CLIPS, 'validation reference', split='valid'),
+    )
+    known = {}  # (set, half sample) -> scores: every difference asks for the same halves
+
     def of(heard, i):
         key = heard.name, i.numpy().tobytes()
-        if key not in known: known[key] = {k: v for k, v in scores(heard, ev.real, ev.reference, i).items() if k in SHOWN}
+        if key not in known:
+            known[key] = {
+                k: v for k, v in scores(heard, ev.real, ev.reference, i).items() if k in SHOWN
+            }
         return known[key]
-    record = json.loads(args.out.read_text()) if args.out.is_file() else dict(steps=STEPS, batch=PRESTO_L_RUN.batch_size, clips=CLIPS, evaluations=40, seed=0, rows={})
+
+    record = (
+        json.loads(args.out.read_text())
+        if args.out.is_file()
+        else dict(
+            steps=STEPS, batch=PRESTO_L_RUN.batch_size, clips=CLIPS, evaluations=40, seed=0, rows={}
+        )
+    )
     heard, losses = {}, {}
-    for name in dict.fromkeys(['base', *args.only]):          # the others are compared with it; made once
-        switches, minutes = PrestoLConfig(**LAYER_BASELINES['shift'] if name == 'untrained' else RUNS[name]), 0.
+    for name in dict.fromkeys(['base', *args.only]):  # the others are compared with it; made once
+        switches, minutes = (
+            PrestoLConfig(**LAYER_BASELINES['shift'] if name == 'untrained' else RUNS[name]),
+            0.0,
+        )
         network = shipped.denoiser.network
         if name != 'untrained':
-            stage = presto_l_stage(args.latents, shipped, switches); run = fit(stage, PRESTO_L_RUN.replace(steps=STEPS), args.work/name)
-            if run.stopped: return
-            minutes, network = run.minutes, stage.models['network'].cpu(); network.load_state_dict(averaged_state(run, 'network'))
-        pipe = layer_pipeline(shipped, network, switches, name); losses[name] = held_out_losses(pipe, args.latents)
-        row = record['rows'][name] = dict(losses=loss_rows(losses[name], losses['base']), switches=switches.to_dict(), mean_drop=switches.schedule.mean_drop, minutes=round(minutes, 1), date=datetime.date.today().isoformat())
-        record['command'] = 'python recipes/study_presto_l.py --latents latents/full --work FOLDER'; write(args.out, record)
-        heard[name] = h = ev.add(name, of_model(pipe, steps=40), dict(kind=name, switches=json.dumps(switches.to_dict())))
-        row['scores'] = with_intervals(lambda i: of(h, i), CLIPS)
-        if name != 'base': row['difference'] = with_intervals(lambda i: {k: v - of(heard['base'], i)[k] for k, v in of(h, i).items()}, CLIPS)
-        if 'ase' in heard and name not in ('base', 'ase'): row['difference to ase'] = with_intervals(lambda i: {k: v - of(heard['ase'], i)[k] for k, v in of(h, i).items()}, CLIPS)
+            stage = presto_l_stage(args.latents, shipped, switches)
+            run = fit(stage, PRESTO_L_RUN.replace(steps=STEPS), args.work / name)
+            if run.stopped:
+                return
+            minutes, network = run.minutes, stage.models['network'].cpu()
+            network.load_state_dict(averaged_state(run, 'network'))
+        pipe = layer_pipeline(shipped, network, switches, name)
+        losses[name] = held_out_losses(pipe, args.latents)
+        row = record['rows'][name] = dict(
+            losses=loss_rows(losses[name], losses['base']),
+            switches=switches.to_dict(),
+            mean_drop=switches.schedule.mean_drop,
+            minutes=round(minutes, 1),
+            date=datetime.date.today().isoformat(),
+        )
+        record['command'] = 'python recipes/study_presto_l.py --latents latents/full --work FOLDER'
         write(args.out, record)
-        print(name, {k: [round(x, 3) for x in v] for k, v in row['scores'].items()}, [round(r['loss'], 3) for r in row['losses']], flush=True)
+        heard[name] = h = ev.add(
+            name, of_model(pipe, steps=40), dict(kind=name, switches=json.dumps(switches.to_dict()))
+        )
+        row['scores'] = with_intervals(lambda i: of(h, i), CLIPS)
+        if name != 'base':
+            row['difference'] = with_intervals(
+                lambda i: {k: v - of(heard['base'], i)[k] for k, v in of(h, i).items()}, CLIPS
+            )
+        if 'ase' in heard and name not in ('base', 'ase'):
+            row['difference to ase'] = with_intervals(
+                lambda i: {k: v - of(heard['ase'], i)[k] for k, v in of(h, i).items()}, CLIPS
+            )
+        write(args.out, record)
+        print(
+            name,
+            {k: [round(x, 3) for x in v] for k, v in row['scores'].items()},
+            [round(r['loss'], 3) for r in row['losses']],
+            flush=True,
+        )
 
-if __name__ == '__main__': main()
+
+if __name__ == '__main__':
+    main()

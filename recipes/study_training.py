@@ -20,6 +20,7 @@ H4  A quarter of the heads is enough: pulse within .05 of half of them.
 H5  The key told as two places on the circle of fifths, beside the text: key at least 8 points
     higher than without, nothing else lower.
 """
+
 import argparse
 import datetime
 import json
@@ -27,7 +28,7 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
@@ -40,17 +41,17 @@ from presto_nb.cli import load_codec
 from presto_nb.text import Condition, SmallTextEncoder
 from presto_nb.training import BASE_RUN, LatentWindows, base_stage, fit, run_weights
 
-VARIANTS = {   # fields of the network, arguments of the stage
+VARIANTS = {  # fields of the network, arguments of the stage
     'plain': ({}, {}),
     'beats': (dict(beat_heads=2), {}),
     'beats-quarter': (dict(beat_heads=1), {}),
-    'slow-frames': (dict(beat_heads=2, rope_base=100.), {}),
-    'muon': (dict(beat_heads=2, rope_base=100.), dict(muon=True)),
-    'key': (dict(beat_heads=2, rope_base=100., key=True), {}),
+    'slow-frames': (dict(beat_heads=2, rope_base=100.0), {}),
+    'muon': (dict(beat_heads=2, rope_base=100.0), dict(muon=True)),
+    'key': (dict(beat_heads=2, rope_base=100.0, key=True), {}),
 }
-LEVELS = .05, .1, .25, .5, 1., 2., 4., 10., 30.
+LEVELS = 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 30.0
 FACTS = 'pulse', 'tempo', 'tempo_tolerant', 'key', 'lead', 'accompaniment', 'drums', 'agreement'
-RECORD = Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'training_study.json'
+RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'training_study.json'
 WINDOWS, CLIPS = 128, 64
 
 
@@ -61,28 +62,43 @@ def run_name(variant, seed):
 
 def command_of(args):
     "What made a record"
-    return (f'python recipes/study_training.py --data LATENTS --work FOLDER --steps {args.steps} '
-            f'--seed {args.seed} {args.what} {" ".join(args.variants)}')
+    return (
+        f'python recipes/study_training.py --data LATENTS --work FOLDER --steps {args.steps} '
+        f'--seed {args.seed} {args.what} {" ".join(args.variants)}'
+    )
 
 
 def stage_of(variant, data, seed):
     "The stage of a variant"
     network, training = VARIANTS[variant]
     config = PRESETS['study'].replace(**network)
-    return base_stage(data, SmallTextEncoder.from_pretrained(), config, seed=seed,
-                      noise=LogNormal(*WIDE), **training)
+    return base_stage(
+        data,
+        SmallTextEncoder.from_pretrained(),
+        config,
+        seed=seed,
+        noise=LogNormal(*WIDE),
+        **training,
+    )
 
 
 def train(args, variant):
     "One run, with the processor's seconds a step beside it"
-    out = args.work/run_name(variant, args.seed)
-    config = BASE_RUN.replace(steps=args.steps, minutes=None, seed=args.seed, precision='auto',
-                              compile=True, tensorboard=False, ema_decay=.999)
+    out = args.work / run_name(variant, args.seed)
+    config = BASE_RUN.replace(
+        steps=args.steps,
+        minutes=None,
+        seed=args.seed,
+        precision='auto',
+        compile=True,
+        tensorboard=False,
+        ema_decay=0.999,
+    )
     begun = time.process_time()
     trainer = fit(stage_of(variant, args.data, args.seed), config, out)
     spent = time.process_time() - begun
     if not trainer.stopped:
-        with atomic_path(out/'spent.json') as tmp:
+        with atomic_path(out / 'spent.json') as tmp:
             text = json.dumps(dict(steps=trainer.step, cpu_seconds=spent))
             tmp.write_text(text, encoding='utf-8')
 
@@ -90,7 +106,7 @@ def train(args, variant):
 def trained(args, variant):
     "The averaged network of a run"
     stage = stage_of(variant, args.data, args.seed)
-    weights = run_weights(args.work/run_name(variant, args.seed))
+    weights = run_weights(args.work / run_name(variant, args.seed))
     state = {k.removeprefix('network.'): v for k, v in weights.items()}
     network = DiT(stage.models['network'].config)
     network.load_state_dict(state)
@@ -121,14 +137,21 @@ def judge(args, ev, variant):
     "Losses and what is heard of one run"
     name, encoder = run_name(variant, args.seed), SmallTextEncoder.from_pretrained()
     network = trained(args, variant)
-    found = args.work/name/'losses.safetensors'
+    found = args.work / name / 'losses.safetensors'
     if not found.is_file():
         save_tensors(found, dict(losses=losses(args, network, encoder)))
-    pipe = new_pipeline(network, load_codec(), encoder, PRESETS['study'].max_frames,
-                        step='dpmpp_2m', steps=40, guidance_scale=2.)
+    pipe = new_pipeline(
+        network,
+        load_codec(),
+        encoder,
+        PRESETS['study'].max_frames,
+        step='dpmpp_2m',
+        steps=40,
+        guidance_scale=2.0,
+    )
     heard = ev.add(name, of_model(pipe), dict(kind='training study', run=name))
     scores = with_intervals(lambda i: {k: heard.found[k][i].mean().item() for k in FACTS}, ev.n)
-    spent = json.loads((args.work/name/'spent.json').read_text(encoding='utf-8'))
+    spent = json.loads((args.work / name / 'spent.json').read_text(encoding='utf-8'))
     values = load_tensors(found)['losses']
     by_level = {f'{s:g}': round(v.item(), 4) for s, v in zip(LEVELS, values.mean(1))}
     return dict(loss=by_level, scores=scores, **spent), values
@@ -137,13 +160,13 @@ def judge(args, ev, variant):
 def difference(a, b):
     "Paired difference by level: mean, half of the 95 % interval"
     d = (a - b).double()
-    half = 1.96*d.std(1)/d.shape[1]**.5
+    half = 1.96 * d.std(1) / d.shape[1] ** 0.5
     pairs = zip(LEVELS, d.mean(1).tolist(), half.tolist())
     return {f'{s:g}': [round(m, 4), round(h, 4)] for s, m, h in pairs}
 
 
 @torch.inference_mode()
-def look(args, variant, level=2., finest=8, farthest=6):
+def look(args, variant, level=2.0, finest=8, farthest=6):
     "Mean attention by distance in beats, over a uniform one: of heads that count beats, and others"
     network, encoder = trained(args, variant), SmallTextEncoder.from_pretrained()
     data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
@@ -151,33 +174,40 @@ def look(args, variant, level=2., finest=8, farthest=6):
     batch = data.batch(list(range(CLIPS)), g)
     noise = torch.randn(batch['x0'].shape, generator=g)
     cond = Condition(*encoder(batch['captions']), batch['bpm'])
-    seconds = torch.arange(data.frames)/network.config.frame_rate
-    beats = (seconds[:, None] - seconds)*batch['bpm'][:, None, None]/60
-    bins = (beats*finest).round().long() + farthest*finest
-    inside = (bins >= 0) & (bins <= 2*farthest*finest)
-    size = 2*farthest*finest + 1
+    seconds = torch.arange(data.frames) / network.config.frame_rate
+    beats = (seconds[:, None] - seconds) * batch['bpm'][:, None, None] / 60
+    bins = (beats * finest).round().long() + farthest * finest
+    inside = (bins >= 0) & (bins <= 2 * farthest * finest)
+    size = 2 * farthest * finest + 1
     sums, counts = torch.zeros(network.config.heads, size), torch.zeros(size)
     counts.index_add_(0, bins[inside], torch.ones(int(inside.sum())))
 
     def see(attention, given):
         x, text, rotary, mask = given
         q, k, _ = attention.project(x, text, rotary)
-        logits = q @ k.mT/q.shape[-1]**.5
-        weights = logits.masked_fill(~mask, -torch.inf).softmax(-1)[..., :data.frames]
+        logits = q @ k.mT / q.shape[-1] ** 0.5
+        weights = logits.masked_fill(~mask, -torch.inf).softmax(-1)[..., : data.frames]
         for head in range(network.config.heads):
-            sums[head].index_add_(0, bins[inside], weights[:, head][inside]*data.frames)
+            sums[head].index_add_(0, bins[inside], weights[:, head][inside] * data.frames)
 
     hooks = [b.attention.register_forward_pre_hook(see) for b in network.blocks]
-    Denoiser(network)(batch['x0'] + level*noise, torch.full((CLIPS,), level), cond)
+    Denoiser(network)(batch['x0'] + level * noise, torch.full((CLIPS,), level), cond)
     for hook in hooks:
         hook.remove()
-    mean = sums/counts/len(network.blocks)
+    mean = sums / counts / len(network.blocks)
     k = network.config.beat_heads
     rows = {'heads that count beats': mean[:k], 'heads that count frames': mean[k:]}
     curves = {name: [round(v, 4) for v in m.mean(0).tolist()] for name, m in rows.items() if len(m)}
-    at = [(i - farthest*finest)/finest for i in range(size)]
-    record = dict(command=command_of(args), variant=variant, sigma=level, windows=CLIPS, beats_back=at,
-                  attention=curves, date=datetime.date.today().isoformat())
+    at = [(i - farthest * finest) / finest for i in range(size)]
+    record = dict(
+        command=command_of(args),
+        variant=variant,
+        sigma=level,
+        windows=CLIPS,
+        beats_back=at,
+        attention=curves,
+        date=datetime.date.today().isoformat(),
+    )
     with atomic_path(RECORD.with_name('training_study_look.json')) as tmp:
         tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
 
@@ -199,7 +229,7 @@ def main(argv=None):
         return
     if args.what == 'look':
         return look(args, args.variants[0])
-    ev = Evaluator(args.work/'heard', CLIPS)
+    ev = Evaluator(args.work / 'heard', CLIPS)
     ev.prompts = held_out_prompts(CLIPS, split='valid')
     real = with_intervals(lambda i: {k: ev.real.found[k][i].mean().item() for k in FACTS}, ev.n)
     rows, values = {}, {}
@@ -210,9 +240,16 @@ def main(argv=None):
     for variant in args.variants[1:]:
         less = difference(values[variant], values[first])
         rows[variant][f'loss minus {first}'] = less
-    record = dict(command=command_of(args),
-                  steps=args.steps, seed=args.seed, clips=CLIPS, windows=WINDOWS,
-                  date=datetime.date.today().isoformat(), real=real, variants=rows)
+    record = dict(
+        command=command_of(args),
+        steps=args.steps,
+        seed=args.seed,
+        clips=CLIPS,
+        windows=WINDOWS,
+        date=datetime.date.today().isoformat(),
+        real=real,
+        variants=rows,
+    )
     with atomic_path(RECORD) as tmp:
         tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
 

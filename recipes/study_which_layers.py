@@ -17,8 +17,10 @@ Written before the run (blocks counted from 1, "high noise": the five levels fro
 6 what is left     repaired alike, the shifted gap still costs less than early exit: the last block does more than set a scale
 7 orthogonality    where the full model's answer is nearly the conditional mean (sigma from .1 to 80), the loss that a gap adds is the squared distance of the two answers, to 20 %
 """
+
 import argparse, datetime, json, os
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
 from presto_nb.core import atomic_path, generator, sha256
@@ -29,84 +31,213 @@ from presto_nb.text import Condition
 from presto_nb.training import LatentWindows
 
 FRAMES, SEED, LEVELS, BATCH = 129, 0, karras_sigmas(10)[:-1].tolist(), 16
-gaps = lambda depth: [(start, drop) for drop in range(1, depth) for start in range(depth - drop + 1)]
+gaps = lambda depth: [
+    (start, drop) for drop in range(1, depth) for start in range(depth - drop + 1)
+]
 
-def windows(latents, split, n, encoder): # clean latents [n, frames, channels], condition, ids
-    data = LatentWindows(latents, FRAMES, split); g = generator('which layers', split, SEED)
+
+def windows(latents, split, n, encoder):  # clean latents [n, frames, channels], condition, ids
+    data = LatentWindows(latents, FRAMES, split)
+    g = generator('which layers', split, SEED)
     b = data.batch(torch.randperm(len(data), generator=g)[:n].tolist(), g)
     return b['x0'], Condition.from_prompts(encoder, b['captions'], b['bpm'].tolist()), b['ids']
 
+
 class Opened:
     "One forward of a denoiser, opened at its blocks: the stream after each, and the answer from any of them on"
-    def __init__(self, denoiser, x, sigma, cond): # noised latents [b, frames, channels]; one noise level
+
+    def __init__(
+        self, denoiser, x, sigma, cond
+    ):  # noised latents [b, frames, channels]; one noise level
         self.c_skip, self.c_out, c_in, c_noise = scalings(torch.tensor(sigma), denoiser.sigma_data)
-        first, self.run, self.finish = denoiser.network.parts(c_in*x, c_noise.expand(len(x)), cond)
+        first, self.run, self.finish = denoiser.network.parts(
+            c_in * x, c_noise.expand(len(x)), cond
+        )
         self.x, self.streams = x, [first]
-        for i in range(len(denoiser.network.blocks)): self.streams.append(self.run(i, self.streams[-1]))
+        for i in range(len(denoiser.network.blocks)):
+            self.streams.append(self.run(i, self.streams[-1]))
 
-    def answer(self, start=0, drop=0, extra=0.): # first block that is skipped, how many, what the stream is given for them [width]
+    def answer(
+        self, start=0, drop=0, extra=0.0
+    ):  # first block that is skipped, how many, what the stream is given for them [width]
         h = self.streams[start] + extra
-        for i in range(start + drop, len(self.streams) - 1): h = self.run(i, h)
-        return self.c_skip*self.x + self.c_out*self.finish(h)
+        for i in range(start + drop, len(self.streams) - 1):
+            h = self.run(i, h)
+        return self.c_skip * self.x + self.c_out * self.finish(h)
 
-def opened(denoiser, x0, cond, sigma, seed): # yields the forwards of all rows, with their clean latents
+
+def opened(
+    denoiser, x0, cond, sigma, seed
+):  # yields the forwards of all rows, with their clean latents
     noise = noise_like(x0.shape, range(seed, seed + len(x0)))
-    for at in torch.arange(len(x0)).split(BATCH): yield Opened(denoiser, noised(x0[at], torch.full((len(at),), sigma), noise[at]), sigma, cond[at]), x0[at]
+    for at in torch.arange(len(x0)).split(BATCH):
+        yield (
+            Opened(
+                denoiser, noised(x0[at], torch.full((len(at),), sigma), noise[at]), sigma, cond[at]
+            ),
+            x0[at],
+        )
 
-def stream_moments(denoiser, x0, cond, sigma, seed): # mean and mean square of every channel after 0, 1, ... blocks, each [depth + 1, width]
-    rows = [torch.stack([torch.stack([h.mean(1), h.square().mean(1)]) for h in o.streams]) for o, _ in opened(denoiser, x0, cond, sigma, seed)]
+
+def stream_moments(
+    denoiser, x0, cond, sigma, seed
+):  # mean and mean square of every channel after 0, 1, ... blocks, each [depth + 1, width]
+    rows = [
+        torch.stack([torch.stack([h.mean(1), h.square().mean(1)]) for h in o.streams])
+        for o, _ in opened(denoiser, x0, cond, sigma, seed)
+    ]
     return torch.cat(rows, 2).mean(2).unbind(1)
 
-def mean_output(denoiser, x0, cond, sigma, seed): # what the network says on average, before the scalings [channels]
-    return torch.cat([(o.answer(len(o.streams) - 1) - o.c_skip*o.x)/o.c_out for o, _ in opened(denoiser, x0, cond, sigma, seed)]).mean((0, 1))
 
-def loss_of_output(denoiser, x0, sigma, output, seed): # output [channels], whatever the input -> [rows]
-    noise = noise_like(x0.shape, range(seed, seed + len(x0))); c_skip, c_out, *_ = scalings(torch.tensor(sigma), denoiser.sigma_data)
-    return loss_weight(torch.tensor(sigma), denoiser.sigma_data)*(c_skip*(x0 + sigma*noise) + c_out*output - x0).square().mean((1, 2))
+def mean_output(
+    denoiser, x0, cond, sigma, seed
+):  # what the network says on average, before the scalings [channels]
+    return torch.cat(
+        [
+            (o.answer(len(o.streams) - 1) - o.c_skip * o.x) / o.c_out
+            for o, _ in opened(denoiser, x0, cond, sigma, seed)
+        ]
+    ).mean((0, 1))
 
-def measured(denoiser, x0, cond, sigma, extras, seed): # extras: name -> (start, drop, extra); name -> loss and squared distance to the full answer [2, rows], both weighted
+
+def loss_of_output(
+    denoiser, x0, sigma, output, seed
+):  # output [channels], whatever the input -> [rows]
+    noise = noise_like(x0.shape, range(seed, seed + len(x0)))
+    c_skip, c_out, *_ = scalings(torch.tensor(sigma), denoiser.sigma_data)
+    return loss_weight(torch.tensor(sigma), denoiser.sigma_data) * (
+        c_skip * (x0 + sigma * noise) + c_out * output - x0
+    ).square().mean((1, 2))
+
+
+def measured(
+    denoiser, x0, cond, sigma, extras, seed
+):  # extras: name -> (start, drop, extra); name -> loss and squared distance to the full answer [2, rows], both weighted
     found, weight = {}, loss_weight(torch.tensor(sigma), denoiser.sigma_data)
     for o, clean in opened(denoiser, x0, cond, sigma, seed):
         full = o.answer(len(o.streams) - 1)
         for name, gap in extras.items():
-            a = o.answer(*gap); found.setdefault(name, []).append(torch.stack([weight*(a - y).square().mean((1, 2)) for y in (clean, full)]))
+            a = o.answer(*gap)
+            found.setdefault(name, []).append(
+                torch.stack([weight * (a - y).square().mean((1, 2)) for y in (clean, full)])
+            )
     return {k: torch.cat(v, 1) for k, v in found.items()}
 
-def interval(v): # [rows] -> mean and half of a 95 % interval
-    return [float(f'{x:.4g}') for x in (v.mean().item(), 1.96*v.std().item()/len(v)**.5)]
 
-def repairs(mean, channel): # of the streams [depth + 1, width] -> (start, drop) -> name -> [width]
-    one = torch.zeros_like(mean[0]); one[channel] = 1
+def interval(v):  # [rows] -> mean and half of a 95 % interval
+    return [float(f'{x:.4g}') for x in (v.mean().item(), 1.96 * v.std().item() / len(v) ** 0.5)]
+
+
+def repairs(mean, channel):  # of the streams [depth + 1, width] -> (start, drop) -> name -> [width]
+    one = torch.zeros_like(mean[0])
+    one[channel] = 1
+
     def of(start, drop):
         added = mean[start + drop] - mean[start]
-        return dict(plain=0*added, all=added) | (dict(channel=added*one, others=added*(1 - one)) if start + drop == len(mean) - 1 else {})
+        return dict(plain=0 * added, all=added) | (
+            dict(channel=added * one, others=added * (1 - one))
+            if start + drop == len(mean) - 1
+            else {}
+        )
+
     return of
 
-def level(denoiser, sigma, held_out, mean, channel, output): # a row of the record
-    x0, cond, _ = held_out; depth = len(denoiser.network.blocks); of = repairs(mean, channel)
-    asked = {(start, drop, kind): (start, drop, extra) for start, drop in gaps(depth) for kind, extra in of(start, drop).items()}
-    found = measured(denoiser, x0, cond, sigma, {'full': (depth, 0)} | asked, SEED); own = found['full'][0]
+
+def level(denoiser, sigma, held_out, mean, channel, output):  # a row of the record
+    x0, cond, _ = held_out
+    depth = len(denoiser.network.blocks)
+    of = repairs(mean, channel)
+    asked = {
+        (start, drop, kind): (start, drop, extra)
+        for start, drop in gaps(depth)
+        for kind, extra in of(start, drop).items()
+    }
+    found = measured(denoiser, x0, cond, sigma, {'full': (depth, 0)} | asked, SEED)
+    own = found['full'][0]
+
     def cell(start, drop, kind):
-        (loss, distance), (shift, repaired) = found[start, drop, kind], (found[depth - 1 - drop, drop, k][0] for k in ('plain', 'all'))
-        return dict(start=start, drop=drop, repair=kind, loss=interval(loss - own), to_shift=interval(loss - shift), to_repaired_shift=interval(loss - repaired), error=interval((distance/own).sqrt()), distance=interval(distance), loss_over_distance=float(f'{((loss - own).mean()/distance.mean()).item():.4g}'))
-    return dict(sigma=float(f'{sigma:.4g}'), own=interval(own), nothing=interval(loss_of_output(denoiser, x0, sigma, 0.*output, SEED) - own), constant=interval(loss_of_output(denoiser, x0, sigma, output, SEED) - own), gaps=[cell(*k) for k in asked])
+        (loss, distance), (shift, repaired) = (
+            found[start, drop, kind],
+            (found[depth - 1 - drop, drop, k][0] for k in ('plain', 'all')),
+        )
+        return dict(
+            start=start,
+            drop=drop,
+            repair=kind,
+            loss=interval(loss - own),
+            to_shift=interval(loss - shift),
+            to_repaired_shift=interval(loss - repaired),
+            error=interval((distance / own).sqrt()),
+            distance=interval(distance),
+            loss_over_distance=float(f'{((loss - own).mean() / distance.mean()).item():.4g}'),
+        )
+
+    return dict(
+        sigma=float(f'{sigma:.4g}'),
+        own=interval(own),
+        nothing=interval(loss_of_output(denoiser, x0, sigma, 0.0 * output, SEED) - own),
+        constant=interval(loss_of_output(denoiser, x0, sigma, output, SEED) - own),
+        gaps=[cell(*k) for k in asked],
+    )
+
 
 @torch.no_grad()
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0]); p.add_argument('--latents', required=True); p.add_argument('--clips', type=int, default=64); p.add_argument('--model', default='base')
-    p.add_argument('--out', type=Path, default=Path(__file__).resolve().parent.parent/'data_samples'/'logs'/'which_layers.json')
-    args = p.parse_args(argv); torch.set_num_threads(1); pipe = MusicPipeline.from_pretrained(args.model); D = pipe.denoiser
-    held_out, other = (windows(args.latents, split, args.clips, pipe.encoder) for split in ('valid', 'train'))
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--latents', required=True)
+    p.add_argument('--clips', type=int, default=64)
+    p.add_argument('--model', default='base')
+    p.add_argument(
+        '--out',
+        type=Path,
+        default=Path(__file__).resolve().parent.parent
+        / 'data_samples'
+        / 'logs'
+        / 'which_layers.json',
+    )
+    args = p.parse_args(argv)
+    torch.set_num_threads(1)
+    pipe = MusicPipeline.from_pretrained(args.model)
+    D = pipe.denoiser
+    held_out, other = (
+        windows(args.latents, split, args.clips, pipe.encoder) for split in ('valid', 'train')
+    )
     moments = [stream_moments(D, *other[:2], s, SEED + 10_000) for s in LEVELS]
     channel = torch.stack([square[-1] for _, square in moments]).mean(0).argmax().item()
     rows = []
     for s, (mean, _) in zip(LEVELS, moments):
-        rows.append(level(D, s, held_out, mean, channel, mean_output(D, *other[:2], s, SEED + 10_000))); r = rows[-1]
-        print(f"sigma {r['sigma']:g}: loss {r['own'][0]:.3f}, {r['nothing'][0]:.3f} more if it says nothing, {r['constant'][0]:.3f} if a constant; each block alone adds", *(f"{g['loss'][0]:.3f}" for g in r['gaps'] if (g['drop'], g['repair']) == (1, 'plain')), flush=True)
-    record = dict(model=args.model, sha256=sha256(find_model(args.model)/'model.safetensors'), blocks=len(D.network.blocks), levels=rows, channel=channel, added=[round((m[-1] - m[-2])[channel].item(), 3) for m, _ in moments],
-                  clips=args.clips, frames=FRAMES, split='valid', ids=held_out[2], repair=dict(clips=args.clips, split='train', seed=SEED + 10_000), seed=SEED, intervals='95 %, normal, over clips, paired by clip', date=datetime.date.today().isoformat(),
-                  command=f'python recipes/study_which_layers.py --latents latents/full --clips {args.clips} --model {args.model}')
-    with atomic_path(args.out) as tmp: tmp.write_text(json.dumps(record).replace('{"start"', '\n{"start"') + '\n')
-    print(json.dumps({k: record[k] for k in ('model', 'blocks', 'channel', 'added', 'clips', 'date')}))
+        rows.append(
+            level(D, s, held_out, mean, channel, mean_output(D, *other[:2], s, SEED + 10_000))
+        )
+        r = rows[-1]
+        print(
+            f"sigma {r['sigma']:g}: loss {r['own'][0]:.3f}, {r['nothing'][0]:.3f} more if it says nothing, {r['constant'][0]:.3f} if a constant; each block alone adds",
+            *(f"{g['loss'][0]:.3f}" for g in r['gaps'] if (g['drop'], g['repair']) == (1, 'plain')),
+            flush=True,
+        )
+    record = dict(
+        model=args.model,
+        sha256=sha256(find_model(args.model) / 'model.safetensors'),
+        blocks=len(D.network.blocks),
+        levels=rows,
+        channel=channel,
+        added=[round((m[-1] - m[-2])[channel].item(), 3) for m, _ in moments],
+        clips=args.clips,
+        frames=FRAMES,
+        split='valid',
+        ids=held_out[2],
+        repair=dict(clips=args.clips, split='train', seed=SEED + 10_000),
+        seed=SEED,
+        intervals='95 %, normal, over clips, paired by clip',
+        date=datetime.date.today().isoformat(),
+        command=f'python recipes/study_which_layers.py --latents latents/full --clips {args.clips} --model {args.model}',
+    )
+    with atomic_path(args.out) as tmp:
+        tmp.write_text(json.dumps(record).replace('{"start"', '\n{"start"') + '\n')
+    print(
+        json.dumps({k: record[k] for k in ('model', 'blocks', 'channel', 'added', 'clips', 'date')})
+    )
 
-if __name__ == '__main__': main()
+
+if __name__ == '__main__':
+    main()

@@ -7,11 +7,12 @@
 `--part decoder` leaves the encoder as it is, so latents made before, and models trained on them,
 stay right. Interrupted, the same command goes on, equal to the bit.
 """
+
 import argparse
 import os
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')   # before torch is imported
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
@@ -22,7 +23,7 @@ from presto_nb.scores import load_folder
 
 def spread(clips, n):
     "n clips, evenly over the whole list"
-    return [clips[i*len(clips)//n] for i in range(min(n, len(clips)))]
+    return [clips[i * len(clips) // n] for i in range(min(n, len(clips)))]
 
 
 def arguments(argv=None):
@@ -32,7 +33,7 @@ def arguments(argv=None):
     p.add_argument('--part', choices=['both', 'decoder'], default='both')
     p.add_argument('--steps', type=int, help='24,000 unless minutes are given')
     p.add_argument('--minutes', type=float)
-    p.add_argument('--after', type=float, default=.8, help='share of the run before the adversary')
+    p.add_argument('--after', type=float, default=0.8, help='share of the run before the adversary')
     p.add_argument('--lr', type=float, default=1e-3)
     p.add_argument('--kl', type=float, default=2e-3, help='weight of the divergence')
     p.add_argument('--batch-size', type=int, default=8)
@@ -49,12 +50,28 @@ def main(argv=None):
     torch.set_num_threads(args.threads)
     clips = [c for c in load_folder(args.data) if c.split == 'train']
     steps = args.steps if args.steps or args.minutes else 24000
-    config = CODEC_RUN.replace(steps=steps, minutes=args.minutes, batch_size=args.batch_size,
-                               seed=args.seed, precision='no', schedule='cooldown', cooldown=.1)
-    train_codec(spread(clips, args.clips), args.out, args.out/'model', config,
-                filters=args.filters, after=args.after, decoder=args.part == 'decoder',
-                lr=args.lr, rows=args.rows, weights=dict(kl=args.kl),
-                init_from=assets()/'codec'/'model.safetensors')
+    config = CODEC_RUN.replace(
+        steps=steps,
+        minutes=args.minutes,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        precision='no',
+        schedule='cooldown',
+        cooldown=0.1,
+    )
+    train_codec(
+        spread(clips, args.clips),
+        args.out,
+        args.out / 'model',
+        config,
+        filters=args.filters,
+        after=args.after,
+        decoder=args.part == 'decoder',
+        lr=args.lr,
+        rows=args.rows,
+        weights=dict(kl=args.kl),
+        init_from=assets() / 'codec' / 'model.safetensors',
+    )
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ module's notebook. What they said is added to data_samples/logs/mutations.json a
 that was decided before is skipped. With --only-wiring the notebooks are left for another call,
 --again decides anew. Not part of CI: all of it takes about an hour on one core.
 """
+
 import argparse
 import contextlib
 import datetime
@@ -24,423 +25,800 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-LOG = ROOT/"data_samples"/"logs"/"mutations.json"
+LOG = ROOT / "data_samples" / "logs" / "mutations.json"
 WIRING = "tests/test_wiring.py"
 NOTEBOOKS = dict(
-    edm="10_edm", sampling="11_sampling", dit="12_dit", training="13_training", dmd="21_dmd",
-    discriminator="22_discriminator", presto_s="23_presto_s", variance="30_variance",
-    layer_drop="31_layer_drop", presto_l="32_presto_l", presto_ls="40_presto_ls",
-    metrics="50_metrics")
+    edm="10_edm",
+    sampling="11_sampling",
+    dit="12_dit",
+    training="13_training",
+    dmd="21_dmd",
+    discriminator="22_discriminator",
+    presto_s="23_presto_s",
+    variance="30_variance",
+    layer_drop="31_layer_drop",
+    presto_l="32_presto_l",
+    presto_ls="40_presto_ls",
+    metrics="50_metrics",
+)
 LIMIT = 400  # seconds of one set of tests; one that takes longer has failed
 
 
 class Mistake(NamedTuple):
     "One wrong line"
-    module: str    # of presto_nb
+
+    module: str  # of presto_nb
     sentence: str  # what is wrong
-    old: str       # stands once in it
-    new: str       # what stands there instead
+    old: str  # stands once in it
+    new: str  # what stands there instead
 
 
-MISTAKES = [Mistake(*m) for m in (
-    # --- edm
-    ("edm", "c_skip keeps the noise instead of the data",
-     "c_in = sigma_data**2/total,",
-     "c_in = sigma**2/total,"),
-    ("edm", "c_noise without its quarter",
-     "c_in, c_in, sigma.log()/4",
-     "c_in, c_in, sigma.log()"),
-    ("edm", "c_out without sigma_data",
-     "c_skip, sigma*sigma_data*c_in, c_in",
-     "c_skip, sigma*c_in, c_in"),
-    ("edm", "the weight of the loss knows the usual sigma_data alone",
-     "sigma**2 + 1/sigma_data**2",
-     "sigma**2 + 1/SIGMA_DATA**2"),
-    ("edm", "edm_loss ignores the denoiser's own sigma_data",
-     'sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)',
-     "sigma_data = SIGMA_DATA"),
-    ("edm", "the tails of the training distribution are cut",
-     "clamp(2**-25, 1-2**-25)",
-     "clamp(.01, .99)"),
-    ("edm", "the upper tail of the training distribution is cut",
-     "clamp(2**-25, 1-2**-25)",
-     "clamp(2**-25, .999)"),
-    ("edm", "the bend is put around the difference alone",
-     "return (low + torch.as_tensor(u, dtype=torch.float64)*(high - low))**rho",
-     "return low + torch.as_tensor(u, dtype=torch.float64)*(high - low)**rho"),
-    ("edm", "the score is divided by sigma, not by its square",
-     "cond) - x)/_like(sigma, x)**2",
-     "cond) - x)/_like(sigma, x)"),
-    ("edm", "decibels of an amplitude as if it were a power",
-     "return 20*torch.log10(sigma_data",
-     "return 10*torch.log10(sigma_data"),
-    ("edm", "train always means the usual distribution",
-     "return LogNormal(P_mean, P_std)",
-     "return LogNormal()"),
-    ("edm", "the grid is not cut at its ends",
-     "cut = round(self.trim*self.n)",
-     "cut = 0"),
-    # --- sampling
-    ("sampling", "noise is measured from the guided guess, so CFG++ is CFG",
-     "return x0_hat + r*(x - origin)",
-     "return x0_hat + r*(x - x0_hat)"),
-    ("sampling", "CFG++ Heun is guided at the wrong end",
-     "sigma)*d + (D2 - U2), state",
-     "sigma)*d + (D - U), state"),
-    ("sampling", "the second direction is taken at the first level",
-     "+ (x_e - U2)/sigma_next)/2",
-     "+ (x_e - U2)/sigma)/2"),
-    ("sampling", "2S looks at the middle of sigma, not of its logarithm",
-     "sigma_s = math.sqrt(sigma*sigma_next)",
-     "sigma_s = (sigma + sigma_next)/2"),
-    ("sampling", "2M has the ratio of its steps upside down",
-     "sigma_next/sigma)*h/(2*h_old)*(D - U_old",
-     "sigma_next/sigma)*h_old/(2*h)*(D - U_old"),
-    ("sampling", "2M remembers the guided guess",
-     "return x_next, (U, h)",
-     "return x_next, (D, h)"),
-    ("sampling", "guidance begins at the conditional guess",
-     "return D_null + w*(D_c - D_null",
-     "return D_c + w*(D_c - D_null"),
-    ("sampling", "CFG++ measures noise from the conditional guess",
-     "lam*(D_c - D_null), D_null)",
-     "lam*(D_c - D_null), D_c)"),
-    ("sampling", "the levels of a few steps ignore to_min",
-     "    if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)\n",
-     ""),
-    ("sampling", "ping-pong noises to the level it came from",
-     "x0_hat + sigma_next*noise_like",
-     "x0_hat + sigma*noise_like"),
-    ("sampling", "samplers leave a network in training mode",
-     "    for m in parts: m.training = False\n",
-     ""),
-    ("sampling", "samplers do not find a network behind a wrapper",
-     "  return [n for d in held for n in _networks(d, (*seen, denoiser))]",
-     "  return []"),
-    ("sampling", "what a sampler begins from is forgotten",
-     "return x0 + sigma*noise",
-     "return x0*0 + sigma*noise"),
-    # --- dit
-    ("dit", "rows of a batch leave the last blocks out, whatever the shift",
-     "< depth - shift - drop[:, None]) | (i >= depth - shift)",
-     "< depth - drop[:, None]) | (i >= depth)"),
-    ("dit", "every pipeline plays the rule shifted by one",
-     "< depth - shift - drop) | (i >= depth - shift)].tolist(",
-     "< depth - 1 - drop) | (i >= depth - 1)].tolist("),
-    ("dit", "the network is told only some or none",
-     "self.embed(drop/self.config.depth))",
-     "self.embed((drop > 0).float()))"),
-    ("dit", "the budget's second place is lost",
-     "budget_vector(e), self.budget_final(e)",
-     "budget_vector(e), 0."),
-    ("dit", "the budget's first place is lost",
-     "return self.budget_vector(e), self.budget_final",
-     "return 0., self.budget_final"),
-    ("dit", "parts of the training distribution are parts of the schedule",
-     " self.rho) if self.over == 'inf' else LogNormal()",
-     " self.rho)"),
-    ("dit", "a scale of zero silences a block",
-     "1:], eps=1e-6), 1 + scale)",
-     "1:], eps=1e-6), scale)"),
-    ("dit", "masked words stay in the text",
-     ".masked_fill(~cond.mask[..., None], 0.)",
-     ""),
-    ("dit", "the mask of the words is one token off",
-     "mask, (frames + 1, 0), value=True",
-     "mask, (frames, 1), value=True"),
-    ("dit", "both halves of a block share a gate",
-     "addcmul(x, g2, self.mlp(modulate",
-     "addcmul(x, g1, self.mlp(modulate"),
-    ("dit", "rows that run a block see the first rows' words",
-     "shared[r], text[r], own, None",
-     "shared[r], text[:len(r)], own, None"),
-    ("dit", "a batch of several levels is not told its budget",
-     " d, shift), budget=d)\n    return",
-     " d, shift))\n    return"),
-    # --- dmd
-    ("dmd", "samples are pushed away from the data",
-     "gradient = mu_fake - mu_real",
-     "gradient = mu_real - mu_fake"),
-    ("dmd", "the real score is never guided",
-     "sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)",
-     "sigma, cond)"),
-    ("dmd", "the fake score is not told the condition",
-     "fake_score(x, sigma, cond)",
-     "fake_score(x, sigma, null)"),
-    ("dmd", "the normaliser looks at the fake score",
-     "x0_hat, mu_real) if normalise",
-     "x0_hat, mu_fake) if normalise"),
-    ("dmd", "the target lies on the wrong side",
-     "target = (x0_hat - gradient).detach",
-     "target = (x0_hat + gradient).detach"),
-    ("dmd", "the matching loss is a sum over elements",
-     "target)**2).flatten(1).mean(1)",
-     "target)**2).flatten(1).sum(1)"),
-    ("dmd", "the fake score's loss reaches the generator",
-     "fake_score, x0_hat.detach(), cond, sigma",
-     "fake_score, x0_hat, cond, sigma"),
-    ("dmd", "the fake score learns without conditions",
-     "detach(), cond, sigma, noise",
-     "detach(), None, sigma, noise"),
-    # --- discriminator
-    ("discriminator", "the tap is near the end of the network",
-     "return max(0, depth//2 - 1)",
-     "return max(0, depth - 2)"),
-    ("discriminator", "the generator wants to be found out",
-     "fake: _rows((1 - fake)**2)",
-     "fake: _rows(fake**2)"),
-    ("discriminator", "the discriminator has its labels swapped",
-     "fake: _rows((1 - real)**2) + _rows(fake**2)",
-     "fake: _rows(real**2) + _rows((1 - fake)**2)"),
-    ("discriminator", "the non-saturating game saturates",
-     "fake: _rows(F.softplus(-fake)), 0.",
-     "fake: _rows(-F.softplus(fake)), 0."),
-    ("discriminator", "the two heads are mixed up",
-     " dict(map=MapHead, one=ScalarHead)",
-     " dict(map=ScalarHead, one=MapHead)"),
-    ("discriminator", "the features are those of the next block",
-     "range(block + 1)), taps=(block,))[1][block]",
-     "range(block + 2)), taps=(block + 1,))[1][block + 1]"),
-    ("discriminator", "halvings are counted with the natural logarithm",
-     "round(math.log2(frame_rate",
-     "round(math.log(frame_rate"),
-    # --- presto_s
-    ("presto_s", "the default weight of the generator's game",
-     "    nu_g:float = .005 ",
-     "    nu_g:float = .05 "),
-    ("presto_s", "the matching loss is weighted by nu_d",
-     'loss = loss + log["dmd"]',
-     'loss = loss + config.nu_d*log["dmd"]'),
-    ("presto_s", "the generator's game has the discriminator's weight",
-     "loss + config.nu_g*fooling",
-     "loss + config.nu_d*fooling"),
-    ("presto_s", "the discriminator's game has the generator's weight",
-     "return dsm + config.nu_d*gan",
-     "return dsm + config.nu_g*gan"),
-    ("presto_s", "the stage ignores normalise",
-     "null, config.w, config.normalise)))",
-     "null, config.w)))"),
-    ("presto_s", "the stage ignores w",
-     "cond, null, config.w, config.normalise",
-     "cond, null, 1., config.normalise"),
-    ("presto_s", "real and fake score change places",
-     "players.real_score, players.fake_score, cond",
-     "players.fake_score, players.real_score, cond"),
-    ("presto_s", "the matching loss works at the generator's levels",
-     "sigma(config.p_dmd, len(x0_hat",
-     "sigma(config.p_gen, len(x0_hat"),
-    ("presto_s", "the fake score learns at p_dmd",
-     "sigma(config.p_dsm, len(x0))",
-     "sigma(config.p_dmd, len(x0))"),
-    ("presto_s", "the generator sees the levels of training",
-     "sigma(config.p_gen, len(x0))",
-     "sigma(config.p_dmd, len(x0))"),
-    ("presto_s", "real and generated rows share their levels",
-     "p_gan, len(x)) for x in pieces]",
-     "p_gan, len(pieces[0]))]*len(pieces)"),
-    ("presto_s", "real and generated answers change places",
-     "real, fake = answers(players",
-     "fake, real = answers(players"),
-    ("presto_s", "the discriminator is shown data twice",
-     "config, (x0, x0_hat.detach())",
-     "config, (x0, x0.detach())"),
-    ("presto_s", "the generator is shown pure noise",
-     "generator(noised(x0, sigma, draw.noise(x0)), sigma, cond",
-     "generator(sigma.view(-1, *[1]*(x0.ndim - 1))*draw.noise(x0), sigma, cond"),
-    ("presto_s", "the generator's turn comes before the fake turns",
-     "generators = (trainer.step + 1) % c.ratio",
-     "generators = trainer.step % c.ratio"),
-    ("presto_s", "the generator learns in every turn",
-     "generators = (trainer.step + 1) % c.ratio == 0",
-     "generators = True"),
-    ("presto_s", "a part of a batch does not wait for the fake score's step",
-     "        if trainer.part < trainer.parts - 1: return\n        after",
-     "        after"),
-    ("presto_s", "a part is generated again from other noise",
-     "                trainer.shared.set_state(before)\n",
-     ""),
-    ("presto_s", "a part's losses draw other levels",
-     "                trainer.shared.set_state(after)\n",
-     ""),
-    ("presto_s", "conditions are dropped in distillation",
-     "training, lr=config.lr, p_drop=0.)",
-     "training, lr=config.lr)"),
-    ("presto_s", "the stage ignores the teacher's levels",
-     "TrainerDraws(trainer, self.noise)",
-     "TrainerDraws(trainer)"),
-    ("presto_s", "the model's own levels do not reach its distillation",
-     "start.denoiser, training=pipe.config.training_noise)",
-     "start.denoiser)"),
-    ("presto_s", "the fake score begins as the generator does",
-     "start or teacher, teacher))",
-     "start or teacher, start or teacher))"),
-    ("presto_s", "the real score is the layer-distilled model",
-     ", copy.deepcopy(teacher).requires_grad_",
-     ", copy.deepcopy(start or teacher).requires_grad_"),
-    ("presto_s", "the generator is asked with all of its blocks",
-     "= Players(played(generator), copy.deepcopy",
-     "= Players(generator, copy.deepcopy"),
-    ("presto_s", "networks of another shape are let in",
-     '        if start is not None: same_shape(start, teacher, "what the generator '
-     "begins as and the teacher\")\n",
-     ""),
-    ("presto_s", "nobody teaches the head",
-     "parameters(), *(head.parameters() if head else ())])\n       ",
-     "parameters()])\n       "),
-    ("presto_s", "all networks are averaged",
-     "    ema = (\"generator\",)\n",
-     ""),
-    ("presto_s", "few_step_pipeline ignores to_min",
-     "steps=steps, to_min=to_min, guidance",
-     "steps=steps, guidance"),
-    ("presto_s", "a forward too many is counted",
-     "ratio*(4 + 6*f) + 2 + matching",
-     "ratio*(4 + 6*f) + 3 + matching"),
-    # --- presto_l
-    ("presto_l", "nu_st is ignored",
-     "return edm + config.nu_st*st, dict",
-     "return edm + st, dict"),
-    ("presto_l", "the network is told budget 0 in training",
-     "budget=drop if config.budget",
-     "budget=0*drop if config.budget"),
-    ("presto_l", "the network is told only some or none",
-     "budget=drop if config.budget",
-     "budget=(drop > 0) if config.budget"),
-    ("presto_l", "budget=False tells the network its budget",
-     "budget=drop if config.budget else None)",
-     "budget=drop)"),
-    ("presto_l", "a stage without a budget leaves the listening network in",
-     "budget else without_budget(teacher.network",
-     "budget else copy.deepcopy(teacher.network"),
-    ("presto_l", "training ignores the shift",
-     "shifted_keep(depth, drop, self.shift)",
-     "shifted_keep(depth, drop, 1)"),
-    ("presto_l", "a pipeline of early exit plays the shifted rule",
-     "config.over, shift=config.shift, dit",
-     "config.over, dit"),
-    ("presto_l", "a pipeline forgets what its parts are parts of",
-     "drops=drops, over=config.over, shift=config",
-     "drops=drops, shift=config"),
-    ("presto_l", "the teacher's stream learns from the student",
-     " norm(full.detach())).square(",
-     " norm(full)).square("),
-    ("presto_l", "the self-teacher's streams are not normalised",
-     "return (norm(h) - norm(full.detach())).square(",
-     "return (h - full.detach()).square("),
-    ("presto_l", "the model's own levels do not reach the layer stage",
-     "config, seed, pipe.config.training_noise)",
-     "config, seed)"),
-    ("presto_l", "the full branch joins the student again after the gap",
-     "apart = (~keep).cumsum(1) > 0",
-     "apart = ~keep"),
-    # --- presto_ls
-    ("presto_ls", "both scores are the layer-distilled model",
-     "PrestoSStage(watch.denoiser,",
-     "PrestoSStage(start.denoiser,"),
-    ("presto_ls", "the generator skips nothing in distillation",
-     "denoiser, played=start.config.skipping, training",
-     "denoiser, training"),
-    ("presto_ls", "the generator begins as the full model",
-     "start=start.denoiser, played=start",
-     "played=start"),
-    ("presto_ls", "the full model's levels do not reach the stage",
-     "config.skipping, training=watch.config.training_noise)",
-     "config.skipping)"),
-    ("presto_ls", "a model's own schedule is replaced",
-     "    if any(pipe.config.drops): return pipe\n",
-     ""),
-    # --- layer_drop
-    ("layer_drop", "a gap lies too early",
-     "drop, depth - start - drop)",
-     "drop, depth - start)"),
-    ("layer_drop", "the mean drop is a median",
-     "sigmas)).double().mean().item()",
-     "sigmas)).double().median().item()"),
-    ("layer_drop", "what is left is called the saving",
-     "return 1 - sum(flops(config",
-     "return sum(flops(config"),
-    ("layer_drop", "all blocks may be skipped",
-     "if max(d) >= depth: raise",
-     "if max(d) > depth: raise"),
-    # --- variance
-    ("variance", "what a block adds is taken for the whole stream",
-     "branch=(y - x).flatten(1).var",
-     "branch=y.flatten(1).var"),
-    ("variance", "batches of different size weigh alike",
-     "total + rows.sum(0), n + len(rows)",
-     "total + rows.mean(0), n + 1"),
-    ("variance", "a correlation is taken for a covariance",
-     "1] + 1 + 2*rho*v[-1]**.5)",
-     "1] + 1 + 2*rho*v[-1])"),
-    ("variance", "the last block is compared with the first",
-     "last/others.gather(1, nearest)[:, 0])",
-     "last/others[:, 0])"),
-    ("variance", "a probe stays attached",
-     "self, *error): self.detach()",
-     "self, *error): pass"),
-    # --- training
-    ("training", "gradients of parts are added, not averaged",
-     "scale = 1/(trainer.parts*trainer.world)",
-     "scale = 1/trainer.world"),
-    ("training", "every part makes a step",
-     "if self.part < self.parts - 1: return\n",
-     ""),
-    ("training", "averages move at every optimiser's step",
-     "in self.ema_of[name]: e.update",
-     "in self.emas.values(): e.update"),
-    ("training", "the average has no ramp",
-     "d = min(self.decay, (1+self.count)/(10+self.count)) if self.ramp else self.decay",
-     "d = self.decay"),
-    ("training", "nine rows of ten lose their words",
-     "without(lost < self.p_drop",
-     "without(lost > self.p_drop"),
-    ("training", "the tempo is lost as often as the words",
-     "self.p_drop_bpm, math.nan",
-     "self.p_drop, math.nan"),
-    ("training", "every part draws the same rows",
-     "return draw(self.config.batch_size, self.shared)[r.start:r.stop].to(self.device",
-     "return draw(len(r), self.shared).to(self.device"),
-    ("training", "a quarter of a cosine",
-     "return up*(1 + math.cos(math.pi*p))/2",
-     "return up*math.cos(math.pi*p/2)"),
-    ("training", "gradients pile up",
-     "opt.step(); opt.zero_grad(set_to_none=True)",
-     "opt.step()"),
-    ("training", "biases decay, matrices are lost",
-     "if p.ndim >= 2], weight_decay",
-     "if p.ndim < 2], weight_decay"),
-    # --- metrics
-    ("metrics", "the Frechet distance lacks a factor",
-     " s2.trace() - 2*tr_root))",
-     " s2.trace() - tr_root))"),
-    ("metrics", "KAD is biased",
-     "lambda z: (kernel_mean(z, z, s)*len(z) - 1)/(len(z) - 1)",
-     "lambda z: kernel_mean(z, z, s)"),
-    ("metrics", "the kernel is too narrow",
-     "d2.mul_(-.5/bandwidth**2)",
-     "d2.mul_(-1/bandwidth**2)"),
-    ("metrics", "a kernel of another width for one of the sets",
-     "kernel_mean(x, x, 10.) + kernel_mean",
-     "kernel_mean(x, x, 1.) + kernel_mean"),
-    ("metrics", "a point is its own neighbour",
-     "d2.topk(k + 1, largest=False",
-     "d2.topk(k, largest=False"),
-    ("metrics", "recall is coverage",
-     "int((d2 < r_fake).any(1).sum",
-     "int((d2 < r_real[rows, None]).any(1).sum"),
-    ("metrics", "density is not divided by k",
-     "density=total/(k*len(fake))",
-     "density=total/len(fake)"),
-    ("metrics", "intervals without their correction",
-     "parts.std(0)*math.sqrt(b/(n - b))",
-     "parts.std(0)"),
-    ("metrics", "no worse is read at the wrong end",
-     "return high < margin if lower_is_better else low > -margin",
-     "return low < margin if lower_is_better else high > -margin"),
-    ("metrics", "the score of a prompt grows with loudness",
-     "return 100*(unit(audio)*unit(text",
-     "return 100*(audio*unit(text"),
-)]
+MISTAKES = [
+    Mistake(*m)
+    for m in (
+        # --- edm
+        (
+            "edm",
+            "c_skip keeps the noise instead of the data",
+            "c_in = sigma_data**2/total,",
+            "c_in = sigma**2/total,",
+        ),
+        (
+            "edm",
+            "c_noise without its quarter",
+            "c_in, c_in, sigma.log()/4",
+            "c_in, c_in, sigma.log()",
+        ),
+        (
+            "edm",
+            "c_out without sigma_data",
+            "c_skip, sigma*sigma_data*c_in, c_in",
+            "c_skip, sigma*c_in, c_in",
+        ),
+        (
+            "edm",
+            "the weight of the loss knows the usual sigma_data alone",
+            "sigma**2 + 1/sigma_data**2",
+            "sigma**2 + 1/SIGMA_DATA**2",
+        ),
+        (
+            "edm",
+            "edm_loss ignores the denoiser's own sigma_data",
+            'sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)',
+            "sigma_data = SIGMA_DATA",
+        ),
+        (
+            "edm",
+            "the tails of the training distribution are cut",
+            "clamp(2**-25, 1-2**-25)",
+            "clamp(.01, .99)",
+        ),
+        (
+            "edm",
+            "the upper tail of the training distribution is cut",
+            "clamp(2**-25, 1-2**-25)",
+            "clamp(2**-25, .999)",
+        ),
+        (
+            "edm",
+            "the bend is put around the difference alone",
+            "return (low + torch.as_tensor(u, dtype=torch.float64)*(high - low))**rho",
+            "return low + torch.as_tensor(u, dtype=torch.float64)*(high - low)**rho",
+        ),
+        (
+            "edm",
+            "the score is divided by sigma, not by its square",
+            "cond) - x)/_like(sigma, x)**2",
+            "cond) - x)/_like(sigma, x)",
+        ),
+        (
+            "edm",
+            "decibels of an amplitude as if it were a power",
+            "return 20*torch.log10(sigma_data",
+            "return 10*torch.log10(sigma_data",
+        ),
+        (
+            "edm",
+            "train always means the usual distribution",
+            "return LogNormal(P_mean, P_std)",
+            "return LogNormal()",
+        ),
+        ("edm", "the grid is not cut at its ends", "cut = round(self.trim*self.n)", "cut = 0"),
+        # --- sampling
+        (
+            "sampling",
+            "noise is measured from the guided guess, so CFG++ is CFG",
+            "return x0_hat + r*(x - origin)",
+            "return x0_hat + r*(x - x0_hat)",
+        ),
+        (
+            "sampling",
+            "CFG++ Heun is guided at the wrong end",
+            "sigma)*d + (D2 - U2), state",
+            "sigma)*d + (D - U), state",
+        ),
+        (
+            "sampling",
+            "the second direction is taken at the first level",
+            "+ (x_e - U2)/sigma_next)/2",
+            "+ (x_e - U2)/sigma)/2",
+        ),
+        (
+            "sampling",
+            "2S looks at the middle of sigma, not of its logarithm",
+            "sigma_s = math.sqrt(sigma*sigma_next)",
+            "sigma_s = (sigma + sigma_next)/2",
+        ),
+        (
+            "sampling",
+            "2M has the ratio of its steps upside down",
+            "sigma_next/sigma)*h/(2*h_old)*(D - U_old",
+            "sigma_next/sigma)*h_old/(2*h)*(D - U_old",
+        ),
+        (
+            "sampling",
+            "2M remembers the guided guess",
+            "return x_next, (U, h)",
+            "return x_next, (D, h)",
+        ),
+        (
+            "sampling",
+            "guidance begins at the conditional guess",
+            "return D_null + w*(D_c - D_null",
+            "return D_c + w*(D_c - D_null",
+        ),
+        (
+            "sampling",
+            "CFG++ measures noise from the conditional guess",
+            "lam*(D_c - D_null), D_null)",
+            "lam*(D_c - D_null), D_c)",
+        ),
+        (
+            "sampling",
+            "the levels of a few steps ignore to_min",
+            "    if to_min: return karras_sigmas(n, sigma_min, sigma_max, rho)\n",
+            "",
+        ),
+        (
+            "sampling",
+            "ping-pong noises to the level it came from",
+            "x0_hat + sigma_next*noise_like",
+            "x0_hat + sigma*noise_like",
+        ),
+        (
+            "sampling",
+            "samplers leave a network in training mode",
+            "    for m in parts: m.training = False\n",
+            "",
+        ),
+        (
+            "sampling",
+            "samplers do not find a network behind a wrapper",
+            "  return [n for d in held for n in _networks(d, (*seen, denoiser))]",
+            "  return []",
+        ),
+        (
+            "sampling",
+            "what a sampler begins from is forgotten",
+            "return x0 + sigma*noise",
+            "return x0*0 + sigma*noise",
+        ),
+        # --- dit
+        (
+            "dit",
+            "rows of a batch leave the last blocks out, whatever the shift",
+            "< depth - shift - drop[:, None]) | (i >= depth - shift)",
+            "< depth - drop[:, None]) | (i >= depth)",
+        ),
+        (
+            "dit",
+            "every pipeline plays the rule shifted by one",
+            "< depth - shift - drop) | (i >= depth - shift)].tolist(",
+            "< depth - 1 - drop) | (i >= depth - 1)].tolist(",
+        ),
+        (
+            "dit",
+            "the network is told only some or none",
+            "self.embed(drop/self.config.depth))",
+            "self.embed((drop > 0).float()))",
+        ),
+        (
+            "dit",
+            "the budget's second place is lost",
+            "budget_vector(e), self.budget_final(e)",
+            "budget_vector(e), 0.",
+        ),
+        (
+            "dit",
+            "the budget's first place is lost",
+            "return self.budget_vector(e), self.budget_final",
+            "return 0., self.budget_final",
+        ),
+        (
+            "dit",
+            "parts of the training distribution are parts of the schedule",
+            " self.rho) if self.over == 'inf' else LogNormal()",
+            " self.rho)",
+        ),
+        (
+            "dit",
+            "a scale of zero silences a block",
+            "1:], eps=1e-6), 1 + scale)",
+            "1:], eps=1e-6), scale)",
+        ),
+        ("dit", "masked words stay in the text", ".masked_fill(~cond.mask[..., None], 0.)", ""),
+        (
+            "dit",
+            "the mask of the words is one token off",
+            "mask, (frames + 1, 0), value=True",
+            "mask, (frames, 1), value=True",
+        ),
+        (
+            "dit",
+            "both halves of a block share a gate",
+            "addcmul(x, g2, self.mlp(modulate",
+            "addcmul(x, g1, self.mlp(modulate",
+        ),
+        (
+            "dit",
+            "rows that run a block see the first rows' words",
+            "shared[r], text[r], own, None",
+            "shared[r], text[:len(r)], own, None",
+        ),
+        (
+            "dit",
+            "a batch of several levels is not told its budget",
+            " d, shift), budget=d)\n    return",
+            " d, shift))\n    return",
+        ),
+        # --- dmd
+        (
+            "dmd",
+            "samples are pushed away from the data",
+            "gradient = mu_fake - mu_real",
+            "gradient = mu_real - mu_fake",
+        ),
+        (
+            "dmd",
+            "the real score is never guided",
+            "sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)",
+            "sigma, cond)",
+        ),
+        (
+            "dmd",
+            "the fake score is not told the condition",
+            "fake_score(x, sigma, cond)",
+            "fake_score(x, sigma, null)",
+        ),
+        (
+            "dmd",
+            "the normaliser looks at the fake score",
+            "x0_hat, mu_real) if normalise",
+            "x0_hat, mu_fake) if normalise",
+        ),
+        (
+            "dmd",
+            "the target lies on the wrong side",
+            "target = (x0_hat - gradient).detach",
+            "target = (x0_hat + gradient).detach",
+        ),
+        (
+            "dmd",
+            "the matching loss is a sum over elements",
+            "target)**2).flatten(1).mean(1)",
+            "target)**2).flatten(1).sum(1)",
+        ),
+        (
+            "dmd",
+            "the fake score's loss reaches the generator",
+            "fake_score, x0_hat.detach(), cond, sigma",
+            "fake_score, x0_hat, cond, sigma",
+        ),
+        (
+            "dmd",
+            "the fake score learns without conditions",
+            "detach(), cond, sigma, noise",
+            "detach(), None, sigma, noise",
+        ),
+        # --- discriminator
+        (
+            "discriminator",
+            "the tap is near the end of the network",
+            "return max(0, depth//2 - 1)",
+            "return max(0, depth - 2)",
+        ),
+        (
+            "discriminator",
+            "the generator wants to be found out",
+            "fake: _rows((1 - fake)**2)",
+            "fake: _rows(fake**2)",
+        ),
+        (
+            "discriminator",
+            "the discriminator has its labels swapped",
+            "fake: _rows((1 - real)**2) + _rows(fake**2)",
+            "fake: _rows(real**2) + _rows((1 - fake)**2)",
+        ),
+        (
+            "discriminator",
+            "the non-saturating game saturates",
+            "fake: _rows(F.softplus(-fake)), 0.",
+            "fake: _rows(-F.softplus(fake)), 0.",
+        ),
+        (
+            "discriminator",
+            "the two heads are mixed up",
+            " dict(map=MapHead, one=ScalarHead)",
+            " dict(map=ScalarHead, one=MapHead)",
+        ),
+        (
+            "discriminator",
+            "the features are those of the next block",
+            "range(block + 1)), taps=(block,))[1][block]",
+            "range(block + 2)), taps=(block + 1,))[1][block + 1]",
+        ),
+        (
+            "discriminator",
+            "halvings are counted with the natural logarithm",
+            "round(math.log2(frame_rate",
+            "round(math.log(frame_rate",
+        ),
+        # --- presto_s
+        (
+            "presto_s",
+            "the default weight of the generator's game",
+            "    nu_g:float = .005 ",
+            "    nu_g:float = .05 ",
+        ),
+        (
+            "presto_s",
+            "the matching loss is weighted by nu_d",
+            'loss = loss + log["dmd"]',
+            'loss = loss + config.nu_d*log["dmd"]',
+        ),
+        (
+            "presto_s",
+            "the generator's game has the discriminator's weight",
+            "loss + config.nu_g*fooling",
+            "loss + config.nu_d*fooling",
+        ),
+        (
+            "presto_s",
+            "the discriminator's game has the generator's weight",
+            "return dsm + config.nu_d*gan",
+            "return dsm + config.nu_g*gan",
+        ),
+        (
+            "presto_s",
+            "the stage ignores normalise",
+            "null, config.w, config.normalise)))",
+            "null, config.w)))",
+        ),
+        (
+            "presto_s",
+            "the stage ignores w",
+            "cond, null, config.w, config.normalise",
+            "cond, null, 1., config.normalise",
+        ),
+        (
+            "presto_s",
+            "real and fake score change places",
+            "players.real_score, players.fake_score, cond",
+            "players.fake_score, players.real_score, cond",
+        ),
+        (
+            "presto_s",
+            "the matching loss works at the generator's levels",
+            "sigma(config.p_dmd, len(x0_hat",
+            "sigma(config.p_gen, len(x0_hat",
+        ),
+        (
+            "presto_s",
+            "the fake score learns at p_dmd",
+            "sigma(config.p_dsm, len(x0))",
+            "sigma(config.p_dmd, len(x0))",
+        ),
+        (
+            "presto_s",
+            "the generator sees the levels of training",
+            "sigma(config.p_gen, len(x0))",
+            "sigma(config.p_dmd, len(x0))",
+        ),
+        (
+            "presto_s",
+            "real and generated rows share their levels",
+            "p_gan, len(x)) for x in pieces]",
+            "p_gan, len(pieces[0]))]*len(pieces)",
+        ),
+        (
+            "presto_s",
+            "real and generated answers change places",
+            "real, fake = answers(players",
+            "fake, real = answers(players",
+        ),
+        (
+            "presto_s",
+            "the discriminator is shown data twice",
+            "config, (x0, x0_hat.detach())",
+            "config, (x0, x0.detach())",
+        ),
+        (
+            "presto_s",
+            "the generator is shown pure noise",
+            "generator(noised(x0, sigma, draw.noise(x0)), sigma, cond",
+            "generator(sigma.view(-1, *[1]*(x0.ndim - 1))*draw.noise(x0), sigma, cond",
+        ),
+        (
+            "presto_s",
+            "the generator's turn comes before the fake turns",
+            "generators = (trainer.step + 1) % c.ratio",
+            "generators = trainer.step % c.ratio",
+        ),
+        (
+            "presto_s",
+            "the generator learns in every turn",
+            "generators = (trainer.step + 1) % c.ratio == 0",
+            "generators = True",
+        ),
+        (
+            "presto_s",
+            "a part of a batch does not wait for the fake score's step",
+            "        if trainer.part < trainer.parts - 1: return\n        after",
+            "        after",
+        ),
+        (
+            "presto_s",
+            "a part is generated again from other noise",
+            "                trainer.shared.set_state(before)\n",
+            "",
+        ),
+        (
+            "presto_s",
+            "a part's losses draw other levels",
+            "                trainer.shared.set_state(after)\n",
+            "",
+        ),
+        (
+            "presto_s",
+            "conditions are dropped in distillation",
+            "training, lr=config.lr, p_drop=0.)",
+            "training, lr=config.lr)",
+        ),
+        (
+            "presto_s",
+            "the stage ignores the teacher's levels",
+            "TrainerDraws(trainer, self.noise)",
+            "TrainerDraws(trainer)",
+        ),
+        (
+            "presto_s",
+            "the model's own levels do not reach its distillation",
+            "start.denoiser, training=pipe.config.training_noise)",
+            "start.denoiser)",
+        ),
+        (
+            "presto_s",
+            "the fake score begins as the generator does",
+            "start or teacher, teacher))",
+            "start or teacher, start or teacher))",
+        ),
+        (
+            "presto_s",
+            "the real score is the layer-distilled model",
+            ", copy.deepcopy(teacher).requires_grad_",
+            ", copy.deepcopy(start or teacher).requires_grad_",
+        ),
+        (
+            "presto_s",
+            "the generator is asked with all of its blocks",
+            "= Players(played(generator), copy.deepcopy",
+            "= Players(generator, copy.deepcopy",
+        ),
+        (
+            "presto_s",
+            "networks of another shape are let in",
+            '        if start is not None: same_shape(start, teacher, "what the generator '
+            "begins as and the teacher\")\n",
+            "",
+        ),
+        (
+            "presto_s",
+            "nobody teaches the head",
+            "parameters(), *(head.parameters() if head else ())])\n       ",
+            "parameters()])\n       ",
+        ),
+        ("presto_s", "all networks are averaged", "    ema = (\"generator\",)\n", ""),
+        (
+            "presto_s",
+            "few_step_pipeline ignores to_min",
+            "steps=steps, to_min=to_min, guidance",
+            "steps=steps, guidance",
+        ),
+        (
+            "presto_s",
+            "a forward too many is counted",
+            "ratio*(4 + 6*f) + 2 + matching",
+            "ratio*(4 + 6*f) + 3 + matching",
+        ),
+        # --- presto_l
+        (
+            "presto_l",
+            "nu_st is ignored",
+            "return edm + config.nu_st*st, dict",
+            "return edm + st, dict",
+        ),
+        (
+            "presto_l",
+            "the network is told budget 0 in training",
+            "budget=drop if config.budget",
+            "budget=0*drop if config.budget",
+        ),
+        (
+            "presto_l",
+            "the network is told only some or none",
+            "budget=drop if config.budget",
+            "budget=(drop > 0) if config.budget",
+        ),
+        (
+            "presto_l",
+            "budget=False tells the network its budget",
+            "budget=drop if config.budget else None)",
+            "budget=drop)",
+        ),
+        (
+            "presto_l",
+            "a stage without a budget leaves the listening network in",
+            "budget else without_budget(teacher.network",
+            "budget else copy.deepcopy(teacher.network",
+        ),
+        (
+            "presto_l",
+            "training ignores the shift",
+            "shifted_keep(depth, drop, self.shift)",
+            "shifted_keep(depth, drop, 1)",
+        ),
+        (
+            "presto_l",
+            "a pipeline of early exit plays the shifted rule",
+            "config.over, shift=config.shift, dit",
+            "config.over, dit",
+        ),
+        (
+            "presto_l",
+            "a pipeline forgets what its parts are parts of",
+            "drops=drops, over=config.over, shift=config",
+            "drops=drops, shift=config",
+        ),
+        (
+            "presto_l",
+            "the teacher's stream learns from the student",
+            " norm(full.detach())).square(",
+            " norm(full)).square(",
+        ),
+        (
+            "presto_l",
+            "the self-teacher's streams are not normalised",
+            "return (norm(h) - norm(full.detach())).square(",
+            "return (h - full.detach()).square(",
+        ),
+        (
+            "presto_l",
+            "the model's own levels do not reach the layer stage",
+            "config, seed, pipe.config.training_noise)",
+            "config, seed)",
+        ),
+        (
+            "presto_l",
+            "the full branch joins the student again after the gap",
+            "apart = (~keep).cumsum(1) > 0",
+            "apart = ~keep",
+        ),
+        # --- presto_ls
+        (
+            "presto_ls",
+            "both scores are the layer-distilled model",
+            "PrestoSStage(watch.denoiser,",
+            "PrestoSStage(start.denoiser,",
+        ),
+        (
+            "presto_ls",
+            "the generator skips nothing in distillation",
+            "denoiser, played=start.config.skipping, training",
+            "denoiser, training",
+        ),
+        (
+            "presto_ls",
+            "the generator begins as the full model",
+            "start=start.denoiser, played=start",
+            "played=start",
+        ),
+        (
+            "presto_ls",
+            "the full model's levels do not reach the stage",
+            "config.skipping, training=watch.config.training_noise)",
+            "config.skipping)",
+        ),
+        (
+            "presto_ls",
+            "a model's own schedule is replaced",
+            "    if any(pipe.config.drops): return pipe\n",
+            "",
+        ),
+        # --- layer_drop
+        (
+            "layer_drop",
+            "a gap lies too early",
+            "drop, depth - start - drop)",
+            "drop, depth - start)",
+        ),
+        (
+            "layer_drop",
+            "the mean drop is a median",
+            "sigmas)).double().mean().item()",
+            "sigmas)).double().median().item()",
+        ),
+        (
+            "layer_drop",
+            "what is left is called the saving",
+            "return 1 - sum(flops(config",
+            "return sum(flops(config",
+        ),
+        (
+            "layer_drop",
+            "all blocks may be skipped",
+            "if max(d) >= depth: raise",
+            "if max(d) > depth: raise",
+        ),
+        # --- variance
+        (
+            "variance",
+            "what a block adds is taken for the whole stream",
+            "branch=(y - x).flatten(1).var",
+            "branch=y.flatten(1).var",
+        ),
+        (
+            "variance",
+            "batches of different size weigh alike",
+            "total + rows.sum(0), n + len(rows)",
+            "total + rows.mean(0), n + 1",
+        ),
+        (
+            "variance",
+            "a correlation is taken for a covariance",
+            "1] + 1 + 2*rho*v[-1]**.5)",
+            "1] + 1 + 2*rho*v[-1])",
+        ),
+        (
+            "variance",
+            "the last block is compared with the first",
+            "last/others.gather(1, nearest)[:, 0])",
+            "last/others[:, 0])",
+        ),
+        (
+            "variance",
+            "a probe stays attached",
+            "self, *error): self.detach()",
+            "self, *error): pass",
+        ),
+        # --- training
+        (
+            "training",
+            "gradients of parts are added, not averaged",
+            "scale = 1/(trainer.parts*trainer.world)",
+            "scale = 1/trainer.world",
+        ),
+        ("training", "every part makes a step", "if self.part < self.parts - 1: return\n", ""),
+        (
+            "training",
+            "averages move at every optimiser's step",
+            "in self.ema_of[name]: e.update",
+            "in self.emas.values(): e.update",
+        ),
+        (
+            "training",
+            "the average has no ramp",
+            "d = min(self.decay, (1+self.count)/(10+self.count)) if self.ramp else self.decay",
+            "d = self.decay",
+        ),
+        (
+            "training",
+            "nine rows of ten lose their words",
+            "without(lost < self.p_drop",
+            "without(lost > self.p_drop",
+        ),
+        (
+            "training",
+            "the tempo is lost as often as the words",
+            "self.p_drop_bpm, math.nan",
+            "self.p_drop, math.nan",
+        ),
+        (
+            "training",
+            "every part draws the same rows",
+            "return draw(self.config.batch_size, self.shared)[r.start:r.stop].to(self.device",
+            "return draw(len(r), self.shared).to(self.device",
+        ),
+        (
+            "training",
+            "a quarter of a cosine",
+            "return up*(1 + math.cos(math.pi*p))/2",
+            "return up*math.cos(math.pi*p/2)",
+        ),
+        (
+            "training",
+            "gradients pile up",
+            "opt.step(); opt.zero_grad(set_to_none=True)",
+            "opt.step()",
+        ),
+        (
+            "training",
+            "biases decay, matrices are lost",
+            "if p.ndim >= 2], weight_decay",
+            "if p.ndim < 2], weight_decay",
+        ),
+        # --- metrics
+        (
+            "metrics",
+            "the Frechet distance lacks a factor",
+            " s2.trace() - 2*tr_root))",
+            " s2.trace() - tr_root))",
+        ),
+        (
+            "metrics",
+            "KAD is biased",
+            "lambda z: (kernel_mean(z, z, s)*len(z) - 1)/(len(z) - 1)",
+            "lambda z: kernel_mean(z, z, s)",
+        ),
+        (
+            "metrics",
+            "the kernel is too narrow",
+            "d2.mul_(-.5/bandwidth**2)",
+            "d2.mul_(-1/bandwidth**2)",
+        ),
+        (
+            "metrics",
+            "a kernel of another width for one of the sets",
+            "kernel_mean(x, x, 10.) + kernel_mean",
+            "kernel_mean(x, x, 1.) + kernel_mean",
+        ),
+        (
+            "metrics",
+            "a point is its own neighbour",
+            "d2.topk(k + 1, largest=False",
+            "d2.topk(k, largest=False",
+        ),
+        (
+            "metrics",
+            "recall is coverage",
+            "int((d2 < r_fake).any(1).sum",
+            "int((d2 < r_real[rows, None]).any(1).sum",
+        ),
+        (
+            "metrics",
+            "density is not divided by k",
+            "density=total/(k*len(fake))",
+            "density=total/len(fake)",
+        ),
+        (
+            "metrics",
+            "intervals without their correction",
+            "parts.std(0)*math.sqrt(b/(n - b))",
+            "parts.std(0)",
+        ),
+        (
+            "metrics",
+            "no worse is read at the wrong end",
+            "return high < margin if lower_is_better else low > -margin",
+            "return low < margin if lower_is_better else high > -margin",
+        ),
+        (
+            "metrics",
+            "the score of a prompt grows with loudness",
+            "return 100*(unit(audio)*unit(text",
+            "return 100*(audio*unit(text",
+        ),
+    )
+]
 
 
 def key_of(m: Mistake) -> str:
@@ -464,21 +842,21 @@ def exported(text: str):
 @functools.lru_cache
 def cells_of(module: str) -> tuple:
     "The sources of a module's cells"
-    _, cells = exported(read(ROOT/"nbs"/f"{NOTEBOOKS[module]}.ipynb"))
+    _, cells = exported(read(ROOT / "nbs" / f"{NOTEBOOKS[module]}.ipynb"))
     return tuple("".join(c["source"]) for c in cells)
 
 
 def places(m: Mistake) -> tuple:
     "How often its old text stands in module and notebook"
-    text = read(ROOT/"presto_nb"/f"{m.module}.py")
+    text = read(ROOT / "presto_nb" / f"{m.module}.py")
     return text.count(m.old), sum(c.count(m.old) for c in cells_of(m.module))
 
 
 def apply(m: Mistake, root: Path):
     "Write the mistake into a copy: the module, and the cell it comes from"
-    module = root/"presto_nb"/f"{m.module}.py"
+    module = root / "presto_nb" / f"{m.module}.py"
     module.write_text(module.read_text(encoding="utf-8").replace(m.old, m.new), encoding="utf-8")
-    notebook = root/"nbs"/f"{NOTEBOOKS[m.module]}.ipynb"
+    notebook = root / "nbs" / f"{NOTEBOOKS[m.module]}.ipynb"
     nb, cells = exported(notebook.read_text(encoding="utf-8"))
     for c in cells:
         c["source"] = "".join(c["source"]).replace(m.old, m.new).splitlines(keepends=True)
@@ -491,18 +869,18 @@ def copy_of_project(m: Mistake | None):
     with tempfile.TemporaryDirectory() as d:
         root = Path(d)
         skip = shutil.ignore_patterns("__pycache__", "assets")
-        shutil.copytree(ROOT/"presto_nb", root/"presto_nb", ignore=skip)
-        shutil.copytree(ROOT/"tests", root/"tests", ignore=skip)
-        (root/"nbs").mkdir()
-        for notebook in (ROOT/"nbs").glob("*"):
+        shutil.copytree(ROOT / "presto_nb", root / "presto_nb", ignore=skip)
+        shutil.copytree(ROOT / "tests", root / "tests", ignore=skip)
+        (root / "nbs").mkdir()
+        for notebook in (ROOT / "nbs").glob("*"):
             if notebook.suffix == ".ipynb":
-                shutil.copy(notebook, root/"nbs")
+                shutil.copy(notebook, root / "nbs")
             elif notebook.is_file():
-                (root/"nbs"/notebook.name).symlink_to(notebook)
+                (root / "nbs" / notebook.name).symlink_to(notebook)
         linked = "presto_nb/assets data_samples recipes pyproject.toml settings.ini"
         for name in linked.split():
-            if (ROOT/name).exists():
-                (root/name).symlink_to(ROOT/name)
+            if (ROOT / name).exists():
+                (root / name).symlink_to(ROOT / name)
         if m:
             apply(m, root)
         yield root
@@ -524,14 +902,14 @@ def run(command, root: Path) -> tuple:
 def sets_of(m: Mistake) -> list:
     "The tests that fit a mistake, the fastest first"
     alone = m.module in ("layer_drop", "variance")  # test_wiring.py does not ask them
-    return [WIRING]*(not alone) + [f"nbs/{NOTEBOOKS[m.module]}.ipynb"]
+    return [WIRING] * (not alone) + [f"nbs/{NOTEBOOKS[m.module]}.ipynb"]
 
 
 def meet(tests: str, root: Path) -> tuple:
     "Let a set of tests meet the copy"
     scripts = Path(sys.executable).parent
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests]
-    return run(pytest if tests == WIRING else [scripts/"nbdev-test", tests], root)
+    return run(pytest if tests == WIRING else [scripts / "nbdev-test", tests], root)
 
 
 @functools.lru_cache
@@ -573,8 +951,13 @@ def write_record(rows: dict):
     "Those rows whose mistakes are in the list, in its order"
     kept = [rows[key_of(m)] for m in MISTAKES if key_of(m) in rows]
     count = {v: sum(r["verdict"] == v for r in kept) for v in ("killed", "survived", "open")}
-    record = dict(command="python tests/mutations.py", date=datetime.date.today().isoformat(),
-                  mistakes=len(MISTAKES), **count, rows=kept)
+    record = dict(
+        command="python tests/mutations.py",
+        date=datetime.date.today().isoformat(),
+        mistakes=len(MISTAKES),
+        **count,
+        rows=kept,
+    )
     tmp = LOG.with_suffix(".tmp")
     tmp.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(tmp, LOG)
@@ -588,18 +971,21 @@ def main(argv=None):
     p.add_argument("--only-wiring", action="store_true", help="leave the notebooks for later")
     p.add_argument("--again", action="store_true", help="decide anew what is in the record")
     args = p.parse_args(argv)
-    unfit = [f"{i}: {m.module}: {places(m)} {m.old[:60]}" for i, m in enumerate(MISTAKES, 1)
-             if places(m) != (1, 1)]
+    unfit = [
+        f"{i}: {m.module}: {places(m)} {m.old[:60]}"
+        for i, m in enumerate(MISTAKES, 1)
+        if places(m) != (1, 1)
+    ]
     if unfit:
         p.error("these mistakes no longer fit the code:\n" + "\n".join(unfit))
     start, rows = time.perf_counter(), read_record()
-    for i, m in list(enumerate(MISTAKES, 1))[args.first - 1:args.last]:
+    for i, m in list(enumerate(MISTAKES, 1))[args.first - 1 : args.last]:
         known = {} if args.again else rows.get(key_of(m), {})
         met, sets = known.get("met", {}), [WIRING] if args.only_wiring else sets_of(m)
         left = [tests for tests in sets_of(m) if tests in sets and tests not in met]
         if known.get("verdict") in ("killed", "survived") or not left:
             continue
-        if time.perf_counter() - start > 60*args.minutes:
+        if time.perf_counter() - start > 60 * args.minutes:
             break
         rows[key_of(m)] = row = decide(m, known, args.only_wiring)
         write_record(rows)

@@ -1,4 +1,5 @@
 """The long training survives what happens to long trainings: recipes/campaign.py"""
+
 import importlib.util
 import json
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).resolve().parent.parent/'recipes'/'campaign.py'
+RECIPE = Path(__file__).resolve().parent.parent / 'recipes' / 'campaign.py'
 spec = importlib.util.spec_from_file_location('campaign', RECIPE)
 campaign = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(campaign)
@@ -36,8 +37,10 @@ if n == end:
 
 def counting(folder, data, steps):
     "Every stage counts to `steps`"
-    out = {k: [sys.executable, '-c', COUNT, folder/k, n] for k, n in steps.items()}
-    encode = f"from pathlib import Path; p = Path({str(folder)!r})/'latents'; p.mkdir(exist_ok=True)"
+    out = {k: [sys.executable, '-c', COUNT, folder / k, n] for k, n in steps.items()}
+    encode = (
+        f"from pathlib import Path; p = Path({str(folder)!r})/'latents'; p.mkdir(exist_ok=True)"
+    )
     return out | dict(encode=[sys.executable, '-c', encode + "; (p/'latents.jsonl').touch()"])
 
 
@@ -67,7 +70,7 @@ def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        time.sleep(.01)
+        time.sleep(0.01)
 
 
 def test_all_stages_in_order_though_it_is_killed(tmp_path):
@@ -77,10 +80,12 @@ def test_all_stages_in_order_though_it_is_killed(tmp_path):
         wait_for(lambda: sum(counts(tmp_path).values()) > before + 5)
         w.kill()
         w.wait()
-        wait_for(lambda: not campaign.running(tmp_path))   # a stage that outlives its worker holds the lock
+        wait_for(
+            lambda: not campaign.running(tmp_path)
+        )  # a stage that outlives its worker holds the lock
     assert worker(tmp_path).wait(60) == 0
     assert counts(tmp_path) == {k: 10 for k in campaign.STEPS}
-    assert json.loads((tmp_path/'status.json').read_text())['state'] == 'done'
+    assert json.loads((tmp_path / 'status.json').read_text())['state'] == 'done'
 
 
 def test_a_second_one_does_nothing_and_a_stopped_one_says_so(tmp_path, capsys):
@@ -91,7 +96,7 @@ def test_a_second_one_does_nothing_and_a_stopped_one_says_so(tmp_path, capsys):
     assert 'running already; nothing was changed' in capsys.readouterr().out
     campaign.main(['stop', '--folder', str(tmp_path)])
     assert w.wait(60) == 0
-    assert json.loads((tmp_path/'status.json').read_text())['state'] == 'stopped'
+    assert json.loads((tmp_path / 'status.json').read_text())['state'] == 'stopped'
     campaign.main(['status', '--folder', str(tmp_path)])
     assert 'not running; stage codec: stopped' in capsys.readouterr().out
 
@@ -104,24 +109,37 @@ def test_what_fails_is_told_and_not_tried_for_ever(tmp_path, monkeypatch, capsys
         campaign.Worker(tmp_path, tmp_path, campaign.STEPS, lock).stages()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    assert 'failed with exit status 7' in json.loads((tmp_path/'status.json').read_text())['state']
+    assert (
+        'failed with exit status 7' in json.loads((tmp_path / 'status.json').read_text())['state']
+    )
 
 
 def test_nothing_is_started_without_data(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, 'freeze', lambda folder, renew: ('python', tmp_path))
     with pytest.raises(SystemExit, match='has no metadata.jsonl'):
-        campaign.main(['start', '--folder', str(tmp_path), '--data', str(tmp_path/'nothing')])
+        campaign.main(['start', '--folder', str(tmp_path), '--data', str(tmp_path / 'nothing')])
 
 
 def test_the_gpu_plan_goes_on_from_weights(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(campaign.subprocess, 'run', lambda words, check: told.append(words))
-    words = ['gpu', '--folder', tmp_path/'out', '--data', tmp_path, '--codec', tmp_path/'c',
-             '--init', tmp_path/'run', '--minutes', '10']
+    words = [
+        'gpu',
+        '--folder',
+        tmp_path / 'out',
+        '--data',
+        tmp_path,
+        '--codec',
+        tmp_path / 'c',
+        '--init',
+        tmp_path / 'run',
+        '--minutes',
+        '10',
+    ]
     campaign.main([str(w) for w in words])
     value = lambda command, name: command[command.index(name) + 1]
     base, s, layers, ls = told
-    assert value(base, '--init') == str(tmp_path/'run')
+    assert value(base, '--init') == str(tmp_path / 'run')
     assert [float(value(c, '--minutes')) for c in told] == [5, 2, 1, 2]
     assert value(ls, '--start') == value(layers, '--out') + '/model'
     assert {value(c, '--base') for c in (s, layers, ls)} == {value(base, '--out') + '/model'}
