@@ -7,12 +7,13 @@ from convert import ROOT, exported, fence
 
 
 def modules():
-    "Module name -> its notebook, in number order"
-    return {
-        b.stem[3:]: b
-        for b in sorted((ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb'))
-        if (ROOT / f'presto_nb/{b.stem[3:]}.py').exists()
-    }
+    "Module name without `presto_nb.` -> its notebook, the method first"
+    found = {}
+    for book in sorted((ROOT / 'nbs').rglob('[0-9][0-9]_*.ipynb')):
+        path = book.relative_to(ROOT / 'nbs').with_name(f'{book.stem[3:]}.py')
+        if (ROOT / 'presto_nb' / path).exists():
+            found['.'.join(path.with_suffix('').parts)] = book
+    return found
 
 
 def members(module):
@@ -24,7 +25,7 @@ def members(module):
     methods = [
         n
         for k in d['syms'][f'presto_nb.{module}']
-        if '.' in (n := k.split('.', 2)[2]) and not n.split('.')[-1].startswith('_')
+        if '.' in (n := k.removeprefix(f'presto_nb.{module}.')) and not n.split('.')[-1].startswith('_')
     ]
     for name in top + [n for n in methods if n.split('.')[0] not in top]:
         for n in [name] + [m for m in methods if m.startswith(name + '.') and name in top]:
@@ -46,7 +47,7 @@ def symbols():
     found = {}
     for m in modules():
         for n, _ in members(m):
-            for name in (n, f'{m}.{n}'):
+            for name in {n, f'{m}.{n}', f'{m.split(".")[-1]}.{n}'}:
                 found.setdefault(name, []).append(f'presto_nb.{m}.{n}')
     return found
 
@@ -180,4 +181,4 @@ def write(site):
             entry(module, ' '.join(names), o, cell, assigned)
             for (cell, assigned), (names, o) in together.items()
         ]
-        site.write(page, site.markdown('\n\n'.join(out), f'nbs/{module}.ipynb', page))
+        site.write(page, site.markdown('\n\n'.join(out), book.relative_to(ROOT).as_posix(), page))

@@ -14,12 +14,10 @@ import api, check
 from convert import Site
 
 CHAPTERS = {
-    '0': 'Material',
     '1': 'A base model',
     '2': 'Fewer steps',
     '3': 'Cheaper steps',
     '4': 'Both',
-    '5': 'Evidence and tools',
 }
 
 

@@ -191,7 +191,7 @@ class Site:
         name = re.fullmatch(r'`(?:presto_nb\.)?([\w.]+?)(?:\(\))?`', s)
         full = name and self.symbols.get(name[1])
         return (
-            f'{{py:obj}}{s[:-1]} <{next((f for f in full if f.startswith(f"presto_nb.{module}.")), full[0])}>`'
+            f'{{py:obj}}{s[:-1]} <{next((f for f in full if f".{module}." in f), full[0])}>`'
             if full
             else s
         )

@@ -10,9 +10,9 @@ import functools, hashlib, math, warnings
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import PrestoError, assets, generator, sha256, stable_hash
-from .audio import Audio
-from presto_nb.codec import (
+from .material.core import PrestoError, assets, new_rng, sha256, stable_hash
+from .material.audio import Audio
+from presto_nb.material.codec import (
     SpectralVAE,
     SpectralVAEConfig,
     CODEC_TINY,
@@ -355,7 +355,7 @@ def train_codec(
         vae,
         data.batch(
             list(range(min(len(data), max(128, 4 * vae.channels // (data.samples // vae.hop))))),
-            generator(config.seed, "linear start"),
+            new_rng(config.seed, "linear start"),
         ),
     )
     trainer = fit(

@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['PER_SECOND', 'LEAST', 'HEADS', 'lsgan', 'nsgan', 'middle_block', 'features', 'halvings', 'MapHead', 'ScalarHead',
-           'PointHead', 'Game']
+           'Game']
 
 # %% ../nbs/22_discriminator.ipynb #02bb448b
 import math
 from typing import Callable, NamedTuple
 import torch, torch.nn as nn, torch.nn.functional as F
-from .core import PrestoError
-from .toy import BatchedLinear
+from .material.core import PrestoError
 
 # %% ../nbs/22_discriminator.ipynb #24ebd452
 def middle_block(depth: int) -> int:  # number of blocks -> the block whose output is tapped
@@ -85,22 +84,6 @@ class ScalarHead(nn.Module):
     def forward(self, h):  # [b, frames, width]
         "[b, 1]"
         return self.last(self.map.net[:-1](h.transpose(1, 2)).mean(2))
-
-
-class PointHead(nn.Module):
-    "For points without time: two layers on the features of each row, one head for each seed of a `ToyNet`"
-
-    def __init__(self, width: int, seeds: int = 1, generator=None):  # of the features; see `ToyNet`
-        super().__init__()
-        self.first, self.norm, self.last = (
-            BatchedLinear(seeds, width, width, generator),
-            nn.GroupNorm(math.gcd(32, width), width, affine=False),
-            BatchedLinear(seeds, width, 1, generator),
-        )
-
-    def forward(self, h):  # [b, width]
-        "[b, 1]"
-        return self.last(F.silu(self.norm(self.first(h))))
 
 
 def _init(module, generator):

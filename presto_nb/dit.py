@@ -12,7 +12,7 @@ import functools, math
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import Config, PrestoError
+from .material.core import Config, PrestoError
 from .edm import RHO, SIGMA_MAX, SIGMA_MIN, KarrasContinuous, LogNormal
 
 # %% ../nbs/12_dit.ipynb #aa2948c4

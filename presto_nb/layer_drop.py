@@ -8,7 +8,7 @@ __all__ = ['BLOCK_LOOK', 'consecutive_keep', 'check_drops', 'drops_of', 'plot_sc
 # %% ../nbs/31_layer_drop.ipynb #5659a01b
 import torch
 from torch import Tensor
-from .core import PrestoError
+from .material.core import PrestoError
 from .dit import DiTConfig, DropSchedule, flops, shifted_keep
 
 # %% ../nbs/31_layer_drop.ipynb #e0a75602

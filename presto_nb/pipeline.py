@@ -20,7 +20,7 @@ from torch import Tensor
 import torch.nn.functional as F
 from functools import partial
 from fastcore.basics import patch
-from presto_nb.core import (
+from presto_nb.material.core import (
     HASHES,
     Config,
     PrestoError,
@@ -28,7 +28,7 @@ from presto_nb.core import (
     build_module,
     check_hashes,
     folder_lock,
-    generator,
+    new_rng,
     load_json,
     load_tensors,
     plain,
@@ -36,10 +36,10 @@ from presto_nb.core import (
     save_tensors,
     write_hashes,
 )
-from .audio import Audio
-from .card import write_card
-from .codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
-from presto_nb.text import (
+from .material.audio import Audio
+from .material.cards import write_card
+from .material.codec import SpectralVAE, integrate, codec_sha256 as weights_sha256
+from presto_nb.material.text import (
     Condition,
     SmallTextEncoder,
     check_prompt,
@@ -47,7 +47,7 @@ from presto_nb.text import (
     unknown_words,
     unread_words,
 )
-from .scores import usual_bpm
+from .material.tunes import usual_bpm
 from .edm import P_MEAN, P_STD, Denoiser, LogNormal
 from . import sampling
 from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
@@ -821,7 +821,7 @@ def tempi(
     told, notes = [], []
     for i, (prompt, b) in enumerate(zip(r.prompts, bpm)):
         if b is None and read_bpm(prompt) is None:
-            b = usual_bpm(prompt, generator("tempo", r.seed + i))
+            b = usual_bpm(prompt, new_rng("tempo", r.seed + i))
             notes.append(
                 f"no tempo was given for {prompt[:60]!r}: {b} BPM, which fits its words, "
                 f"was taken; add a number of BPM for another"

@@ -11,7 +11,7 @@ import copy, math
 from dataclasses import dataclass
 import torch, torch.nn.functional as F
 from torch import Tensor
-from .core import Config, PrestoError, generator
+from .material.core import Config, PrestoError, new_rng
 from .edm import Denoiser, LogNormal, edm_loss, noise_named
 from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
@@ -69,7 +69,7 @@ def with_budget(
     seed: int = 0,  # of the first weights behind the zeros
 ) -> DiT:  # a copy with it
     "The same function, and room to listen to a budget"
-    new = DiT(network.config.replace(budget=True), generator("budget", seed))
+    new = DiT(network.config.replace(budget=True), new_rng("budget", seed))
     missing, extra = new.load_state_dict(network.state_dict(), strict=False)
     if extra or any(not k.startswith("budget") for k in missing):
         raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")

@@ -6,7 +6,7 @@
 __all__ = ['skipping', 'presto_ls_stage', 'ls_stage']
 
 # %% ../nbs/40_presto_ls.ipynb #169bee5e
-from .core import PrestoError
+from .material.core import PrestoError
 from .pipeline import MusicPipeline
 from .presto_l import PrestoLConfig, layer_pipeline, with_budget
 from .presto_s import PrestoSStage

@@ -6,8 +6,7 @@
 __all__ = ['GAMES', 'BASELINES', 'STUDY', 'PRESTO_S_RUN', 'FewLevels', 'noise_at', 'PrestoSConfig', 'Players', 'Draws',
            'generate', 'answers', 'fake_turn', 'generator_turn', 'same_shape', 'check_players', 'TeacherPairs',
            'teacher_pairs', 'cycle_forwards', 'likeness', 'likeness_by_level', 'TrainerDraws', 'PrestoSStage', 'health',
-           'HealthMonitor', 'toy_players', 'distil_toy', 'toy_samples', 'presto_s_stage', 'few_step_pipeline',
-           'step_by_step', 'StepExplorer']
+           'HealthMonitor', 'toy_players', 'distil_toy', 'toy_samples', 'presto_s_stage', 'few_step_pipeline']
 
 # %% ../nbs/23_presto_s.ipynb #e98a4215
 import copy, math
@@ -15,11 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 import torch
 from torch import Tensor
-from .core import Config, PrestoError, generator as named_generator, progress
+from .material.core import Config, PrestoError, new_rng, progress
 from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, LogNormal, noise_named, noised
 from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
-from .audio import onset_rate
-from .frames import Explorer
 from .pipeline import MusicPipeline
 from presto_nb.training import (
     weights_hash,
@@ -30,9 +27,9 @@ from presto_nb.training import (
     lr_factor,
     read_log,
 )
-from .toy import by_seed, mean_over_rows
+from .toy import PointHead, by_seed, mean_over_rows
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
-from .discriminator import HEADS, PointHead, features, halvings, lsgan, middle_block, nsgan
+from .discriminator import HEADS, features, halvings, lsgan, middle_block, nsgan
 
 # %% ../nbs/23_presto_s.ipynb #207abe4a
 @dataclass(frozen=True)
@@ -374,7 +371,7 @@ def likeness_by_level(
     seed=0,
 ):
     "{what: `likeness` as numbers}: where a generator goes astray"
-    g, out = named_generator(seed, "by level"), {}
+    g, out = new_rng(seed, "by level"), {}
     noise = torch.randn(x0.shape, generator=g)
     for s in sigmas:
         out[f"sigma {s:g}"] = likeness(
@@ -438,7 +435,7 @@ class PrestoSStage(BaseStage):
         head = config.game and config.new_head(
             teacher.network.config.width,
             halvings(data.frames, frame_rate),
-            named_generator("head", seed),
+            new_rng("head", seed),
         )
         self.players = Players(
             played(generator), copy.deepcopy(teacher).requires_grad_(False).eval(), fake, head
@@ -582,9 +579,7 @@ def toy_players(
     net, copied = teacher.network, lambda d: copy.deepcopy(d).requires_grad_(True)
     if fake_score is not None:
         same_shape(fake_score, teacher, "fake score and teacher")
-    head = config.game and PointHead(
-        net.sizes["width"], net.seeds, named_generator("toy head", seed)
-    )
+    head = config.game and PointHead(net.sizes["width"], net.seeds, new_rng("toy head", seed))
     return Players(
         copied(teacher),
         real_score or copy.deepcopy(teacher).requires_grad_(False),
@@ -609,7 +604,7 @@ def distil_toy(
     "(generator with averaged weights, log: column -> list), all seeds at once"
     check_players(teacher, config, False, pairs)
     p, seeds = toy_players(teacher, config, seed=seed, **players), teacher.network.seeds
-    g, ema, rows = named_generator("distil", seed), EMA(p.generator, ema_decay), []
+    g, ema, rows = new_rng("distil", seed), EMA(p.generator, ema_decay), []
     adam = lambda ps: torch.optim.Adam(ps, config.lr, (0.9, 0.99))
     optimizers = dict(
         generator=adam(p.generator.parameters()),
@@ -687,7 +682,7 @@ def toy_samples(
     seed=0,
 ):
     "[seeds, n, dim]"
-    net, g = generator.network, named_generator("toy samples", seed)
+    net, g = generator.network, new_rng("toy samples", seed)
     noise = torch.randn(n * net.seeds, net.sizes["dim"], generator=g)
     return by_seed(
         pingpong(generator, noise, few_sigmas(steps, to_min, rho=rho), generator=g), net.seeds
@@ -743,68 +738,3 @@ def few_step_pipeline(
     return MusicPipeline(
         Denoiser(network, pipe.config.sigma_data), pipe.codec, pipe.encoder, config
     )
-
-# %% ../nbs/23_presto_s.ipynb #8636bb7c
-@torch.inference_mode()
-def step_by_step(
-    pipe,  # a few-step `MusicPipeline`
-    prompt: str,
-    seconds=4.0,
-    steps=None,
-    seed=0,  # as `generate` takes them
-):
-    "[(sigma, what the generator says there as `Audio`)] of each step"
-    heard = []
-
-    def note(i, n, sigma, x0_hat):
-        heard.append(
-            (
-                sigma,
-                pipe.finish(pipe.codec.decode(x0_hat), [f"{prompt}, step {i + 1} of {n}"], seconds)[
-                    0
-                ],
-            )
-        )
-
-    pipe.generate(prompt, seconds, steps=steps, seed=seed, callback=note, progress=False)
-    return heard
-
-
-class StepExplorer(Explorer):
-    "Ping-pong, one step after the other: spectrogram and sound"
-
-    def __init__(self, heard):  # of `step_by_step`
-        import ipywidgets as w
-
-        self.heard = heard
-        super().__init__(step=w.IntSlider(len(heard), min=1, max=len(heard), description="step"))
-
-    def draw(self, step):  # 1, 2, ...
-        "The spectrogram after a step"
-        from matplotlib.figure import Figure
-
-        fig = Figure((7, 2.6), dpi=70, layout="constrained")
-        sigma, audio = self.heard[step - 1]
-        audio.plot(fig.subplots()).set_title(
-            f"step {step}, from noise level {sigma:.3g}", fontsize=10
-        )
-        return fig
-
-    def say(self, step):
-        "Level, and how lively the sound is"
-        sigma, audio = self.heard[step - 1]
-        return f"Step {step} of {len(self.heard)}, from sigma = {sigma:.3g}: {onset_rate(audio):.1f} onsets a second."
-
-    def play(self, step):
-        "The sound after a step"
-        return self.heard[step - 1][1]
-
-    def static(self):
-        "A `FrameSlider` with sounds"
-        return self.frames(
-            "Ping-pong, step by step",
-            {
-                f"step {i + 1}, sigma {s:.3g}": dict(step=i + 1)
-                for i, (s, _) in enumerate(self.heard)
-            },
-        )

@@ -12,7 +12,7 @@ import inspect, math
 from contextlib import contextmanager
 from typing import NamedTuple
 import torch, torch.nn as nn
-from .core import PrestoError, generator as named_generator
+from .material.core import PrestoError, new_rng
 from .edm import SIGMA_MIN, SIGMA_MAX, RHO, karras_sigmas
 
 # %% ../nbs/11_sampling.ipynb #76424a06
@@ -317,7 +317,7 @@ def row_generators(
     name="noise",  # what the numbers are for: another name, other numbers
 ) -> list:  # of torch.Generators on the CPU
     "A generator for each row"
-    return [s if isinstance(s, torch.Generator) else named_generator(name, int(s)) for s in seeds]
+    return [s if isinstance(s, torch.Generator) else new_rng(name, int(s)) for s in seeds]
 
 
 def noise_like(

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['BANDWIDTH', 'TOY_NOISE', 'GaussianMixture', 'eight_modes', 'plot_plane', 'plot_arrows', 'Labels', 'gaussian_kl',
            'monte_carlo_kl', 'kernel_sums', 'mmd', 'mixture_mmd', 'mmd_quantile', 'by_seed', 'BatchedLinear',
-           'mean_over_rows', 'ToyBlock', 'ToyNet', 'pick_seeds', 'train_teacher', 'excess_loss', 'toy_teacher']
+           'mean_over_rows', 'ToyBlock', 'ToyNet', 'pick_seeds', 'PointHead', 'train_teacher', 'excess_loss',
+           'toy_teacher']
 
 # %% ../nbs/20_toy.ipynb #8e98c1bb
 import copy, math
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from presto_nb.core import (
+from presto_nb.material.core import (
     PrestoError,
     assets,
-    generator as named_generator,
+    new_rng,
     load_json,
     load_state,
     load_tensors,
@@ -311,7 +312,7 @@ def mmd_quantile(
     seed=0,
 ) -> float:
     "What MMD^2 between two exact sets of n stays under with probability q: the sampling floor"
-    g = named_generator(seed, "mmd floor", n)
+    g = new_rng(seed, "mmd floor", n)
     values = torch.cat(
         [mmd(mixture.sample(n, g)[None], mixture.sample(n, g), bandwidth) for _ in range(repeats)]
     )
@@ -463,6 +464,25 @@ def pick_seeds(
     out = ToyNet(len(seeds), **net.sizes).to(next(net.parameters()))
     return load_state(out, {k: v[seeds] for k, v in net.state_dict().items()}, "the larger network")
 
+# %% ../nbs/20_toy.ipynb #48511040
+class PointHead(nn.Module):
+    "For points without time: two layers on the features of each row, one head for each seed of a `ToyNet`"
+
+    def __init__(
+        self,
+        width: int,  # of the features
+        seeds: int = 1,  # how many heads
+        generator=None,  # torch.Generator of the first weights
+    ):
+        super().__init__()
+        self.first = BatchedLinear(seeds, width, width, generator)
+        self.norm = nn.GroupNorm(math.gcd(32, width), width, affine=False)
+        self.last = BatchedLinear(seeds, width, 1, generator)
+
+    def forward(self, h):  # [b, width]
+        "[b, 1]"
+        return self.last(F.silu(self.norm(self.first(h))))
+
 # %% ../nbs/20_toy.ipynb #fc39df00
 def train_teacher(
     mixture,  # where the data come from
@@ -479,7 +499,7 @@ def train_teacher(
     "`(Denoiser, losses)`: the averaged weights as a denoiser, and the loss of each step and seed [steps, seeds]"
     config, g, rows = (
         TrainConfig(steps=steps, warmup_steps=min(100, steps // 10), schedule=schedule),
-        named_generator(seed, "toy teacher"),
+        new_rng(seed, "toy teacher"),
         net.seeds * batch,
     )
     opt, ema, denoiser, losses = (

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
-from presto_nb.core import (
+from presto_nb.material.core import (
     Config,
     PrestoError,
     atomic_path,
     check_hashes,
     folder_lock,
-    generator,
+    new_rng,
     load_json,
     load_json_lines,
     load_state,
@@ -33,7 +33,7 @@ from presto_nb.core import (
     sha256,
     stable_hash,
 )
-from .text import Condition, keys_of
+from .material.text import Condition, keys_of
 from .edm import Denoiser, LogNormal, edm_loss
 from .dit import DiT, DiTConfig, PRESETS, memory_estimate
 
@@ -166,7 +166,7 @@ class EMA:
 @functools.lru_cache(maxsize=4)
 def epoch_order(n: int, seed: int, epoch: int) -> tuple:
     "The permutation of n items in one epoch"
-    return tuple(torch.randperm(n, generator=generator(seed, "order", epoch)).tolist())
+    return tuple(torch.randperm(n, generator=new_rng(seed, "order", epoch)).tolist())
 
 
 def batch_indices(
@@ -982,7 +982,7 @@ def _load_part(trainer, step, part):
     n = c.batch_size // (trainer.world * trainer.parts)
     first = (part * trainer.world + trainer.rank) * n
     indices = batch_indices(len(data), c.batch_size, step, c.seed)[first : first + n]
-    return data.batch(indices, generator(c.seed, "data", step))
+    return data.batch(indices, new_rng(c.seed, "data", step))
 
 
 def _loader(trainer):
@@ -1628,7 +1628,7 @@ def base_stage(
         raise PrestoError(f"frames is {frames}; the preset takes 1 to {dit.max_frames}")
     data = LatentWindows(latents_dir, frames)
     dit = dit.replace(channels=data.channels, text_dim=encoder.dim, frame_rate=data.frame_rate)
-    network = DiT(dit, generator=generator("weights", seed))
+    network = DiT(dit, generator=new_rng("weights", seed))
     return BaseStage(Denoiser(network), data, encoder, **kw)
 
 # %% ../nbs/13_training.ipynb #09b79aa5
@@ -1676,7 +1676,7 @@ def held_out_loss(
     seed: int = 0,  # of windows, noise levels and noise
 ) -> torch.Tensor:  # the EDM loss of each window, [rows]
     "A loss that two models can be compared by"
-    g = generator("held out", seed)
+    g = new_rng("held out", seed)
     batch = data.batch([i % len(data) for i in range(rows)], g)
     sigma, noise = (
         LogNormal().sample(rows, generator=g),

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
-from .core import PrestoError, load_tensors, save_tensors
+from .material.core import PrestoError, load_tensors, save_tensors
 from .edm import noised
 from .sampling import noise_like
 

@@ -7,9 +7,9 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 import torch
-from presto_nb.cli import set_of
-from presto_nb.core import load_tensors, save_tensors
-from presto_nb.metrics import Evaluator, held_out_prompts
+from presto_nb.tools.cli import set_of
+from presto_nb.material.core import load_tensors, save_tensors
+from presto_nb.evidence.metrics import Evaluator, held_out_prompts
 from presto_nb.pipeline import MusicPipeline, decode_blocks
 
 SECONDS, PART = 6.0, 512

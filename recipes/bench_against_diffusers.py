@@ -55,7 +55,7 @@ def forwards(c, nets, batch):
     "A forward of each on the same inputs"
     import torch
     from diffusers.models.embeddings import get_1d_rotary_pos_embed
-    from presto_nb.text import Condition
+    from presto_nb.material.text import Condition
 
     g = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, generator=g)
@@ -98,7 +98,7 @@ def training(net, forward):
 def paired(calls, rounds, clock):
     "Milliseconds of ours and theirs in turn, and the median of their ratios"
     import statistics
-    from presto_nb.latency import compare
+    from presto_nb.evidence.latency import compare
 
     t = compare(calls, rounds, 2, clock=clock)
     return t, statistics.median(a / b for a, b in zip(t['ours'].runs, t['theirs'].runs))
@@ -107,7 +107,7 @@ def paired(calls, rounds, clock):
 def compare_networks(name, c, batch, train, rounds, clock):
     "A row of the record"
     import torch
-    from presto_nb.latency import count
+    from presto_nb.evidence.latency import count
 
     nets = networks(c)
     calls = forwards(c, nets, batch)
@@ -226,13 +226,13 @@ def main(argv=None):
     args = p.parse_args(argv)
     clock = time.process_time if args.cpu_time else time.perf_counter
     import torch
-    from presto_nb.core import atomic_path, import_torchaudio
+    from presto_nb.material.core import atomic_path, import_torchaudio
 
     import_torchaudio()  # diffusers imports it
     import diffusers
     from presto_nb.dit import PRESETS
-    from presto_nb.latency import machine
-    from presto_nb.text import Condition
+    from presto_nb.evidence.latency import machine
+    from presto_nb.material.text import Condition
 
     torch.set_num_threads(args.threads)
     study, laptop = PRESETS['study'], PRESETS['laptop'].replace(mlp_ratio=4.0)

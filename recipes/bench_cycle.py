@@ -10,7 +10,7 @@ import argparse, datetime, json, os, statistics, tempfile, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator
+from presto_nb.material.core import atomic_path, new_rng
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_s import BASELINES, PrestoSConfig, PrestoSStage, cycle_forwards
 from presto_nb.training import Trainer, TrainConfig, _load_part, _train_step
@@ -52,7 +52,7 @@ def measure(pipe, variant, w):
         tempfile.mkdtemp(),
     )
     load = lambda step, part: _load_part(trainer, step, part)
-    batch = Noise().batch(range(BATCH), generator('bench'))
+    batch = Noise().batch(range(BATCH), new_rng('bench'))
     cond = stage.condition(trainer, batch['captions'], batch['bpm'])
     sigma = torch.ones(BATCH)
 

@@ -12,9 +12,9 @@ import argparse, json, os, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path
+from presto_nb.material.core import atomic_path
 from presto_nb.dit import DROPS, DiTConfig, DropSchedule, flops, with_drops
-from presto_nb.latency import Variant, evaluations, machine, parts, random_model
+from presto_nb.evidence.latency import Variant, evaluations, machine, parts, random_model
 from presto_nb.pipeline import MusicPipeline
 
 EVALUATIONS, FULL = 80, (0,)

@@ -8,7 +8,7 @@ Each call adds its part to the record. Two threads; medians and quartiles in ms,
 """
 
 import argparse, json, statistics
-from presto_nb.cli import wait_awake
+from presto_nb.tools.cli import wait_awake
 
 wait_awake()  # as in `presto-nb generate`, before torch is imported: threads that sleep at every small step take three times as long
 from pathlib import Path
@@ -27,7 +27,7 @@ def load(name, seconds=None):
 def errors(pipe, fast, seconds):
     "Relative distance from eager after the network and after the decoder"
     import torch
-    from presto_nb.latency import own_variant, parts
+    from presto_nb.evidence.latency import own_variant, parts
 
     def run(p):
         chain = parts(p, own_variant(pipe), 1, seconds)
@@ -44,7 +44,7 @@ def errors(pipe, fast, seconds):
 def rows(name, mode, runs, batches=(1,), lengths=None):
     "Whole calls"
     lengths = lengths or ((6.0, 10.0) if name in ('base', 'presto-ls') else (6.0,))
-    from presto_nb.latency import in_mode, own_variant, row
+    from presto_nb.evidence.latency import in_mode, own_variant, row
 
     pipe = load(name, max(lengths))
     fast, v, out = in_mode(pipe, mode), own_variant(pipe), []
@@ -71,7 +71,7 @@ def saved(name, mode, runs):
     "Time saved by presto-ls over what is counted"
     import torch
     from presto_nb.dit import DiTConfig, flops
-    from presto_nb.latency import compare, evaluations, in_mode, own_variant, parts
+    from presto_nb.evidence.latency import compare, evaluations, in_mode, own_variant, parts
 
     calls, counted = {}, {}
     for name in ('presto-s', 'presto-ls'):
@@ -107,8 +107,8 @@ def main(argv=None):
     p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
     import torch
-    from presto_nb.core import atomic_path
-    from presto_nb.latency import machine
+    from presto_nb.material.core import atomic_path
+    from presto_nb.evidence.latency import machine
 
     torch.set_num_threads(args.threads)
     before = machine('cpu')

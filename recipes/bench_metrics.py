@@ -26,11 +26,11 @@ def main(argv=None):
     p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
     import torch
-    from presto_nb.core import atomic_path, generator
-    from presto_nb.metrics import cmmd, frechet_distance, kad, prdc
+    from presto_nb.material.core import atomic_path, new_rng
+    from presto_nb.evidence.metrics import cmmd, frechet_distance, kad, prdc
 
     torch.set_num_threads(args.threads)
-    g = generator('bench_metrics')
+    g = new_rng('bench_metrics')
     before = peak_mb()
     x, y = (
         torch.randn(args.n, args.dim, generator=g),

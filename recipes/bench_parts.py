@@ -23,7 +23,7 @@ def median_time(f, runs=7):
 
 def rendering():
     "Times real time"
-    from presto_nb.scores import arrange, read_tunes, render
+    from presto_nb.material.tunes import arrange, read_tunes, render
 
     arrangements = [arrange(t) for t in read_tunes()[5::400]]
     seconds = sum(render(a).seconds for a in arrangements)
@@ -33,7 +33,7 @@ def rendering():
 def codec(seconds=6):
     "Times real time of encoding"
     import torch
-    from presto_nb.codec import SpectralVAE
+    from presto_nb.material.codec import SpectralVAE
 
     torch.set_num_threads(2)
     vae = SpectralVAE.from_pretrained()
@@ -64,7 +64,7 @@ def main(argv=None):
     p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
     import torch
-    from presto_nb.core import atomic_path
+    from presto_nb.material.core import atomic_path
 
     imports = import_seconds()
     torch.set_num_threads(1)

@@ -24,10 +24,10 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
-from presto_nb.core import atomic_path
+from presto_nb.material.core import atomic_path
 from presto_nb.dit import PRESETS, DiT, flops
 from presto_nb.edm import Denoiser, LogNormal, edm_loss
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import faster_precision
 
 WAYS = {  # autocast to bf16?, blocks compiled?

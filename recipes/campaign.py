@@ -39,7 +39,7 @@ ORDER = 'codec', 'encode', 'base', 'l', 's', 'layers', 'ls'
 PRESTO = [
     sys.executable,
     '-c',
-    'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))',
+    'import sys; from presto_nb.tools.cli import main; sys.exit(main(sys.argv[1:]))',
 ]
 FILES = (
     'presto_nb',
@@ -180,10 +180,12 @@ def write_json(path, value):
 
 
 def lowest_priority():
-    "For this process and what it starts; its session too, where the kernel groups by session"
+    "For this process and what it starts; its own session too, where the kernel groups by session"
     os.nice(19)
+    if os.getsid(0) != os.getpid():
+        return  # the session is somebody else's, a shell's for example
     with contextlib.suppress(OSError):
-        Path(f'/proc/{os.getpid()}/autogroup').write_text('19')
+        Path('/proc/self/autogroup').write_text('19')
 
 
 class Worker:

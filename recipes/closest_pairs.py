@@ -13,9 +13,9 @@ from pathlib import Path
 
 def control(tunes, n=64):
     "Rows for training tunes in arrangements that no model has heard"
-    from presto_nb.core import progress
-    from presto_nb.listen import EIGHTH, TuneFinder
-    from presto_nb.metrics import held_out_prompts
+    from presto_nb.material.core import progress
+    from presto_nb.evidence.listen import EIGHTH, TuneFinder
+    from presto_nb.evidence.metrics import held_out_prompts
 
     finder = TuneFinder(tunes)
     family = {t.id: t.family for t in tunes}
@@ -36,11 +36,11 @@ def main(argv=None):
     p.add_argument('--name', default='base')
     p.add_argument('--out', type=Path, default=Path('data_samples'))
     args = p.parse_args(argv)
-    from presto_nb.audio import Audio
-    from presto_nb.core import atomic_path, load_json
-    from presto_nb.listen import EIGHTH
-    from presto_nb.metrics import held_out_prompts
-    from presto_nb.scores import arrange, read_tunes, render
+    from presto_nb.material.audio import Audio
+    from presto_nb.material.core import atomic_path, load_json
+    from presto_nb.evidence.listen import EIGHTH
+    from presto_nb.evidence.metrics import held_out_prompts
+    from presto_nb.material.tunes import arrange, read_tunes, render
 
     train = {t.id: t for t in read_tunes() if t.split == 'train'}
     sets = {

@@ -14,11 +14,11 @@ from pathlib import Path
 def validation_loss(stage, trainer, data, windows=256):
     "EDM loss of each window, [windows]"
     import torch
-    from presto_nb.core import generator
+    from presto_nb.material.core import new_rng
     from presto_nb.edm import LogNormal, edm_loss
-    from presto_nb.text import Condition
+    from presto_nb.material.text import Condition
 
-    g, out = generator('adaln', 'validation'), []
+    g, out = new_rng('adaln', 'validation'), []
     with torch.no_grad(), trainer.emas['network'].swapped():
         for i in range(0, windows, 32):
             b = data.batch([j % len(data) for j in range(i, i + 32)], g)
@@ -42,9 +42,9 @@ def main(argv=None):
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
-    from presto_nb.core import atomic_path
+    from presto_nb.material.core import atomic_path
     from presto_nb.dit import PRESETS, count_parameters
-    from presto_nb.text import SmallTextEncoder
+    from presto_nb.material.text import SmallTextEncoder
     from presto_nb.training import BASE_RUN, LatentWindows, base_stage, fit
 
     config = BASE_RUN.replace(

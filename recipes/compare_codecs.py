@@ -9,10 +9,10 @@ import argparse, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.cli import split_of
-from presto_nb.codec import SpectralVAEConfig
+from presto_nb.tools.cli import split_of
+from presto_nb.material.codec import SpectralVAEConfig
 from presto_nb.codec_training import CODEC_RUN, train_codec
-from presto_nb.scores import load_folder
+from presto_nb.material.tunes import load_folder
 
 SIZES = {
     '21.5x64': SpectralVAEConfig(),

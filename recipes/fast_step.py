@@ -18,10 +18,10 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
-from presto_nb.core import atomic_path
+from presto_nb.material.core import atomic_path
 from presto_nb.dit import PRESETS
 from presto_nb.edm import WIDE, LogNormal
-from presto_nb.text import SmallTextEncoder
+from presto_nb.material.text import SmallTextEncoder
 from presto_nb.training import BASE_RUN, base_stage, faster_precision, fit, read_log
 
 RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'fast_step.json'

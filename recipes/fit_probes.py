@@ -12,9 +12,9 @@ from functools import lru_cache
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import numpy as np, torch
-from presto_nb.audio import estimate_key, onset_rate
-from presto_nb.codec import SpectralVAE, codec_sha256
-from presto_nb.core import (
+from presto_nb.material.audio import estimate_key, onset_rate
+from presto_nb.material.codec import SpectralVAE, codec_sha256
+from presto_nb.material.core import (
     assets,
     atomic_path,
     cache_dir,
@@ -24,7 +24,7 @@ from presto_nb.core import (
     sha256,
     stable_hash,
 )
-from presto_nb.listen import (
+from presto_nb.evidence.listen import (
     HEADS,
     MusiCNN,
     estimate_tempo,
@@ -34,7 +34,15 @@ from presto_nb.listen import (
     musicnn_patches,
     scale_of,
 )
-from presto_nb.scores import Dice, arrange, clip_name, load_folder, read_tune, render, tune_index
+from presto_nb.material.tunes import (
+    Dice,
+    arrange,
+    clip_name,
+    load_folder,
+    read_tune,
+    render,
+    tune_index,
+)
 
 SECONDS, BANK = (
     6.0,

@@ -83,7 +83,7 @@ def pack(args):
         shutil.copytree(tunes / book, HOUSE / 'tunes' / 'music21' / 'corpus' / book)
     (HOUSE / 'tunes' / 'music21' / '__init__.py').touch()
     if args.weights:
-        from presto_nb.core import save_tensors
+        from presto_nb.material.core import save_tensors
         from presto_nb.training import run_weights
 
         save_tensors(HOUSE / 'start.safetensors', run_weights(args.weights))
@@ -105,7 +105,7 @@ def run(args):
     presto = [
         sys.executable,
         '-c',
-        'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))',
+        'import sys; from presto_nb.tools.cli import main; sys.exit(main(sys.argv[1:]))',
     ]
     codec = args.codec or ROOT / 'presto_nb' / 'assets' / 'codec'
     if not (work / 'data' / 'metadata.jsonl').is_file():

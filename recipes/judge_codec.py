@@ -8,11 +8,11 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.audio import Audio
-from presto_nb.cli import load_codec
-from presto_nb.codec import codec_sha256, mel_distance, si_sdr
-from presto_nb.core import assets, atomic_path, progress
-from presto_nb.metrics import (
+from presto_nb.material.audio import Audio
+from presto_nb.tools.cli import load_codec
+from presto_nb.material.codec import codec_sha256, mel_distance, si_sdr
+from presto_nb.material.core import assets, atomic_path, progress
+from presto_nb.evidence.metrics import (
     DISTORTIONS,
     Evaluator,
     held_out_prompts,

@@ -11,10 +11,10 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from dataclasses import replace
 from pathlib import Path
 import torch, torch.nn.functional as F
-from presto_nb.audio import chroma, onset_strength
-from presto_nb.core import atomic_path
-from presto_nb.latency import processor
-from presto_nb.metrics import (
+from presto_nb.material.audio import chroma, onset_strength
+from presto_nb.material.core import atomic_path
+from presto_nb.evidence.latency import processor
+from presto_nb.evidence.metrics import (
     LogMelEmbedder,
     MusicnnEmbedder,
     held_out_prompts,
@@ -23,7 +23,7 @@ from presto_nb.metrics import (
     median_bandwidth,
 )
 from presto_nb.pipeline import MusicPipeline, starts
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 
 PROMPT = 'a lively reel on the violin with piano, in G major, at 110 bpm'
 

@@ -18,13 +18,13 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
-from presto_nb.cli import load_codec
-from presto_nb.core import atomic_path
+from presto_nb.tools.cli import load_codec
+from presto_nb.material.core import atomic_path
 from presto_nb.dit import PRESETS, DiT
 from presto_nb.edm import WIDE, LogNormal
-from presto_nb.metrics import Evaluator, held_out_prompts, of_model
+from presto_nb.evidence.metrics import Evaluator, held_out_prompts, of_model
 from presto_nb.pipeline import MusicPipeline, new_pipeline
-from presto_nb.text import SmallTextEncoder
+from presto_nb.material.text import SmallTextEncoder
 from presto_nb.training import BASE_RUN, base_stage, fit, load_checkpoint, run_weights
 
 NETWORKS = dict(

@@ -5,8 +5,8 @@ python recipes/make_sample_clips.py
 
 import csv
 from pathlib import Path
-from presto_nb.core import atomic_path, stable_hash
-from presto_nb.scores import LEADS, arrange, clip_name, read_tune, render, tune_index
+from presto_nb.material.core import atomic_path, stable_hash
+from presto_nb.material.tunes import LEADS, arrange, clip_name, read_tune, render, tune_index
 
 
 def main(out=Path(__file__).parent.parent / 'data_samples/clips'):

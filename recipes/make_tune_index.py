@@ -6,8 +6,8 @@ The index holds ids, hashes, families and splits, no notes. To be run again when
 """
 
 import gzip, json
-from presto_nb.core import assets, atomic_path, progress, stable_hash
-from presto_nb.scores import READER, arrange, content_hash, find_tunes, score_hash
+from presto_nb.material.core import assets, atomic_path, progress, stable_hash
+from presto_nb.material.tunes import READER, arrange, content_hash, find_tunes, score_hash
 
 
 def main():

@@ -5,9 +5,9 @@ tests/test_card.py fails when a card is not what this makes of the records.
 """
 
 from pathlib import Path
-from presto_nb.card import card
-from presto_nb.core import assets, atomic_path, load_json, sha256, write_hashes
-from presto_nb.metrics import score_table
+from presto_nb.material.cards import card
+from presto_nb.material.core import assets, atomic_path, load_json, sha256, write_hashes
+from presto_nb.evidence.metrics import score_table
 from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 
 LOGS = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs'
@@ -17,7 +17,7 @@ SIZE = {
 }  # is it released?
 LIMITS = (
     '{size}. It has heard dance tunes of the 18th and 19th centuries, played by one General MIDI sound bank, and makes nothing else: no voices, no recordings of '
-    'players. It knows sixteen lead instruments, a few accompaniments, drums or none, keys, dances and tempi, as in `presto_nb.scores`; other words mean little to it, and it often misses the key and the tempo that were asked, as the scores show. Its beat is not steady: the tempo that was asked is found no more often than by chance.'
+    'players. It knows sixteen lead instruments, a few accompaniments, drums or none, keys, dances and tempi, as in `presto_nb.material.tunes`; other words mean little to it, and it often misses the key and the tempo that were asked, as the scores show. Its beat is not steady: the tempo that was asked is found no more often than by chance.'
 )
 
 

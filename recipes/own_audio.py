@@ -11,10 +11,10 @@ import argparse, csv, datetime, json, math, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.cli import main as presto_nb
-from presto_nb.core import atomic_path, load_json
+from presto_nb.tools.cli import main as presto_nb
+from presto_nb.material.core import atomic_path, load_json
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.scores import arrange_chorale, excerpt_start, read_chorales, render
+from presto_nb.material.tunes import arrange_chorale, excerpt_start, read_chorales, render
 from presto_nb.training import FINE_RUN, LatentWindows, fine_stage, fit, held_out_loss
 
 TRAIN, HELD, SECONDS, ROWS = 50, 14, 8.0, 14 * 8

@@ -9,13 +9,13 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator, load_state
+from presto_nb.material.core import atomic_path, new_rng, load_state
 from presto_nb.dit import DiT
 from presto_nb.edm import Denoiser
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_s import likeness, likeness_by_level
 from presto_nb.sampling import guided, plan, sample
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import LatentWindows, read_log, run_weights
 
 
@@ -34,7 +34,7 @@ def main(argv=None):
     args = p.parse_args(argv)
     base = MusicPipeline.from_pretrained('base')
     data = LatentWindows(args.latents, 129, 'valid')
-    g = generator('levels')
+    g = new_rng('levels')
     b = data.batch(list(range(48)), g)
     cond = Condition.from_prompts(base.encoder, b['captions'], b['bpm'].tolist())
     noise = torch.randn(b['x0'].shape, generator=g)

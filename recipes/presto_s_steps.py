@@ -9,8 +9,8 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path
-from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, scores
+from presto_nb.material.core import atomic_path
+from presto_nb.evidence.metrics import Evaluator, held_out_prompts, of_model, of_real, scores
 from presto_nb.pipeline import MusicPipeline
 
 SHOWN = (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 def on_the_piano(prompts, first):
     "A maker: every part of every tune on the piano"
-    from presto_nb.scores import render
+    from presto_nb.material.tunes import render
 
     return [
         render(
@@ -27,9 +27,9 @@ def on_the_piano(prompts, first):
 
 def sets(bank):
     "Name -> maker and how it is made; in no order"
-    from presto_nb.codec import SpectralVAE, codec_sha256
-    from presto_nb.core import sha256
-    from presto_nb.metrics import DISTORTIONS, of_real, through_codec
+    from presto_nb.material.codec import SpectralVAE, codec_sha256
+    from presto_nb.material.core import sha256
+    from presto_nb.evidence.metrics import DISTORTIONS, of_real, through_codec
 
     codec = SpectralVAE.from_pretrained()
     return {
@@ -45,8 +45,8 @@ def sets(bank):
 def curve(z, reference, sizes, draws=10):
     "Distance by number of clips: mean and standard deviation over random parts"
     import torch
-    from presto_nb.core import generator
-    from presto_nb.metrics import (
+    from presto_nb.material.core import new_rng
+    from presto_nb.evidence.metrics import (
         frechet_distance,
         frechet_inf,
         frechet_sizes,
@@ -55,7 +55,7 @@ def curve(z, reference, sizes, draws=10):
         prdc,
     )
 
-    width, g, rows = median_bandwidth(reference), generator('curve'), []
+    width, g, rows = median_bandwidth(reference), new_rng('curve'), []
     for n in sizes:
         found = {}
         for _ in range(draws):
@@ -88,8 +88,8 @@ def main(argv=None):
     p.add_argument('--bank', default='data_samples/sonivox/sonivox.sf3')
     p.add_argument('--record', type=Path)
     args = p.parse_args(argv)
-    from presto_nb.core import atomic_path
-    from presto_nb.metrics import Evaluator, LogMelEmbedder, chance
+    from presto_nb.material.core import atomic_path
+    from presto_nb.evidence.metrics import Evaluator, LogMelEmbedder, chance
 
     ev = Evaluator(args.out, args.n, embedders=[LogMelEmbedder()])
     heard = {'real': ev.real} | {k: ev.add(k, *v) for k, v in sets(args.bank).items()}

@@ -19,9 +19,16 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator
+from presto_nb.material.core import atomic_path, new_rng
 from presto_nb.edm import edm_loss, karras_sigmas
-from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, scores, with_intervals
+from presto_nb.evidence.metrics import (
+    Evaluator,
+    held_out_prompts,
+    of_model,
+    of_real,
+    scores,
+    with_intervals,
+)
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import (
     LAYER_BASELINES,
@@ -30,7 +37,7 @@ from presto_nb.presto_l import (
     layer_pipeline,
     presto_l_stage,
 )
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import LatentWindows, averaged_state, fit
 
 STEPS, CLIPS, SHOWN = (
@@ -59,9 +66,9 @@ def held_out_losses(pipe, latents, n=128):  # [levels, n], with the pipeline's o
         latents, round(pipe.config.max_seconds * pipe.codec.frame_rate), split='valid'
     )
     rows = list(range(n))
-    batch = data.batch(rows, generator('held-out windows'))
+    batch = data.batch(rows, new_rng('held-out windows'))
     cond = Condition.from_prompts(pipe.encoder, batch['captions'], batch['bpm'].tolist())
-    kept, noise = pipe.kept(), torch.randn(batch['x0'].shape, generator=generator('held-out noise'))
+    kept, noise = pipe.kept(), torch.randn(batch['x0'].shape, generator=new_rng('held-out noise'))
 
     def losses(sigma):
         return torch.cat(

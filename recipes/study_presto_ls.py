@@ -17,7 +17,7 @@ import argparse, os, shutil
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.metrics import of_model
+from presto_nb.evidence.metrics import of_model
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import (
     LAYER_BASELINES,

@@ -19,8 +19,15 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator, load_tensors, save_tensors
-from presto_nb.metrics import Evaluator, held_out_prompts, of_model, of_real, scores, with_intervals
+from presto_nb.material.core import atomic_path, new_rng, load_tensors, save_tensors
+from presto_nb.evidence.metrics import (
+    Evaluator,
+    held_out_prompts,
+    of_model,
+    of_real,
+    scores,
+    with_intervals,
+)
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_s import (
     BASELINES,
@@ -33,7 +40,7 @@ from presto_nb.presto_s import (
     presto_s_stage,
     teacher_pairs,
 )
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import LatentWindows, fit
 
 TURNS, CLIPS, PAIRS, SHOWN = (
@@ -55,9 +62,9 @@ RUNS |= {k: FOUR | BASELINES[k] for k in ('dmd-gan', 'no-gan', 'offline')}
 
 def pairs_of(base, data, path):  # the teacher; `LatentWindows`; a file
     "Noise and the teacher's samples for the captions of PAIRS windows, made once"
-    batch = data.batch(range(PAIRS), generator('pairs'))
+    batch = data.batch(range(PAIRS), new_rng('pairs'))
     cond = Condition.from_prompts(base.encoder, batch['captions'], batch['bpm'].tolist())
-    noise = torch.randn(batch['x0'].shape, generator=generator('pairs noise'))
+    noise = torch.randn(batch['x0'].shape, generator=new_rng('pairs noise'))
     if not path.is_file():
         save_tensors(path, dict(x0=teacher_pairs(base.denoiser, noise, cond, batch=8).x0))
     return TeacherPairs(noise, load_tensors(path)['x0'], cond, PAIRS * 40)

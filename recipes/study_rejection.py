@@ -10,8 +10,8 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator
-from presto_nb.metrics import (
+from presto_nb.material.core import atomic_path, new_rng
+from presto_nb.evidence.metrics import (
     Evaluator,
     held_out_prompts,
     kad,
@@ -67,7 +67,7 @@ def main(argv=None):
         keep = round(EACH * (1 - rate))
         drawn = best[
             torch.arange(PROMPTS)[:, None],
-            torch.randint(keep, (PROMPTS, DRAWS), generator=generator('draws', keep)),
+            torch.randint(keep, (PROMPTS, DRAWS), generator=new_rng('draws', keep)),
         ]  # [prompts, draws]
 
         def of(i):

@@ -19,7 +19,7 @@ import argparse, datetime, json, os, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator
+from presto_nb.material.core import atomic_path, new_rng
 from presto_nb.edm import Denoiser
 from presto_nb.presto_s import (
     BASELINES,
@@ -41,9 +41,7 @@ another = Denoiser(
 
 def usual_teacher():
     "The shipped teacher's recipe at LogNormal()"
-    net = ToyNet(
-        **teacher.network.sizes, seeds=seeds, generator=generator('toy teacher', 'weights')
-    )
+    net = ToyNet(**teacher.network.sizes, seeds=seeds, generator=new_rng('toy teacher', 'weights'))
     return train_teacher(ring, net, 6000, 256, 5e-3, 1 - 12 / 6000)[0].requires_grad_(False)
 
 
@@ -51,7 +49,7 @@ def offline():
     "Pairs of the teacher for the regression, 512 a seed"
     return teacher_pairs(
         teacher.requires_grad_(False),
-        torch.randn(512 * seeds, 2, generator=generator('toy pairs')),
+        torch.randn(512 * seeds, 2, generator=new_rng('toy pairs')),
         steps=40,
         batch=512 * seeds,
     )
@@ -94,7 +92,7 @@ def shape(x):
 def judge(gen):
     "step count -> MMD^2, modes and widths of each seed"
     ref, samples = (
-        ring.sample(N, generator('toy judge', 'exact')),
+        ring.sample(N, new_rng('toy judge', 'exact')),
         {str(k): toy_samples(gen, k, N) for k in STEPS},
     )
     return dict(

@@ -32,13 +32,13 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
-from presto_nb.core import atomic_path, generator, load_tensors, save_tensors
+from presto_nb.material.core import atomic_path, new_rng, load_tensors, save_tensors
 from presto_nb.dit import PRESETS, DiT
 from presto_nb.edm import WIDE, Denoiser, LogNormal, edm_loss
-from presto_nb.metrics import Evaluator, held_out_prompts, of_model, with_intervals
+from presto_nb.evidence.metrics import Evaluator, held_out_prompts, of_model, with_intervals
 from presto_nb.pipeline import new_pipeline
-from presto_nb.cli import load_codec
-from presto_nb.text import Condition, SmallTextEncoder
+from presto_nb.tools.cli import load_codec
+from presto_nb.material.text import Condition, SmallTextEncoder
 from presto_nb.training import BASE_RUN, LatentWindows, base_stage, fit, run_weights
 
 VARIANTS = {  # fields of the network, arguments of the stage
@@ -117,7 +117,7 @@ def trained(args, variant):
 def losses(args, network, encoder):
     "EDM loss of the same validation windows at each level, [levels, windows]"
     data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
-    g = generator('training study')
+    g = new_rng('training study')
     batch = data.batch([i % len(data) for i in range(WINDOWS)], g)
     noise = torch.randn(batch['x0'].shape, generator=g)
     cond = Condition.from_prompts(encoder, batch['captions'], batch['bpm'].tolist())
@@ -170,7 +170,7 @@ def look(args, variant, level=2.0, finest=8, farthest=6):
     "Mean attention by distance in beats, over a uniform one: of heads that count beats, and others"
     network, encoder = trained(args, variant), SmallTextEncoder.from_pretrained()
     data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
-    g = generator('training study, look')
+    g = new_rng('training study, look')
     batch = data.batch(list(range(CLIPS)), g)
     noise = torch.randn(batch['x0'].shape, generator=g)
     cond = Condition(*encoder(batch['captions']), batch['bpm'])

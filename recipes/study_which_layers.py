@@ -23,11 +23,11 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, generator, sha256
+from presto_nb.material.core import atomic_path, new_rng, sha256
 from presto_nb.edm import karras_sigmas, loss_weight, noised, scalings
 from presto_nb.pipeline import MusicPipeline, find_model
 from presto_nb.sampling import noise_like
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import LatentWindows
 
 FRAMES, SEED, LEVELS, BATCH = 129, 0, karras_sigmas(10)[:-1].tolist(), 16
@@ -38,7 +38,7 @@ gaps = lambda depth: [
 
 def windows(latents, split, n, encoder):  # clean latents [n, frames, channels], condition, ids
     data = LatentWindows(latents, FRAMES, split)
-    g = generator('which layers', split, SEED)
+    g = new_rng('which layers', split, SEED)
     b = data.batch(torch.randperm(len(data), generator=g)[:n].tolist(), g)
     return b['x0'], Condition.from_prompts(encoder, b['captions'], b['bpm'].tolist()), b['ids']
 

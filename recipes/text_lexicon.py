@@ -5,7 +5,7 @@ the encoder what a kept one means: the teacher alone may place it (`expand`), or
 
 import random
 
-from presto_nb import scores
+from presto_nb.material import tunes
 
 MORE = {  # training wordings beyond those of the captions
     "piano": ["upright piano"],
@@ -72,19 +72,19 @@ def table(names: dict):  # name -> wordings in captions
     return {k: (list(w) * 2 + MORE.get(k, []), KEPT.get(k, [])) for k, w in names.items()}
 
 
-LEADS = table({k: v[5] for k, v in scores.LEADS.items()})
+LEADS = table({k: v[5] for k, v in tunes.LEADS.items()})
 ACCOMPANIMENTS = table(
     {
         k: [w.removeprefix("a ") for w in v[1] if not w.endswith("chords")]
-        for k, v in scores.ACCOMPANIMENTS.items()
+        for k, v in tunes.ACCOMPANIMENTS.items()
     }
 )
-TEMPI = table({k: v[2] for k, v in scores.TEMPI.items()})
-DANCES = table({k: v for k, v in scores.DANCES.items() if k != "tune"})
+TEMPI = table({k: v[2] for k, v in tunes.TEMPI.items()})
+DANCES = table({k: v for k, v in tunes.DANCES.items() if k != "tune"})
 METRES = table(
     {
         k: [w if w.endswith("time") or rest else f"{w} time" for rest in (0, 1) for w in v]
-        for k, v in scores.METRE_WORDS.items()
+        for k, v in tunes.METRE_WORDS.items()
     }
 )
 DRUMS = {
@@ -467,9 +467,9 @@ def sentence(rng: random.Random, kept=False):
 
 def caption(rng: random.Random):
     "A caption of the data set for invented facts, and the attributes that it says"
-    tonic, lead = rng.randrange(12), rng.choice(list(scores.LEADS))
+    tonic, lead = rng.randrange(12), rng.choice(list(tunes.LEADS))
     acc = rng.choice(
-        ["none", "none", *[a for a in scores.ACCOMPANIMENTS if a != "none" and a not in lead]]
+        ["none", "none", *[a for a in tunes.ACCOMPANIMENTS if a != "none" and a not in lead]]
     )
     f = dict(
         lead=lead,
@@ -479,11 +479,11 @@ def caption(rng: random.Random):
         tempo=rng.choice(list(TEMPI)),
         bpm=rng.randint(60, 176),
         mode=rng.choice(["major", "minor", *MODES]),
-        dance=rng.choice(list(scores.DANCES)),
+        dance=rng.choice(list(tunes.DANCES)),
         metre=rng.choice(list(METRES)),
     )
     f["key"] = rng.choice([t for t in TONICS[tonic] if len(t) < 3]) + " " + f["mode"]
-    text = rng.choice(scores.captions_of(f, 6, rng.random()))
+    text = rng.choice(tunes.captions_of(f, 6, rng.random()))
     low = text.lower()
     has = lambda words: any(w.lower() in low for w in words)
     said = dict(
@@ -492,20 +492,20 @@ def caption(rng: random.Random):
         dance=f["dance"] if f["dance"] != "tune" else "-",
     )
     if (
-        has(scores.ACCOMPANIMENTS[acc][1])
+        has(tunes.ACCOMPANIMENTS[acc][1])
         or acc == "none"
         and has(["nothing but", "on its own", "just a", "solo"])
     ):
         said["accompaniment"] = acc
     if f["mode"] in low:
         said["tonic"], said["mode"] = TONICS[tonic][0], f["mode"]
-    if has(scores.METRE_WORDS[f["metre"]]):
+    if has(tunes.METRE_WORDS[f["metre"]]):
         said["metre"] = f["metre"]
     if has(["no drums", "without drums"]):
         said["drums"] = "no"
-    elif f["drums"] and has(scores.DRUM_WORDS):
+    elif f["drums"] and has(tunes.DRUM_WORDS):
         said["drums"] = "yes"
-    if f["bass"] and has(scores.BASS_WORDS):
+    if f["bass"] and has(tunes.BASS_WORDS):
         said["bass"] = "yes"
     return text, [ATTRIBUTES[a].index(said.get(a, "-")) for a in ATTRIBUTES]
 
@@ -524,7 +524,7 @@ def restyle(rng, text):
 def words_in(texts):
     "Every word of the texts, most common first"
     from collections import Counter
-    from presto_nb.text import basic_words
+    from presto_nb.material.text import basic_words
 
     return [
         w

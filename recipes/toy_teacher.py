@@ -11,7 +11,7 @@ import argparse, datetime, json, os, time
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import assets, atomic_path, generator, save_tensors
+from presto_nb.material.core import assets, atomic_path, new_rng, save_tensors
 from presto_nb.edm import Denoiser, LogNormal, karras_sigmas
 from presto_nb.sampling import sample
 from presto_nb.toy import (
@@ -34,9 +34,9 @@ ring, seeds = eight_modes(), NET['seeds']
 
 def judge(denoiser, n=N, levels=40, draw=0):
     "MMD^2 of n samples of each seed, [seeds]; `draw` names the noise and the exact samples"
-    noise = torch.randn(seeds * n, 2, generator=generator('toy judge', 'noise', n, draw))
+    noise = torch.randn(seeds * n, 2, generator=new_rng('toy judge', 'noise', n, draw))
     x = by_seed(sample(denoiser, noise, karras_sigmas(levels)), seeds)
-    return mmd(x, ring.sample(n, generator('toy judge', 'exact', n, draw)))
+    return mmd(x, ring.sample(n, new_rng('toy judge', 'exact', n, draw)))
 
 
 def digits(t, n=4):
@@ -47,7 +47,7 @@ def deep(denoiser, n=5000):
     "At sigma = 80, where nothing can be known: distance of the mean answer from the exact one, 0, and its spread, of each seed"
     x = by_seed(
         denoiser(
-            80 * torch.randn(n * seeds, 2, generator=generator('toy judge', 'deep')),
+            80 * torch.randn(n * seeds, 2, generator=new_rng('toy judge', 'deep')),
             torch.full((n * seeds,), 80.0),
         ),
         seeds,
@@ -58,7 +58,7 @@ def deep(denoiser, n=5000):
 def run(steps, schedule, noise=USUAL):
     "One training: (averaged denoiser, losses, two rows of the record)"
     net, start, decay = (
-        ToyNet(**NET, generator=generator('toy teacher', 'weights')),
+        ToyNet(**NET, generator=new_rng('toy teacher', 'weights')),
         time.time(),
         1 - 12 / steps,
     )
@@ -74,7 +74,7 @@ def run(steps, schedule, noise=USUAL):
         deep=deep(d),
         ema_decay=round(decay, 5),
         mmd=digits(judge(d)),
-        excess_loss=digits(excess_loss(d, ring, seeds, 20_000, generator('toy judge', 'excess'))),
+        excess_loss=digits(excess_loss(d, ring, seeds, 20_000, new_rng('toy judge', 'excess'))),
         minutes=minutes,
     )
     rows = [row('last', Denoiser(net)), row('averaged', averaged)]

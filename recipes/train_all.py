@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 PRESTO_NB = [
     sys.executable,
     '-c',
-    'import sys; from presto_nb.cli import main; sys.exit(main(sys.argv[1:]))',
+    'import sys; from presto_nb.tools.cli import main; sys.exit(main(sys.argv[1:]))',
 ]
 
 

@@ -17,8 +17,8 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 import torch
 
 from presto_nb.codec_training import CODEC_RUN, train_codec
-from presto_nb.core import assets
-from presto_nb.scores import load_folder
+from presto_nb.material.core import assets
+from presto_nb.material.tunes import load_folder
 
 
 def spread(clips, n):

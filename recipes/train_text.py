@@ -13,9 +13,9 @@ import argparse, csv, itertools, json, math, os, random, re, sys, time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 import torch, torch.nn as nn, torch.nn.functional as F
-from presto_nb import scores
-from presto_nb.core import atomic_path, generator, load_state, load_tensors, save_tensors
-from presto_nb.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
+from presto_nb.material import tunes
+from presto_nb.material.core import atomic_path, new_rng, load_state, load_tensors, save_tensors
+from presto_nb.material.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
 
 sys.path.insert(0, str(Path(__file__).parent))
 import text_lexicon as lexicon
@@ -136,11 +136,11 @@ def describe(pieces, table_dim):
     "The encoder's config: sizes, and what the captions and prompts know"
     familiar, strange = lexicon.word_lists()
     knows = dict(
-        leads=list(scores.LEADS),
-        accompaniments=[a for a in scores.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
-        dances=list(scores.DANCES),
+        leads=list(tunes.LEADS),
+        accompaniments=[a for a in tunes.ACCOMPANIMENTS if a != "none"] + ["bass", "drums"],
+        dances=list(tunes.DANCES),
         keys=["all twelve"] + list(lexicon.MODES),
-        tempi=list(scores.TEMPI),
+        tempi=list(tunes.TEMPI),
     )
     return TextConfig(
         len(pieces),
@@ -255,7 +255,7 @@ class Texts:
                 torch.randint(len(self.ids), (batch * batches,), generator=g).tolist(),
                 key=lambda i: len(self.ids[i]),
             )
-            for j in torch.randperm(batches, generator=generator("order", turn)).tolist():
+            for j in torch.randperm(batches, generator=new_rng("order", turn)).tolist():
                 yield drawn[j * batch : (j + 1) * batch]
 
     def batch(self, rows, other, other_rows):
@@ -386,7 +386,7 @@ def main(o):
 
     model = Distiller(student)
     opt = torch.optim.AdamW(model.parameters(), lr=o.lr, betas=(0.9, 0.98), weight_decay=0.02)
-    g, start, rows, step, done = generator("text", o.seed), time.time(), [], 0, 0.0
+    g, start, rows, step, done = new_rng("text", o.seed), time.time(), [], 0, 0.0
     with_teacher, without = taught.rows(o.batch, g), plain.rows(o.batch, g)
     pairs = torch.triu_indices(len(test_texts), len(test_texts), 1)
 

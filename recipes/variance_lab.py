@@ -7,11 +7,11 @@ import argparse, json, os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 import torch
-from presto_nb.core import atomic_path, save_tensors, sha256, stable_hash
+from presto_nb.material.core import atomic_path, save_tensors, sha256, stable_hash
 from presto_nb.dit import DROPS
 from presto_nb.pipeline import MusicPipeline, find_model, model_names
 from presto_nb.training import read_latents
-from presto_nb.variance_lab import lab_folder, measure_model
+from presto_nb.labs.variance_lab import lab_folder, measure_model
 
 FRAMES, CLIPS = 65, 8  # three seconds
 

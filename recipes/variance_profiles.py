@@ -9,11 +9,11 @@ import argparse, datetime, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import generator, save_tensors, sha256
+from presto_nb.material.core import new_rng, save_tensors, sha256
 from presto_nb.edm import SIGMA_MAX, SIGMA_MIN, noised
 from presto_nb.pipeline import MusicPipeline, find_model
 from presto_nb.sampling import noise_like
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 from presto_nb.training import LatentWindows
 from presto_nb.variance import FIELDS, Probe, variance_profile
 
@@ -45,7 +45,7 @@ def main(argv=None):
     )
     args = p.parse_args(argv)
     data = LatentWindows(args.latents, FRAMES, 'test')
-    g = generator('variance', SEED)
+    g = new_rng('variance', SEED)
     b = data.batch(torch.randperm(len(data), generator=g)[: args.clips].tolist(), g)
     sigmas = torch.logspace(0, 1, 41, base=SIGMA_MAX / SIGMA_MIN) * SIGMA_MIN
     for name in args.models:

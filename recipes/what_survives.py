@@ -8,11 +8,11 @@ import argparse, datetime, json, os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
 import torch
-from presto_nb.core import atomic_path, sha256
-from presto_nb.metrics import Evaluator, held_out_prompts, with_intervals
+from presto_nb.material.core import atomic_path, sha256
+from presto_nb.evidence.metrics import Evaluator, held_out_prompts, with_intervals
 from presto_nb.pipeline import MusicPipeline, find_model
 from presto_nb.sampling import few_sigmas, pingpong
-from presto_nb.text import Condition
+from presto_nb.material.text import Condition
 
 FACTS, EVALUATIONS = (
     ('lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant'),

@@ -30,15 +30,15 @@ import numpy as np
 import soundfile as sf
 import torch
 
-from presto_nb.audio import Audio
-from presto_nb.blind_test import BlindTest, Plan, clip_name
-from presto_nb.cli import check_comparison, main
-from presto_nb.codec import SpectralVAE, encode_folder
-from presto_nb.core import HASHES, PrestoError, atomic_path, load_tensors, save_tensors
-from presto_nb.metrics import HEARD, Evaluator
+from presto_nb.material.audio import Audio
+from presto_nb.labs.blind_test import BlindTest, Plan, clip_name
+from presto_nb.tools.cli import check_comparison, main
+from presto_nb.material.codec import SpectralVAE, encode_folder
+from presto_nb.material.core import HASHES, PrestoError, atomic_path, load_tensors, save_tensors
+from presto_nb.evidence.metrics import HEARD, Evaluator
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.scores import load_folder
-from presto_nb.text import SmallTextEncoder
+from presto_nb.material.tunes import load_folder
+from presto_nb.material.text import SmallTextEncoder
 from presto_nb.training import LatentWindows, fit, read_log, run_weights, weights_hash
 from presto_nb.variance import Profile
 from tiny_model import random_pipeline

@@ -36,11 +36,11 @@ import presto_nb.presto_l as presto_l
 import presto_nb.presto_ls  # noqa: F401
 import presto_nb.presto_s as presto_s
 import presto_nb.training as training
-from presto_nb.cli import main
-from presto_nb.codec import encode_folder
-from presto_nb.core import atomic_path
+from presto_nb.tools.cli import main
+from presto_nb.material.codec import encode_folder
+from presto_nb.material.core import atomic_path
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.scores import build_dataset
+from presto_nb.material.tunes import build_dataset
 from tiny_model import random_pipeline
 
 LOG = Path(__file__).parents[1] / 'data_samples' / 'logs' / 'kills.json'

@@ -39,7 +39,7 @@ NOTEBOOKS = dict(
     layer_drop="31_layer_drop",
     presto_l="32_presto_l",
     presto_ls="40_presto_ls",
-    metrics="50_metrics",
+    metrics="evidence/61_metrics",
 )
 LIMIT = 400  # seconds of one set of tests; one that takes longer has failed
 

@@ -22,7 +22,7 @@ def gpu_cells(path):
         if c['cell_type'] == 'code'
     ]
     exp = next(
-        (m[1] for _, s in cells if (m := re.search(r'^#\|\s*default_exp\s+(\w+)', s, re.M))), None
+        (m[1] for _, s in cells if (m := re.search(r'^#\|\s*default_exp\s+([\w.]+)', s, re.M))), None
     )
     return exp, [(i, s) for i, s in cells if re.search(r'^#\|\s*gpu\b', s, re.M)]
 

@@ -3,8 +3,8 @@
 import json, math, os, shutil, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest, soundfile as sf, torch
-from presto_nb.cli import main
-from presto_nb.core import load_tensors, save_tensors, write_hashes
+from presto_nb.tools.cli import main
+from presto_nb.material.core import load_tensors, save_tensors, write_hashes
 from tiny_model import random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -252,7 +252,7 @@ def program(*words, cwd):
         PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
         HF_HUB_OFFLINE='1',
     )
-    code = 'import sys; from presto_nb.cli import main; sys.exit(main())'
+    code = 'import sys; from presto_nb.tools.cli import main; sys.exit(main())'
     return subprocess.run(
         [sys.executable, '-c', code, *map(str, words)],
         capture_output=True,

@@ -4,7 +4,7 @@ import importlib.util, json, re
 from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
-from presto_nb.core import PrestoError, assets, sha256
+from presto_nb.material.core import PrestoError, assets, sha256
 from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 from tiny_model import random_pipeline
 

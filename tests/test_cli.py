@@ -3,7 +3,7 @@
 import importlib.util, json, os, re, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pytest, soundfile as sf
-from presto_nb.cli import main
+from presto_nb.tools.cli import main
 from tiny_model import random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +21,7 @@ def program(*words, **kw):
         [
             sys.executable,
             '-c',
-            'import sys; from presto_nb.cli import main; sys.exit(main())',
+            'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
             *map(str, words),
         ],
         **(
@@ -40,7 +40,7 @@ def model(tmp_path_factory):
 
 def test_help_and_version_need_no_torch():
     "Nor numpy, nor matplotlib: the first word comes at once"
-    code = 'import sys; from presto_nb.cli import main; s = main(sys.argv[1:]); print(",".join(m for m in ("torch", "numpy", "matplotlib", "soundfile") if m in sys.modules), file=sys.stderr); sys.exit(s)'
+    code = 'import sys; from presto_nb.tools.cli import main; s = main(sys.argv[1:]); print(",".join(m for m in ("torch", "numpy", "matplotlib", "soundfile") if m in sys.modules), file=sys.stderr); sys.exit(s)'
     for words in (
         ['--help'],
         ['generate', '--help'],
@@ -316,7 +316,7 @@ def test_a_generator_makes_music(tmp_path, capsys):
 
 def test_strange_words_get_one_line(tmp_path, capsys):
     "It says what the model knows, and the music is made all the same"
-    from presto_nb.text import SmallTextEncoder
+    from presto_nb.material.text import SmallTextEncoder
 
     random_pipeline(encoder=SmallTextEncoder.from_pretrained()).save_pretrained(tmp_path / 'm')
     common = [
@@ -407,7 +407,7 @@ def test_bench_refuses_in_one_line(words, said, capsys):
 
 def test_passive_threads(model):
     "OMP_WAIT_POLICY is set before torch is imported"
-    code = 'import os, sys; os.environ.pop("OMP_WAIT_POLICY", None); from presto_nb.cli import main; assert "torch" not in sys.modules; main(["--version"]); print(os.environ["OMP_WAIT_POLICY"])'
+    code = 'import os, sys; os.environ.pop("OMP_WAIT_POLICY", None); from presto_nb.tools.cli import main; assert "torch" not in sys.modules; main(["--version"]); print(os.environ["OMP_WAIT_POLICY"])'
     r = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=60
     )
@@ -431,7 +431,7 @@ def test_ctrl_c(model, tmp_path):
         [
             sys.executable,
             '-c',
-            'import sys; from presto_nb.cli import main; sys.exit(main())',
+            'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
             'generate',
             *['a reel'] * 50,
             '--model',
@@ -762,7 +762,7 @@ def test_own_sounds_after_a_kill(model, tmp_path):
         [
             sys.executable,
             '-c',
-            'import sys; from presto_nb.cli import main; sys.exit(main())',
+            'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
             *map(str, run('killed')),
         ],
         cwd=tmp_path,

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from presto_nb import cli
-from presto_nb.cli import main, out_files, slug
+from presto_nb.tools import cli
+from presto_nb.tools.cli import main, out_files, slug
 from tiny_model import random_pipeline
 
 SEARCH_PATH = [str(Path(__file__).parent.parent), os.environ.get('PYTHONPATH', '')]
 ENV = os.environ | dict(IN_TEST='1', PYTHONPATH=os.pathsep.join(SEARCH_PATH))
-CODE = 'import sys; from presto_nb.cli import main; sys.exit(main())'
+CODE = 'import sys; from presto_nb.tools.cli import main; sys.exit(main())'
 SHORT = ['--seconds', '.3', '--steps', '1']
 
 
@@ -314,7 +314,7 @@ def test_a_number_that_no_command_takes(here, capsys, words, says):
 
 
 def test_evaluate_says_at_once_what_is_missing(models, here, monkeypatch, capsys):
-    from presto_nb import listen
+    from presto_nb.evidence import listen
 
     def missing():
         raise cli.PrestoError('musicnn is not installed; install it with: presto-nb setup eval')

@@ -14,13 +14,14 @@ import pytest
 import soundfile as sf
 import torch
 import presto_nb
-from presto_nb import codec as codecs
-from presto_nb import scores
-from presto_nb.cli import main
-from presto_nb.codec import CODEC_TINY, SpectralVAE, encode_folder
-from presto_nb.core import PrestoError, atomic_path, check_hashes, folder_lock, load_json
-from presto_nb.core import load_json_lines, load_tensors, stable_hash
-from presto_nb.scores import load_folder
+from presto_nb.material import codec as codecs
+from presto_nb.material import tunes
+from presto_nb.tools.cli import main
+from presto_nb.material.codec import CODEC_TINY, SpectralVAE, encode_folder
+from presto_nb.material.core import PrestoError, atomic_path, check_hashes, folder_lock, load_json
+from presto_nb.material.core import load_json_lines, load_tensors, stable_hash
+from presto_nb.material.audio import Audio
+from presto_nb.material.tunes import load_folder
 
 RATE = 44100
 
@@ -355,7 +356,7 @@ def test_broken_metadata(data, text, says):
 
 
 needs_tunes = pytest.mark.skipif(
-    not all(map(scores.importlib.util.find_spec, ('symusic', 'music21'))),
+    not all(map(tunes.importlib.util.find_spec, ('symusic', 'music21'))),
     reason='the tunes are not installed',
 )
 
@@ -365,22 +366,22 @@ def quick(monkeypatch):
     "Clips that are rendered at once"
     monkeypatch.setenv('IN_TEST', '1')
     monkeypatch.setattr(
-        scores,
+        tunes,
         'render',
-        lambda a, start, seconds: presto_nb.audio.Audio(torch.full((1000,), 0.1), RATE),
+        lambda a, start, seconds: Audio(torch.full((1000,), 0.1), RATE),
     )
 
 
 @needs_tunes
 @pytest.mark.parametrize(
-    'tier,limit,tunes', [('varied', 6, 2), ('varied', 5, 2), ('varied', 1, 1), ('tiny', 3, 3)]
+    'tier,limit,families', [('varied', 6, 2), ('varied', 5, 2), ('varied', 1, 1), ('tiny', 3, 3)]
 )
-def test_limit_counts_clips(data, quick, tier, limit, tunes):
-    scores.build_dataset(tier, data, limit=np.int64(limit))
+def test_limit_counts_clips(data, quick, tier, limit, families):
+    tunes.build_dataset(tier, data, limit=np.int64(limit))
     made = load_folder(data)
     assert (
         len(made) == limit == load_json(data / 'record.json')['clips']
-        and len({c.meta['family'] for c in made}) == tunes
+        and len({c.meta['family'] for c in made}) == families
     )
     assert sorted(p.name for p in data.iterdir()) == ['clips', 'metadata.jsonl', 'record.json']
 
@@ -389,13 +390,13 @@ def test_limit_counts_clips(data, quick, tier, limit, tunes):
 def test_build_where_something_lies(data, quick):
     captions(data, 'file_name,text\n', 'metadata.csv')
     with pytest.raises(PrestoError, match='holds metadata.csv, which is none of a dataset'):
-        scores.build_dataset('tiny', data, limit=1)
+        tunes.build_dataset('tiny', data, limit=1)
     assert [p.name for p in data.iterdir()] == ['metadata.csv']
 
 
 @needs_tunes
 def test_build_after_a_kill(data, quick):
-    scores.build_dataset('tiny', data, limit=3)
+    tunes.build_dataset('tiny', data, limit=3)
     before = {p.name: p.read_bytes() for p in (data / 'clips').iterdir()}
     first, second, _ = sorted((data / 'clips').iterdir())
     first.write_bytes(first.read_bytes()[:50])
@@ -406,11 +407,11 @@ def test_build_after_a_kill(data, quick):
         '.record-abcdefgh.json',
     ):
         (data / name).write_bytes(b'half')
-    scores.build_dataset('tiny', data, limit=3)
+    tunes.build_dataset('tiny', data, limit=3)
     assert {p.name: p.read_bytes() for p in (data / 'clips').iterdir()} == before
     assert sorted(p.name for p in data.iterdir()) == ['clips', 'metadata.jsonl', 'record.json']
     with folder_lock(data), pytest.raises(PrestoError, match='by another process'):
-        scores.build_dataset('tiny', data, limit=3)
+        tunes.build_dataset('tiny', data, limit=3)
 
 
 @needs_tunes
@@ -426,17 +427,15 @@ def test_build_after_a_kill(data, quick):
     ],
 )
 def test_a_damaged_cache_of_tunes(tmp_path, monkeypatch, damage):
-    row = scores.tune_index()[0]
+    row = tunes.tune_index()[0]
     monkeypatch.setenv('PRESTO_NB_CACHE', str(tmp_path))
-    monkeypatch.setattr(scores, 'tune_index', lambda: (row,))
+    monkeypatch.setattr(tunes, 'tune_index', lambda: (row,))
     for _ in range(2):
-        assert [t.id for t in scores.read_tunes.__wrapped__()] == [row.id]
+        assert [t.id for t in tunes.read_tunes.__wrapped__()] == [row.id]
         (kept,) = tmp_path.iterdir()
         whole = kept.read_bytes()
         kept.write_bytes(damage)
-    assert [t.id for t in scores.read_tunes.__wrapped__()] == [
-        row.id
-    ] and kept.read_bytes() == whole
+    assert [t.id for t in tunes.read_tunes.__wrapped__()] == [row.id] and kept.read_bytes() == whole
 
 
 # ---- latents
@@ -531,9 +530,9 @@ def test_one_sound_more(codec, own, tmp_path, monkeypatch):
     out, read = tmp_path / 'latents', []
     encode_folder(codec, own, out)
     side(sound(own / 'aa.wav', 500), dict(caption='one more'))
-    plain = scores.Clip.audio
+    plain = tunes.Clip.audio
     monkeypatch.setattr(
-        scores.Clip, 'audio', lambda self, *a: (read.append(self.path.name), plain(self, *a))[1]
+        tunes.Clip, 'audio', lambda self, *a: (read.append(self.path.name), plain(self, *a))[1]
     )
     encode_folder(codec, own, out)
     assert read == ['aa.wav'] and list(rows(out)) == ['a/01.wav', 'aa.wav', 'b/01.wav', 'c.wav']
@@ -610,7 +609,7 @@ def test_two_at_once(codec, own, tmp_path):
 
 def test_a_lock_of_a_killed_process(data):
     "The lock goes with its process, whatever file is left"
-    code = 'import os\nfrom presto_nb.core import folder_lock\n'
+    code = 'import os\nfrom presto_nb.material.core import folder_lock\n'
     code += f'with folder_lock({str(data)!r}): os._exit(9)'
     assert subprocess.run([sys.executable, '-c', code]).returncode == 9
     with folder_lock(data):
@@ -704,14 +703,14 @@ def test_damaged_lines_of_latents(codec, own, tmp_path, line):
 def test_own_sound_before_training(codec, own, tmp_path, monkeypatch):
     "One sound more is one sound encoded; once a run has begun, its sounds stay"
     from types import SimpleNamespace
-    from presto_nb.cli import own_latents
+    from presto_nb.tools.cli import own_latents
 
     args, read = SimpleNamespace(data=str(own), out=str(tmp_path / 'run')), []
     own_latents(args, codec, 1)
     side(sound(own / 'aa.wav', 500), dict(caption='one more'))
-    plain = scores.Clip.audio
+    plain = tunes.Clip.audio
     monkeypatch.setattr(
-        scores.Clip, 'audio', lambda self, *a: (read.append(self.path.name), plain(self, *a))[1]
+        tunes.Clip, 'audio', lambda self, *a: (read.append(self.path.name), plain(self, *a))[1]
     )
     out = own_latents(args, codec, 1)
     assert read == ['aa.wav'] and len(rows(out)) == 4
@@ -783,7 +782,7 @@ def test_a_file_keeps_its_mode_and_its_link(tmp_path):
 
 
 def test_numbers_of_numpy_and_torch(tmp_path):
-    from presto_nb.codec import SpectralVAEConfig
+    from presto_nb.material.codec import SpectralVAEConfig
 
     config = SpectralVAEConfig(channels=np.int64(8), n_fft=torch.tensor(256))
     config.save(tmp_path / 'c.json')
@@ -831,10 +830,10 @@ def bare_text_calls(source):
             yield f'line {node.lineno}: {ast.unparse(node)[:90]}'
 
 
-@pytest.mark.parametrize('module', sorted(p.stem for p in PACKAGE.glob('*.py')))
-def test_text_is_utf8(module):
+@pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda p: p.stem)
+def test_text_is_utf8(path):
     "Nothing is read or written in the machine's own code page"
-    assert list(bare_text_calls((PACKAGE / f'{module}.py').read_text(encoding='utf-8'))) == []
+    assert list(bare_text_calls(path.read_text(encoding='utf-8'))) == []
 
 
 def test_text_is_utf8_when_it_runs(own, tmp_path):
@@ -843,9 +842,9 @@ def test_text_is_utf8_when_it_runs(own, tmp_path):
 import warnings
 warnings.filterwarnings('error', category=EncodingWarning, module=r'presto_nb\\.')
 import torch
-from presto_nb.codec import CODEC_TINY, SpectralVAE, encode_folder
-from presto_nb.scores import load_folder, tune_index
-from presto_nb.core import Config
+from presto_nb.material.codec import CODEC_TINY, SpectralVAE, encode_folder
+from presto_nb.material.tunes import load_folder, tune_index
+from presto_nb.material.core import Config
 codec = SpectralVAE(CODEC_TINY)
 codec.save({str(tmp_path / 'codec')!r})
 codec = SpectralVAE.from_pretrained({str(tmp_path / 'codec')!r})

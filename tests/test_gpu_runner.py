@@ -10,7 +10,7 @@ for name, value in dict(is_available=True, get_device_name='acted', synchronize=
     setattr(torch.cuda, name, lambda *a, _v=value: _v)
 sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"""
 CELLS = [
-    '#| default_exp core',
+    '#| default_exp material.core',
     '#| gpu\\nx = stable_hash(1); import torch',
     '#| gpu\\nassert x == stable_hash(1)',
     '#| gpu\\nassert x == 0',
@@ -25,14 +25,14 @@ def project(tmp_path):
         for s in CELLS
     ]
     (tmp_path / 'tests').mkdir()
-    (tmp_path / 'nbs').mkdir()
+    (tmp_path / 'nbs/material').mkdir(parents=True)
     shutil.copy(ROOT / 'tests/run_gpu_cells.py', tmp_path / 'tests')
     shutil.copytree(
         ROOT / 'presto_nb',
         tmp_path / 'presto_nb',
         ignore=shutil.ignore_patterns('assets', '__pycache__'),
     )
-    (tmp_path / 'nbs/00_core.ipynb').write_text(
+    (tmp_path / 'nbs/material/00_core.ipynb').write_text(
         json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5))
     )
     return tmp_path / 'tests/run_gpu_cells.py'

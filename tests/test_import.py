@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted(p.stem for p in (ROOT / 'presto_nb').glob('*.py') if not p.stem.startswith('_'))
+PACKAGE = ROOT / 'presto_nb'
+MODULES = sorted(
+    '.'.join(p.relative_to(PACKAGE).with_suffix('').parts)
+    for p in PACKAGE.rglob('*.py')
+    if not p.stem.startswith('_')
+)
 
 
 def fresh(code, *args):
@@ -26,7 +31,7 @@ OPTIONAL = ('transformers', 'diffusers', 'audiocraft', 'music21', 'symusic', 'te
 
 
 def test_there_are_modules():
-    assert {'core', 'audio'} <= set(MODULES)
+    assert {'edm', 'material.core', 'material.audio'} <= set(MODULES)
 
 
 @pytest.mark.parametrize('module', MODULES)
@@ -72,7 +77,10 @@ print(time.perf_counter() - t)'''
     assert package <= 1.5, package
     wanted = [
         m
-        for m in ('core', 'audio', 'codec', 'text', 'edm', 'sampling', 'dit', 'pipeline')
+        for m in (
+            *(f'material.{n}' for n in ('core', 'audio', 'codec', 'text')),
+            *('edm', 'sampling', 'dit', 'pipeline'),
+        )
         if m in MODULES
     ]
     music = min(float(fresh(code, *wanted)) for _ in range(3))

@@ -4,8 +4,8 @@ import json, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse
 from contextlib import contextmanager
 from pathlib import Path
 import pytest
-from presto_nb.cli import main
-from presto_nb.widgets import free_port, lab_notebook
+from presto_nb.tools.cli import main
+from presto_nb.labs.gallery import free_port, lab_notebook
 
 HERE, CHROMIUM = (
     Path(__file__).parent,
@@ -62,7 +62,7 @@ def printed(line):
 
 LAB = (
     '-c',
-    'import sys; from presto_nb.cli import main; sys.exit(main())',
+    'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
     'lab',
     'variance',
     '--no-browser',
@@ -176,8 +176,8 @@ def test_in_a_browser_through_jupyterlab(tmp_path):
 TEST = """
 import sys, torch
 from types import SimpleNamespace
-from presto_nb.audio import Audio
-from presto_nb.blind_test import make_test, serve_test
+from presto_nb.material.audio import Audio
+from presto_nb.labs.blind_test import make_test, serve_test
 tone = lambda hz: lambda prompts, first: [Audio(.2*torch.sin(hz*torch.arange(22050)/7000), 44100)]
 prompts = [SimpleNamespace(caption=c) for c in ('a reel', 'a jig', 'a march', 'a waltz', 'a polka', 'an <air> & "more"')]
 serve_test(make_test(sys.argv[1], prompts, {'original': tone(440), 'base': tone(550), 'presto-ls': tone(660)}, seconds=.5), browser=False)
@@ -187,7 +187,7 @@ serve_test(make_test(sys.argv[1], prompts, {'original': tone(440), 'base': tone(
 @pytest.mark.timeout(240)
 def test_listening_in_a_browser(tmp_path):
     "By keys alone: nothing can be answered before all was heard, the page does not say whose a clip is, a closed page goes on, and the file has what was said"
-    from presto_nb.blind_test import BlindTest, screens
+    from presto_nb.labs.blind_test import BlindTest, screens
 
     with served('-c', TEST, str(tmp_path / 'test'), say='the listening test') as line:
         seen = in_chromium('listen_browser.mjs', tmp_path, printed(line))
@@ -213,12 +213,12 @@ def test_listening_in_a_browser(tmp_path):
 @pytest.mark.timeout(240)
 def test_the_command_that_makes_a_listening_test(tmp_path):
     "With recordings of our own: real models' clips, as long and as loud as the recording, and the first page"
-    from presto_nb.audio import Audio
-    from presto_nb.blind_test import BlindTest, clip_name
+    from presto_nb.material.audio import Audio
+    from presto_nb.labs.blind_test import BlindTest, clip_name
 
     with served(
         '-c',
-        'import sys; from presto_nb.cli import main; sys.exit(main())',
+        'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
         *OWN,
         '--prompts',
         '6',
@@ -241,7 +241,7 @@ def test_the_command_that_makes_a_listening_test(tmp_path):
 
 
 def test_a_killed_listening_test_goes_on(tmp_path):
-    from presto_nb.blind_test import BlindTest, clip_name
+    from presto_nb.labs.blind_test import BlindTest, clip_name
 
     def open_it(say):
         return served('-c', TEST, str(tmp_path / 'test'), say=say)

@@ -20,12 +20,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from presto_nb import blind_test, frames, widgets
-from presto_nb.audio import Audio
-from presto_nb.blind_test import BlindTest, clip_name, listen_server, make_test
-from presto_nb.core import PrestoError
-from presto_nb.frames import Gate
-from presto_nb.widgets import free_port
+from presto_nb.labs import blind_test
+from presto_nb.labs import frames
+from presto_nb.labs import gallery
+from presto_nb.material.audio import Audio
+from presto_nb.labs.blind_test import BlindTest, clip_name, listen_server, make_test
+from presto_nb.material.core import PrestoError
+from presto_nb.labs.frames import Gate
+from presto_nb.labs.gallery import free_port
 
 
 def header_names(headers):
@@ -291,7 +293,7 @@ def test_a_plan_that_is_none(test, change):
 # ---- Voila
 
 
-CODE = 'import sys; from presto_nb.cli import main; sys.exit(main())'
+CODE = 'import sys; from presto_nb.tools.cli import main; sys.exit(main())'
 
 
 @contextmanager
@@ -308,7 +310,7 @@ def lab(*more):
     )
     try:
         line = process.stdout.readline()
-        assert widgets.wait_for(process, port)
+        assert gallery.wait_for(process, port)
         yield line, port, process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -375,7 +377,7 @@ def test_a_lab_without_a_token():
 
 
 def test_no_token_is_said_in_a_sentence(capsys):
-    from presto_nb.cli import main
+    from presto_nb.tools.cli import main
 
     assert main(['lab', '--help']) == 0
     out = ' '.join(capsys.readouterr().out.split())

@@ -5,11 +5,19 @@ import math
 from types import SimpleNamespace
 import pytest
 import torch
-from presto_nb.audio import Audio
-from presto_nb.core import PrestoError, load_json
-from presto_nb.listen import BPMS, estimate_tempo, pulse, pulse_at, tempogram
-from presto_nb.metrics import HEARD, RATES, STACKED, Evaluator, better, chance, rhythm_facts
-from presto_nb.metrics import rhythm_scores, score_table, text_of
+from presto_nb.material.audio import Audio
+from presto_nb.material.core import PrestoError, load_json
+from presto_nb.evidence.listen import BPMS, estimate_tempo, pulse, pulse_at, tempogram
+from presto_nb.evidence.metrics import (
+    HEARD,
+    RATES,
+    STACKED,
+    Evaluator,
+    better,
+    chance,
+    rhythm_facts,
+)
+from presto_nb.evidence.metrics import rhythm_scores, score_table, text_of
 
 RATE = 22050
 
@@ -164,7 +172,7 @@ def test_an_interrupted_hearing_leaves_no_mixture(tmp_path, monkeypatch):
     add(ev)
     other = evaluator(tmp_path)
     other.embedders = ()
-    monkeypatch.setattr('presto_nb.metrics.atomic_path', None)  # stops before the rows
+    monkeypatch.setattr('presto_nb.evidence.metrics.atomic_path', None)  # stops before the rows
     with pytest.raises(TypeError):
         add(other)
     monkeypatch.undo()

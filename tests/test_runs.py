@@ -13,14 +13,14 @@ import pytest
 import soundfile as sf
 import torch
 
-from presto_nb.cli import main
-from presto_nb.codec import CODEC_TINY, SpectralVAE, encode_folder
+from presto_nb.tools.cli import main
+from presto_nb.material.codec import CODEC_TINY, SpectralVAE, encode_folder
 from presto_nb.codec_training import ClipWindows, CodecStage
-from presto_nb.core import PrestoError, load_tensors, save_tensors
-from presto_nb.metrics import Evaluator
+from presto_nb.material.core import PrestoError, load_tensors, save_tensors
+from presto_nb.evidence.metrics import Evaluator
 from presto_nb.pipeline import MusicPipeline, PipelineConfig
-from presto_nb.scores import load_folder
-from presto_nb.text import TextConfig
+from presto_nb.material.tunes import load_folder
+from presto_nb.material.text import TextConfig
 from presto_nb.training import TrainConfig, fit, load_checkpoint, read_latents
 from tiny_model import random_pipeline
 from training_toy import CONFIG, Toy
@@ -255,7 +255,7 @@ def test_layers_where_a_base_was_trained(here, refused):
 
 
 def test_a_folder_in_use(here, refused):
-    from presto_nb.core import folder_lock
+    from presto_nb.material.core import folder_lock
 
     assert main(BASE) == 0
     with folder_lock('run'):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from presto_nb.core import HASHES, PrestoError, assets, check_hashes, folder_lock
+from presto_nb.material.core import HASHES, PrestoError, assets, check_hashes, folder_lock
 from presto_nb.pipeline import MODEL_FILES, MODELS, RELEASED, SAVING, MusicPipeline, find_model
-from presto_nb.text import SmallTextEncoder
+from presto_nb.material.text import SmallTextEncoder
 from tiny_model import random_pipeline
 
 

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from presto_nb.audio import Audio, _crc16, _flac_samples, _mp3_header, _mp3_size, sound_seconds
-from presto_nb.core import PrestoError
+from presto_nb.material.audio import (
+    Audio,
+    _crc16,
+    _flac_samples,
+    _mp3_header,
+    _mp3_size,
+    sound_seconds,
+)
+from presto_nb.material.core import PrestoError
 
 RATE, SECONDS = 44100, 3
 

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 import pytest
-from presto_nb.cli import parser
+from presto_nb.tools.cli import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location('train_all', ROOT / 'recipes' / 'train_all.py')

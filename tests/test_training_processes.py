@@ -3,7 +3,7 @@
 import os, re, signal, socket, subprocess, sys, time
 from pathlib import Path
 import pytest, torch
-from presto_nb.core import load_tensors
+from presto_nb.material.core import load_tensors
 from presto_nb.training import load_checkpoint, read_log
 
 TOY = str(Path(__file__).parent / 'training_toy.py')

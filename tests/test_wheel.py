@@ -89,7 +89,7 @@ def test_the_wheel_holds_every_asset_and_nothing_else(wheel):
         n.endswith('licenses/THIRD_PARTY.md') for n in names
     )
     assert (
-        'presto-nb = presto_nb.cli:main'
+        'presto-nb = presto_nb.tools.cli:main'
         in zipfile.ZipFile(wheel)
         .read(next(n for n in names if n.endswith('entry_points.txt')))
         .decode()

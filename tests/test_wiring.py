@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn as nn
 
-from presto_nb import presto_l, presto_s
-from presto_nb.core import PrestoError, generator
+from presto_nb import presto_l
+from presto_nb import presto_s
+from presto_nb.material.core import PrestoError, new_rng
 from presto_nb.discriminator import MapHead, ScalarHead, lsgan, nsgan
 from presto_nb.dit import DiT, DiTConfig, shifted_keep
 from presto_nb.dmd import dmd_gradient, dmd_loss
@@ -22,7 +23,7 @@ from presto_nb.edm import (
     noised,
     scalings,
 )
-from presto_nb.metrics import interval
+from presto_nb.evidence.metrics import interval
 from presto_nb.pipeline import PipelineConfig
 from presto_nb.presto_l import (
     PrestoLConfig,
@@ -73,7 +74,7 @@ class Pieces:
 
     def __init__(self, channels=4):
         self.captions = [["a reel"], ["a slow air on the flute"]] * 8
-        self.x = 0.5 * torch.randn(16, 32, channels, generator=generator("pieces"))
+        self.x = 0.5 * torch.randn(16, 32, channels, generator=new_rng("pieces"))
 
     def __len__(self):
         return len(self.x)
@@ -99,14 +100,14 @@ class Words:
 
 def shaken(module, seed=0, by=0.1):
     "No weight is zero, or its zeros hide everything"
-    g = generator("shaken", seed)
+    g = new_rng("shaken", seed)
     for p in module.parameters():
         p.data += by * torch.randn(p.shape, generator=g)
     return module
 
 
 def network(seed=0, **changed):
-    return shaken(DiT(SIZE.replace(**changed), generator("network", seed)), seed)
+    return shaken(DiT(SIZE.replace(**changed), new_rng("network", seed)), seed)
 
 
 def teacher(seed=0, **changed):
@@ -149,7 +150,7 @@ def test_generator_alone_skips_blocks(pair):
     full, light = pair
     assert skipping(light, (0, 1)) is light  # a model's own schedule stays
     stage = ls_stage(Pieces(16), full, light, PrestoSConfig(w=1.0))
-    x, sigma = torch.randn(2, 32, 16, generator=generator("x")), torch.full((2,), 60.0)
+    x, sigma = torch.randn(2, 32, 16, generator=new_rng("x")), torch.full((2,), 60.0)
     expected = light.denoiser(x, sigma, keep=[0, 2], budget=1)
     assert torch.allclose(stage.players.generator(x, sigma), expected, atol=1e-5)
     mixed, drop = torch.tensor([60.0, 0.01]), torch.tensor([1, 0])
@@ -167,7 +168,7 @@ def test_networks_of_another_shape_are_refused(pair):
         PrestoSStage(teacher(), Pieces(), Words(), PrestoSConfig(w=1.0), start=teacher(depth=3))
     narrow = copy.copy(full)
     narrow.denoiser = Denoiser(
-        DiT(DiTConfig.from_dict(full.config.dit).replace(width=16), generator("narrow"))
+        DiT(DiTConfig.from_dict(full.config.dit).replace(width=16), new_rng("narrow"))
     )
     with pytest.raises(PrestoError, match="differ in network"):
         ls_stage(Pieces(16), narrow, light, PrestoSConfig(w=1.0))
@@ -197,17 +198,15 @@ def players(real=0.3, fake=0.8):
 
 
 def points(name, n=64):
-    return torch.randn(n, 2, generator=generator(name))
+    return torch.randn(n, 2, generator=new_rng(name))
 
 
 def test_weights_of_the_losses():
     switches = PrestoSConfig(w=1.0, nu_g=0.5, nu_d=2.0)
-    loss, log = generator_turn(players(), switches, points("a"), None, Draws(generator("w")))
+    loss, log = generator_turn(players(), switches, points("a"), None, Draws(new_rng("w")))
     assert log["dmd"].mean() > 0.01
     assert torch.allclose(loss.mean(), log["dmd"].mean() + 0.5 * log["gan_g"], rtol=1e-5)
-    loss, log = fake_turn(
-        players(), switches, points("a"), points("b"), None, Draws(generator("w"))
-    )
+    loss, log = fake_turn(players(), switches, points("a"), points("b"), None, Draws(new_rng("w")))
     assert torch.allclose(loss.mean(), log["dsm"].mean() + 2 * log["gan_d"], rtol=1e-5)
 
 
@@ -215,8 +214,8 @@ def test_normaliser_and_levels_of_the_matching_loss():
     x, p = points("a"), players()
     for normalise in (False, True):
         switches = PrestoSConfig(w=1.0, gan="none", normalise=normalise)
-        loss, _ = generator_turn(p, switches, x, None, Draws(generator("n")))
-        draw = Draws(generator("n"))
+        loss, _ = generator_turn(p, switches, x, None, Draws(new_rng("n")))
+        draw = Draws(new_rng("n"))
         sigma, noise = draw.sigma("train", 64), draw.noise(x)
         gradient = 0.5 * noised(x, sigma, noise)  # (.8 - .3) times what both are shown
         if normalise:
@@ -238,7 +237,7 @@ def test_a_sample_is_moved_from_fake_to_real():
 
 def test_real_and_generated_rows_have_levels_and_noise_of_their_own():
     p, x = players(), torch.zeros(64, 2)
-    real, fake = answers(p, PrestoSConfig(), (x, x), None, Draws(generator("levels")))
+    real, fake = answers(p, PrestoSConfig(), (x, x), None, Draws(new_rng("levels")))
     ((sigma, seen),) = p.fake_score.asked
     assert len(sigma) == 128
     assert not torch.isclose(sigma[:64], sigma[64:]).any()
@@ -254,7 +253,7 @@ def test_order_of_real_and_generated():
         PrestoSConfig(p_gan="inf"),
         (torch.full((64, 2), 1e4), torch.zeros(64, 2)),
         None,
-        Draws(generator("o")),
+        Draws(new_rng("o")),
     )
     assert real.min() > 9e3 > fake.max()
     assert torch.allclose(
@@ -361,7 +360,7 @@ def test_guidance_asks_with_and_without_the_condition():
         PrestoSConfig(gan="none", w=2.0),
         torch.zeros(2, 2),
         Labels(torch.tensor([3, 3])),
-        Draws(generator("g")),
+        Draws(new_rng("g")),
     )
     assert told == dict(real=[[True, True, False, False]], fake=[[True, True]])
     real = lambda x, sigma, cond: x * 0 + cond.labels[:, None]  # 3 with the label, -1 without
@@ -392,7 +391,7 @@ def test_the_fake_score_learns_with_conditions_and_alone():
     x0_hat = points("a", 4).requires_grad_()
     switches = PrestoSConfig(gan="none")
     labels = Labels(torch.tensor([3, 1, 2, 0]))
-    p, draw = Players(None, None, fake, None), Draws(generator("f"))
+    p, draw = Players(None, None, fake, None), Draws(new_rng("f"))
     loss, _ = fake_turn(p, switches, x0_hat, points("b", 4), labels, draw)
     assert told == [[3, 1, 2, 0]]
     reached = torch.autograd.grad(loss.sum(), (gain, x0_hat), allow_unused=True)
@@ -410,7 +409,7 @@ class Marks(Draws):
 
 def test_each_loss_has_its_own_levels():
     switches = PrestoSConfig(p_gen="inf", p_dmd="train", p_dsm="inf-7", p_gan="few-3", w=1.0)
-    p, draw, x0 = players(), Marks(generator("marks")), torch.full((256, 2), 5.0)
+    p, draw, x0 = players(), Marks(new_rng("marks")), torch.full((256, 2), 5.0)
     levels = lambda player: [sigma[0].item() for sigma, _ in player.asked]
     x0_hat = generate(p, switches, x0, None, draw)
     assert levels(p.generator) == [1.0]
@@ -425,7 +424,7 @@ def test_the_discriminator_is_shown_data_and_samples():
     "Data lie at 100 and samples at -100, and the head says where"
     p = Players(None, None, Linear(1.0), lambda h: h[:, :1])
     there, here = torch.full((8, 2), 100.0), torch.full((8, 2), -100.0)
-    _, log = fake_turn(p, PrestoSConfig(), here, there, None, Marks(generator("game")))
+    _, log = fake_turn(p, PrestoSConfig(), here, there, None, Marks(new_rng("game")))
     assert log["d_real"] > 90 and log["d_fake"] < -90
     assert log["right_real"] == 1 and log["right_fake"] == 1
     assert abs(log["gan_d"] - (99**2 + 100**2)) < 1500  # real is 1, generated is 0
@@ -467,7 +466,7 @@ def told_budgets(config, sigma):
         Pieces().x[: len(sigma)],
         None,
         sigma,
-        torch.randn(len(sigma), 32, 4, generator=generator("n")),
+        torch.randn(len(sigma), 32, 4, generator=new_rng("n")),
     )
     return heard
 
@@ -510,7 +509,7 @@ def test_weight_of_the_self_teacher():
         PrestoLConfig(drops=(3, 2, 1, 0, 0), nu_st=3.0),
         torch.tensor([60.0, 10.0, 2.0, 0.5]),
     )
-    noise = torch.randn(4, 32, 4, generator=generator("n"))
+    noise = torch.randn(4, 32, 4, generator=new_rng("n"))
     loss, log = presto_l_loss(
         Denoiser(network(budget=True)), config, Pieces().x[:4], None, sigma, noise
     )
@@ -519,7 +518,7 @@ def test_weight_of_the_self_teacher():
 
 
 def test_the_self_teacher_compares_directions_and_teaches_one_side():
-    h, full = torch.randn(2, 3, 5, 8, generator=generator("h"))
+    h, full = torch.randn(2, 3, 5, 8, generator=new_rng("h"))
     h.requires_grad_()
     full.requires_grad_()
     loss = self_teacher_loss(h, full)
@@ -547,7 +546,7 @@ def test_a_pipeline_plays_its_own_rule(shift, ran):
     net = with_budget(base.denoiser.network) if shift else base.denoiser.network
     pipe = layer_pipeline(base, net, PrestoLConfig(drops=(1, 0), shift=shift, budget=bool(shift)))
     asked = pipe.config.skipping(pipe.denoiser)
-    x = torch.randn(1, 8, 16, generator=generator("x"))
+    x = torch.randn(1, 8, 16, generator=new_rng("x"))
     assert blocks_run(net, lambda: asked(x, torch.tensor([60.0]))) == ran
     assert blocks_run(net, lambda: asked(x, torch.tensor([0.01]))) == [0, 1, 2]
     few = few_step_pipeline(pipe, net)
@@ -575,7 +574,7 @@ def test_a_pipeline_plays_its_own_parts():
     for over, ran in (("inf", [0, 1, 2]), ("train", [0, 2])):
         pipe = layer_pipeline(base, net, PrestoLConfig(drops=(1, 0), over=over))
         asked = pipe.config.skipping(pipe.denoiser)
-        x = torch.randn(1, 8, 16, generator=generator("x"))
+        x = torch.randn(1, 8, 16, generator=new_rng("x"))
         assert blocks_run(net, lambda: asked(x, torch.tensor([1.0]))) == ran
 
 
@@ -588,7 +587,7 @@ def test_tails_of_the_training_distribution():
         -0.4 + torch.special.ndtri(torch.tensor([1e-6, 0.5, 1 - 1e-6], dtype=torch.float64))
     )
     assert torch.allclose(levels.quantile([1e-6, 0.5, 1 - 1e-6]), expected, rtol=1e-6)
-    drawn = levels.sample(100_000, generator("tails")).log()
+    drawn = levels.sample(100_000, new_rng("tails")).log()
     assert drawn.min() < -4.2 and drawn.max() > 3.4  # 3.8 standard deviations on both sides
     assert abs((drawn.abs() > 2).float().mean() - 0.063) < 0.004
 
@@ -596,8 +595,8 @@ def test_tails_of_the_training_distribution():
 def test_loss_of_a_denoiser_with_a_sigma_data_of_its_own():
     silent = lambda x, c_noise, cond: torch.zeros_like(x)
     x0, noise = (
-        3 * torch.randn(512, 8, generator=generator("a")),
-        torch.randn(512, 8, generator=generator("b")),
+        3 * torch.randn(512, 8, generator=new_rng("a")),
+        torch.randn(512, 8, generator=new_rng("b")),
     )
     for sigma in (0.2, 3.0, 40.0):
         s = torch.full((512,), sigma)
@@ -613,12 +612,12 @@ def test_train_means_what_the_teacher_was_trained_at(pair, monkeypatch):
     full, light = pair
     told = LogNormal(0.2, 1.6)
     assert noise_at("train", told) == told and noise_at("train") == LogNormal()
-    stub = SimpleNamespace(rows=lambda draw: draw(1000, generator("rows")))
+    stub = SimpleNamespace(rows=lambda draw: draw(1000, new_rng("rows")))
     assert torch.equal(
-        TrainerDraws(stub, told).sigma("train", 1000), told.sample(1000, generator("rows"))
+        TrainerDraws(stub, told).sigma("train", 1000), told.sample(1000, new_rng("rows"))
     )
     assert torch.equal(
-        Draws(generator("rows"), told).sigma("train", 1000), told.sample(1000, generator("rows"))
+        Draws(new_rng("rows"), told).sigma("train", 1000), told.sample(1000, new_rng("rows"))
     )
     assert PipelineConfig.from_dict({}).training_noise == LogNormal()  # a model that does not say
     spoken = copy.copy(full)
@@ -643,7 +642,8 @@ def test_train_means_what_the_teacher_was_trained_at(pair, monkeypatch):
 
 def test_a_base_model_says_what_it_was_trained_at(monkeypatch):
     "train base writes its noise levels into the model's config, and goes on at those of --init"
-    from presto_nb import cli, training
+    from presto_nb.tools import cli
+    from presto_nb import training
     from presto_nb.pipeline import MusicPipeline
 
     told = random_pipeline(0, P_mean=0.2, P_std=1.6)
@@ -721,7 +721,7 @@ class Shaky(nn.Module):
 
 
 def test_samplers_ask_in_eval_mode():
-    noise, shaky = torch.randn(4, 3, generator=generator("z")), Shaky()
+    noise, shaky = torch.randn(4, 3, generator=new_rng("z")), Shaky()
     wrapped = lambda x, sigma, cond=None: shaky(x, sigma, cond)
     guide = lambda d: guided(lambda x, sigma, cond, **how: d(x, sigma), torch.zeros(4), 2.0)
     ways = (
@@ -774,7 +774,7 @@ def guided_stage():
 
 
 def pairs_stage():
-    z = torch.randn(6, 32, 4, generator=generator("pairs"))
+    z = torch.randn(6, 32, 4, generator=new_rng("pairs"))
     pairs = presto_s.TeacherPairs(z, 0.5 * z, None, 0)
     return PrestoSStage(
         teacher(), Pieces(), Words(), PrestoSConfig(w=1.0, ratio=1, nu_reg=1.0), pairs=pairs
@@ -812,7 +812,7 @@ def test_parts_of_a_batch_change_nothing(name, tmp_path):
 def test_interval_of_an_odd_number_of_clips():
     "Halves of five are two and three: the mean's interval must not notice"
     x = torch.tensor([0.0, 1.0, 3.0, 7.0, 20.0], dtype=torch.float64)
-    value, low, high = interval(lambda i: x[i].mean(), 5, 4000, generator("five"))
+    value, low, high = interval(lambda i: x[i].mean(), 5, 4000, new_rng("five"))
     expected = 1.96 * x.std() / 5**0.5
     assert value == x.mean()
     assert abs((high - low) / 2 - expected) < 0.05 * expected

@@ -7,11 +7,11 @@ WORDS = "? a the on in with reel waltz march jig piano fiddle violin organ flute
 
 def random_pipeline(seed=0, encoder=None, **config):
     "A pipeline of 16 latent channels and 3 small blocks; the same for the same seed; with a given text encoder, or one that knows thirty words"
-    from presto_nb.codec import SpectralVAE, SpectralVAEConfig
+    from presto_nb.material.codec import SpectralVAE, SpectralVAEConfig
     from presto_nb.dit import DiT, DiTConfig
     from presto_nb.edm import Denoiser
     from presto_nb.pipeline import MusicPipeline, PipelineConfig
-    from presto_nb.text import SmallTextEncoder, TextConfig
+    from presto_nb.material.text import SmallTextEncoder, TextConfig
 
     small = {
         k: 1 if k.endswith('blocks') else 32
