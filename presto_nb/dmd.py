@@ -17,9 +17,10 @@ def normaliser(
     x0_hat,  # the generator's samples [b, ...]
     mu_real,  # what the real score makes of them, noised [b, ...]
     eps=1e-6,  # keeps a perfect sample from dividing by 0
-):
-    "How far each sample is from the real score's guess: mean |x0_hat - mu_real| of each row, float32 (DMD2's code; epsilon as in FastGen), [b, 1, ...]"
-    distance = (x0_hat.float() - mu_real.float()).abs().flatten(1).mean(1) + eps
+):  # [b, 1, ...], float32
+    "Mean |x0_hat - mu_real| of each row (DMD2's code; epsilon as in FastGen)"
+    difference = x0_hat.float() - mu_real.float()
+    distance = difference.abs().flatten(1).mean(1) + eps
     return distance.view(-1, *[1] * (x0_hat.ndim - 1))
 
 
@@ -30,21 +31,20 @@ def dmd_gradient(
     real_score,  # `denoiser(x, sigma, cond) -> x0_hat`: the frozen teacher
     fake_score,  # the same of the generator's own distribution
     cond=None,  # condition of b rows
-    null=None,  # null condition of b rows; needed where w is not 1
-    w=1.0,  # guidance scale of the real score
+    null=None,  # null condition of b rows; needed where guidance_scale is not 1
+    guidance_scale=1.0,  # w, of the real score alone
     normalise=True,  # divide each row by `normaliser`
-):
-    "The gradient of the matching loss with respect to x0_hat, row by row and without a graph, [b, ...] (Presto!, eq. 5)"
-    if w != 1 and null is None:
-        raise PrestoError(
-            f"the guidance scale w is {w:g}, which needs a null condition, but null is None; allowed is w = 1"
-        )
+):  # [b, ...], without a graph
+    "The gradient of the matching loss with respect to x0_hat (Presto!, eq. 5)"
+    if guidance_scale != 1 and null is None:
+        message = f"the guidance scale w is {guidance_scale:g}, which needs a null condition"
+        raise PrestoError(f"{message}, but null is None; allowed is w = 1")
+    if guidance_scale != 1:
+        real_score = guided(real_score, null, guidance_scale)
     with torch.no_grad():
         x = noised(x0_hat, sigma, noise)
         mu_fake = fake_score(x, sigma, cond)
-        mu_real = (
-            real_score(x, sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)
-        )
+        mu_real = real_score(x, sigma, cond)
         gradient = mu_fake - mu_real
         return gradient / normaliser(x0_hat, mu_real) if normalise else gradient
 
@@ -52,12 +52,11 @@ def dmd_gradient(
 def dmd_loss(
     x0_hat,  # the generator's samples, with a graph [b, ...]
     gradient,  # of `dmd_gradient`, same shape
-):
-    "A loss of each row whose gradient by x0_hat is `gradient`/elements of a row, [b]; mean over elements"
+):  # [b]; mean over elements
+    "A loss of each row whose gradient by x0_hat is `gradient` over the elements of a row"
     if gradient.shape != x0_hat.shape:
-        raise PrestoError(
-            f"the gradient has shape {list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}"
-        )
+        shapes = f"{list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}"
+        raise PrestoError(f"the gradient has shape {shapes}")
     target = (x0_hat - gradient).detach()
     return 0.5 * ((x0_hat - target) ** 2).flatten(1).mean(1)
 
@@ -68,8 +67,8 @@ def fake_score_loss(
     cond,  # their conditions, or None
     sigma,  # noise level of each row [b], from p_dsm
     noise,  # standard normal, shape of x0_hat
-):
-    "The EDM loss with the generator's samples in the place of data, [b]; mean over elements (Presto!, eq. 6)"
+):  # [b]; mean over elements
+    "The EDM loss with the generator's samples in the place of data (Presto!, eq. 6)"
     return edm_loss(fake_score, x0_hat.detach(), cond, sigma, noise)
 
 # %% ../nbs/21_dmd.ipynb #43c2b72a
