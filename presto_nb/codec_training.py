@@ -24,7 +24,8 @@ from presto_nb.material.codec import (
     linear_start,
     vae_losses,
 )
-from .training import TrainConfig, Trainer, averaged_state, fit, item_generator, read_log
+from .material.latents import item_rngs
+from .training import TrainConfig, Trainer, averaged_state, fit, read_log
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
 def _sound_hash(clip) -> str | None:  # an `Audio`, or what has an `.audio()`, of a file perhaps
@@ -70,18 +71,20 @@ class ClipWindows:
             self.kept[i] = F.pad(x, (0, max(0, self.samples - len(x))))
         return self.kept[i]
 
-    def batch(self, indices: list, generator: torch.Generator) -> Tensor:  # [b, 1, samples]
+    def _window(self, i: int, rng: torch.Generator) -> Tensor:  # int16, [samples]
+        "A random window of a clip"
+        x = self.wave(i)
+        start = int(torch.randint(len(x) - self.samples + 1, (), generator=rng))
+        return x[start : start + self.samples]
+
+    def batch(
+        self,
+        indices: list,  # which clips, [b]
+        rng: torch.Generator,  # of the step
+    ) -> Tensor:  # [b, 1, samples]
         "One window from each clip"
-        out, seen = [], {}
-        for i in indices:
-            x, seen[i] = self.wave(i), seen.get(i, -1) + 1
-            start = int(
-                torch.randint(
-                    len(x) - self.samples + 1, (), generator=item_generator(generator, i, seen[i])
-                )
-            )
-            out.append(x[start : start + self.samples])
-        return torch.stack(out).float()[:, None] / 32767
+        windows = [self._window(i, g) for i, g in zip(indices, item_rngs(rng, indices))]
+        return torch.stack(windows).float()[:, None] / 32767
 
 # %% ../nbs/15_codec_training.ipynb #32da671d
 class Adversary:
@@ -268,12 +271,10 @@ class CodecStage:
         vae, heard = self.models["codec"], ()
         if against or trainer.step % self.every == 0:
             heard = (
-                self.windows[
-                    int(torch.randint(len(self.windows), (), generator=trainer.generator))
-                ],
+                self.windows[int(torch.randint(len(self.windows), (), generator=trainer.rng))],
             )
         noise = torch.randn(
-            len(audio), audio.shape[-1] // vae.hop, vae.channels, generator=trainer.generator
+            len(audio), audio.shape[-1] // vae.hop, vae.channels, generator=trainer.rng
         ).to(audio.device)
         losses, y = vae_losses(vae, audio, noise, heard)
         if against:
