@@ -1,17 +1,28 @@
-"""Time a shipped model on a route: python recipes/bench_four.py PART [--model NAME] [--mode MODE] [--out data_samples/logs/bench_four.json]
+"""Time a shipped model on a route.
+
+    python recipes/bench_four.py PART [--model NAME] [--mode MODE]
+        [--out data_samples/logs/bench_four.json]
 
 PART is one of
-  rows    one piece of 6 s (the models' window), and by base and presto-ls one of 10 s: 215 frames in one go, which the rotary positions allow; distance of latents and samples from eager
+  rows    one piece of 6 s (the models' window), and by base and presto-ls one of 10 s: 215 frames
+          in one go, which the rotary positions allow; distance of latents and samples from eager
   batch   growing batches of 6 s
   saved   presto-ls against presto-s, the network alone, in turn, and beside it what `flops` counts
-Each call adds its part to the record. Two threads; medians and quartiles in ms, after all that is prepared once.
+Each call adds its part to the record. Two threads. Medians and quartiles in ms, after all that is
+prepared once.
 """
 
-import argparse, json, statistics
+import json
+import statistics
+from pathlib import Path
+
 from presto_nb.tools.cli import wait_awake
 
-wait_awake()  # as in `presto-nb generate`, before torch is imported: threads that sleep at every small step take three times as long
-from pathlib import Path
+wait_awake()  # as in `presto-nb generate`: threads that sleep take three times as long
+
+import torch
+
+from common import new_parser, read_record, write_json  # after torch, for its threads are to sleep
 
 
 def load(name, seconds=None):
@@ -24,70 +35,78 @@ def load(name, seconds=None):
     return pipe
 
 
+def latents_and_samples(pipe, variant, seconds):
+    "What a pipeline makes: after the network, and after the decoder"
+    from presto_nb.evidence.latency import parts
+
+    chain = parts(pipe, variant, 1, seconds)
+    with torch.no_grad():
+        z = chain['network'](chain['text'](None))
+        return z, chain['decode'](z)
+
+
 def errors(pipe, fast, seconds):
     "Relative distance from eager after the network and after the decoder"
-    import torch
-    from presto_nb.evidence.latency import own_variant, parts
+    from presto_nb.evidence.latency import own_variant
 
-    def run(p):
-        chain = parts(p, own_variant(pipe), 1, seconds)
-        with torch.no_grad():
-            z = chain['network'](chain['text'](None))
-            return z, chain['decode'](z)
-
-    return {
-        k: float(f'{((a - b).norm() / b.norm()).item():.2g}')
-        for k, a, b in zip(('latents', 'samples'), run(fast), run(pipe))
-    }
+    ours = latents_and_samples(fast, own_variant(pipe), seconds)
+    plain = latents_and_samples(pipe, own_variant(pipe), seconds)
+    found = {}
+    for name, a, b in zip(('latents', 'samples'), ours, plain):
+        found[name] = float(f'{((a - b).norm() / b.norm()).item():.2g}')
+    return found
 
 
 def rows(name, mode, runs, batches=(1,), lengths=None):
     "Whole calls"
-    lengths = lengths or ((6.0, 10.0) if name in ('base', 'presto-ls') else (6.0,))
     from presto_nb.evidence.latency import in_mode, own_variant, row
 
+    lengths = lengths or ((6.0, 10.0) if name in ('base', 'presto-ls') else (6.0,))
     pipe = load(name, max(lengths))
-    fast, v, out = in_mode(pipe, mode), own_variant(pipe), []
+    fast = in_mode(pipe, mode)
+    v = own_variant(pipe)
+    out = []
     for seconds in lengths:
         for b in batches:
-            out.append(
-                row(fast, v, 'eager', b, seconds, 3 * runs if v.few and b == 1 else runs)
-                | dict(
-                    mode=mode,
-                    seconds=seconds,
-                    error=errors(pipe, fast, seconds) if b == 1 else None,
-                )
-            )
+            times = 3 * runs if v.few and b == 1 else runs
+            error = errors(pipe, fast, seconds) if b == 1 else None
+            about = dict(mode=mode, seconds=seconds, error=error)
+            out.append(row(fast, v, 'eager', b, seconds, times) | about)
     return out
 
 
-def batch(name, mode, runs):  # seconds of music in a second
-    return rows(
-        name, mode, runs, (2, 8, 32) if 'presto-s' in name or 'ls' in name else (2, 8), (6.0,)
-    )
+def batch(name, mode, runs):
+    "Seconds of music in a second"
+    sizes = (2, 8, 32) if 'presto-s' in name or 'ls' in name else (2, 8)
+    return rows(name, mode, runs, sizes, (6.0,))
+
+
+def network_call(name, mode):
+    "The network's part of a call of 6 s, and its counted operations"
+    from presto_nb.dit import DiTConfig, flops
+    from presto_nb.evidence.latency import evaluations, in_mode, own_variant, parts
+
+    pipe = in_mode(load(name), mode)
+    v = own_variant(pipe)
+    chain = parts(pipe, v, 1, 6.0)
+    cond = chain['text'](None)
+    config = DiTConfig.from_dict(pipe.config.dit)
+    tokens = cond.tokens.shape[1]
+    work = sum(flops(config, 129, tokens, n) for n in evaluations(pipe, v))
+    return lambda: chain['network'](cond), work
 
 
 def saved(name, mode, runs):
     "Time saved by presto-ls over what is counted"
-    import torch
-    from presto_nb.dit import DiTConfig, flops
-    from presto_nb.evidence.latency import compare, evaluations, in_mode, own_variant, parts
+    from presto_nb.evidence.latency import compare
 
-    calls, counted = {}, {}
-    for name in ('presto-s', 'presto-ls'):
-        pipe = in_mode(load(name), mode)
-        v = own_variant(pipe)
-        chain = parts(pipe, v, 1, 6.0)
-        cond = chain['text'](None)
-        calls[name] = lambda f=chain['network'], cond=cond: f(cond)
-        counted[name] = sum(
-            flops(DiTConfig.from_dict(pipe.config.dit), 129, cond.tokens.shape[1], n)
-            for n in evaluations(pipe, v)
-        )
+    made = {name: network_call(name, mode) for name in ('presto-s', 'presto-ls')}
+    counted = {name: work for name, (_, work) in made.items()}
     with torch.no_grad():
-        times = compare(calls, 20 * runs, 5)
+        times = compare({name: call for name, (call, _) in made.items()}, 20 * runs, 5)
     ratios = [ls / s for s, ls in zip(times['presto-s'].runs, times['presto-ls'].runs)]
-    time, work = 1 - statistics.median(ratios), 1 - counted['presto-ls'] / counted['presto-s']
+    time = 1 - statistics.median(ratios)
+    work = 1 - counted['presto-ls'] / counted['presto-s']
     return dict(
         **{k: t.record() for k, t in times.items()},
         flops=counted,
@@ -97,31 +116,36 @@ def saved(name, mode, runs):
     )
 
 
-def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('part', choices=('rows', 'batch', 'saved'))
+PARTS = dict(rows=rows, batch=batch, saved=saved)
+
+
+def arguments(argv=None):
+    p = new_parser(__doc__)
+    p.add_argument('part', choices=tuple(PARTS))
     p.add_argument('--model', default='presto-ls')
     p.add_argument('--mode', default='eager')
     p.add_argument('--runs', type=int, default=5)
     p.add_argument('--threads', type=int, default=2)
     p.add_argument('--out', type=Path)
-    args = p.parse_args(argv)
-    import torch
-    from presto_nb.material.core import atomic_path
+    return p.parse_args(argv)
+
+
+def main(argv=None):
     from presto_nb.evidence.latency import machine
 
+    args = arguments(argv)
     torch.set_num_threads(args.threads)
-    before = machine('cpu')
+    where = machine('cpu')  # before it is busy
+    words = f'{args.part} --model {args.model} --mode {args.mode} --runs {args.runs}'
     part = dict(
-        result=globals()[args.part](args.model, args.mode, args.runs),
-        **before,
-        command=f'python recipes/bench_four.py {args.part} --model {args.model} --mode {args.mode} --runs {args.runs}',
+        result=PARTS[args.part](args.model, args.mode, args.runs),
+        **where,
+        command=f'python recipes/bench_four.py {words}',
     )
     if args.out:
-        record = json.loads(args.out.read_text()) if args.out.is_file() else {}
+        record = read_record(args.out)
         record.setdefault(args.part, {}).setdefault(args.mode, {})[args.model] = part
-        with atomic_path(args.out) as tmp:
-            tmp.write_text(json.dumps(record, indent=1) + '\n')
+        write_json(args.out, record)
     print(json.dumps(part))
 
 

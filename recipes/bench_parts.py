@@ -1,14 +1,29 @@
-"""Time what lies around the network: python recipes/bench_parts.py [--out data_samples/logs/bench_parts.json]
+"""Time what lies around the network.
 
-Rendering: eight tunes of the collection, arranged and rendered whole with loudness normalisation, one core, after a first pass that fills the cache of
-held tones. Codec: six seconds encoded at batch 1 on two cores (decoding is timed by `presto-nb bench`). Import: `import presto_nb.pipeline` in a fresh process beyond `import torch`.
-Wall time, the median of several runs. The last line is JSON.
+    python recipes/bench_parts.py [--out data_samples/logs/bench_parts.json]
+
+Rendering: eight tunes of the collection, arranged and rendered whole with loudness normalisation,
+one core, after a first pass that fills the cache of held tones. Codec: six seconds encoded at batch
+1 on two cores (decoding is timed by `presto-nb bench`). Import: `import presto_nb.pipeline` in a
+fresh process beyond `import torch`. Wall time, the median of several runs. The last line is JSON.
 """
 
-import argparse, datetime, json, os, statistics, subprocess, sys, time
-
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
+
+from common import new_parser, write_record  # first: it sets how torch waits
+
+IMPORT = """
+import torch, time
+t = time.perf_counter()
+import presto_nb.pipeline
+print(time.perf_counter() - t)
+"""
 
 
 def median_time(f, runs=7):
@@ -30,8 +45,8 @@ def rendering():
     return round(seconds / median_time(lambda: [render(a) for a in arrangements], 3))
 
 
-def codec(seconds=6):
-    "Times real time of encoding"
+def encoding(seconds=6):
+    "Times real time"
     import torch
     from presto_nb.material.codec import SpectralVAE
 
@@ -40,47 +55,31 @@ def codec(seconds=6):
     frames = round(seconds * vae.frame_rate)
     audio = 0.1 * torch.randn(1, 1, frames * vae.hop, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        return dict(encode_times_real_time=round(seconds / median_time(lambda: vae.encode(audio))))
+        return round(seconds / median_time(lambda: vae.encode(audio)))
 
 
-def import_seconds():
-    "Beyond torch, in a fresh process"
-    code = 'import torch, time; t = time.perf_counter(); import presto_nb.pipeline; print(time.perf_counter() - t)'
-    return round(
-        statistics.median(
-            float(
-                subprocess.run(
-                    [sys.executable, '-c', code], capture_output=True, text=True, check=True
-                ).stdout
-            )
-            for _ in range(5)
-        ),
-        2,
-    )
+def one_import():
+    "Seconds beyond torch, in a fresh process"
+    words = [sys.executable, '-c', IMPORT]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p = new_parser(__doc__)
     p.add_argument('--out', type=Path)
     args = p.parse_args(argv)
     import torch
-    from presto_nb.material.core import atomic_path
 
-    imports = import_seconds()
+    imports = round(statistics.median(one_import() for _ in range(5)), 2)
     torch.set_num_threads(1)
     record = dict(
         rendering_times_real_time=rendering(),
-        **codec(),
+        encode_times_real_time=encoding(),
         import_seconds_beyond_torch=imports,
         load_average=os.getloadavg()[0],
         torch=torch.__version__,
-        date=datetime.date.today().isoformat(),
-        command='python recipes/bench_parts.py',
     )
-    if args.out:
-        with atomic_path(args.out) as tmp:
-            tmp.write_text(json.dumps(record, indent=1) + '\n')
-    print(json.dumps(record))
+    print(json.dumps(write_record(args.out, record, 'python recipes/bench_parts.py')))
 
 
 if __name__ == '__main__':

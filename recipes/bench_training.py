@@ -4,15 +4,12 @@
 
 One step is a batch of 32 random windows of the preset's length with 16 text tokens: forward,
 backward, clipping, AdamW. Counted are the matrix products of `presto_nb.dit.flops`, three times
-(forward, and twice as much backward). Each way runs in a process of its own on one thread; the
+(forward, and twice as much backward). Each way runs in a process of its own on one thread, and the
 least of `--steps` steps counts. Seconds are the processor's, so other work on the machine disturbs
-them little; for a record, let nothing else run. The last line is JSON.
+them little. For a record, let nothing else run. The last line is JSON.
 """
 
-import argparse
-import datetime
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -20,11 +17,10 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+from common import LOGS, new_parser, write_record  # first: it sets how torch waits
 
 import torch
 
-from presto_nb.material.core import atomic_path
 from presto_nb.dit import PRESETS, DiT, flops
 from presto_nb.edm import Denoiser, LogNormal, edm_loss
 from presto_nb.material.text import Condition
@@ -36,8 +32,8 @@ WAYS = {  # autocast to bf16?, blocks compiled?
     'bf16, compiled': (True, True),
     'float32, compiled': (False, True),
 }
-ROWS, TOKENS = 32, 16
-RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'bench_training.json'
+ROWS = 32
+TOKENS = 16
 
 
 def random_batch(config):
@@ -47,6 +43,18 @@ def random_batch(config):
     mask = torch.ones(ROWS, TOKENS, dtype=torch.bool)
     cond = Condition(tokens, mask, torch.full((ROWS,), 120.0))
     return x0, cond, LogNormal().sample(ROWS), torch.randn_like(x0)
+
+
+def step_time(denoiser, optimizer, batch, low):
+    "Processor seconds of one step"
+    start = time.process_time()
+    with torch.autocast('cpu', torch.bfloat16, enabled=low):
+        loss = edm_loss(denoiser, *batch).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(denoiser.network.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return time.process_time() - start
 
 
 def seconds(config, low, compiled, steps):
@@ -60,15 +68,7 @@ def seconds(config, low, compiled, steps):
         block.compile()
     spent = []
     for _ in range(steps + 2):
-        batch = random_batch(config)
-        begun = time.process_time()
-        with torch.autocast('cpu', torch.bfloat16, enabled=low):
-            loss = edm_loss(denoiser, *batch).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        spent.append(time.process_time() - begun)
+        spent.append(step_time(denoiser, optimizer, random_batch(config), low))
     return spent[2:]  # the first two compile and fill caches
 
 
@@ -76,13 +76,15 @@ def product(dtype, tries=20):
     "GFLOP per processor second of a bare product of the shape that `laptop` multiplies most"
     torch.set_num_threads(1)
     config = PRESETS['laptop']
-    rows, width = ROWS * config.max_frames, config.width
-    x, w = torch.randn(rows, width).to(dtype), torch.randn(width, 3 * width).to(dtype)
+    rows = ROWS * config.max_frames
+    width = config.width
+    x = torch.randn(rows, width).to(dtype)
+    w = torch.randn(width, 3 * width).to(dtype)
     spent = []
     for _ in range(tries):
-        begun = time.process_time()
+        start = time.process_time()
         x @ w
-        spent.append(time.process_time() - begun)
+        spent.append(time.process_time() - start)
     return round(2 * rows * width * 3 * width / min(spent) / 1e9)
 
 
@@ -103,41 +105,39 @@ def one(preset, way, steps):
     print(json.dumps(row))
 
 
+def row_of(preset, way, steps):
+    "The row of one way, measured in a fresh process"
+    command = [sys.executable, __file__, '--steps', str(steps), '--one', preset, way]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    row = json.loads(done.stdout.splitlines()[-1])
+    print(
+        f"{preset:8} {way:18} {row['seconds']:6.2f} s a step, "
+        f"{row['gflop_per_second']:5.0f} counted GFLOP/s, {row['memory_mb']:5} MB",
+        flush=True,
+    )
+    return row
+
+
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p = new_parser(__doc__)
     p.add_argument('--presets', nargs='+', choices=PRESETS, default=['study', 'laptop'])
     p.add_argument('--steps', type=int, default=4)
     p.add_argument('--one', nargs=2, metavar=('PRESET', 'WAY'), help='one row, in this process')
-    p.add_argument('--out', type=Path, default=RECORD)
+    p.add_argument('--out', type=Path, default=LOGS / 'bench_training.json')
     args = p.parse_args(argv)
     if args.one:
         return one(*args.one, args.steps)
-    rows = []
-    for preset in args.presets:
-        for way in WAYS:
-            command = [sys.executable, __file__, '--steps', str(args.steps), '--one', preset, way]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-            print(
-                f"{preset:8} {way:18} {rows[-1]['seconds']:6.2f} s a step, "
-                f"{rows[-1]['gflop_per_second']:5.0f} counted GFLOP/s, "
-                f"{rows[-1]['memory_mb']:5} MB",
-                flush=True,
-            )
+    rows = [row_of(preset, way, args.steps) for preset in args.presets for way in WAYS]
     products = {k: product(getattr(torch, k)) for k in ('float32', 'bfloat16')}
     print('a bare product:', products)
     record = dict(
-        command='python recipes/bench_training.py',
         rows=rows,
         product=products,
         torch=torch.__version__,
         machine=platform.machine(),
         tile_unit=faster_precision('cpu') == 'bf16',
-        date=datetime.date.today().isoformat(),
     )
-    with atomic_path(args.out) as tmp:
-        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
-    print(json.dumps(record))
+    print(json.dumps(write_record(args.out, record, 'python recipes/bench_training.py')))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The long training, in the background: codec, base, Presto-L, Presto-S, Presto-LS.
+"""The long training of one model family, in the background, for days: codec to Presto-LS.
 
     python recipes/campaign.py start      begin, or go on where it was
     python recipes/campaign.py status     stage, step, losses, hours; cheap
@@ -13,9 +13,13 @@ goes on, equal to the bit. `start` when it runs already says so and changes noth
 
 Every three hours of training the newest averaged weights answer 64 validation prompts; curve.csv
 keeps pulse, tempo, key and agreement. Data and latents of the tier `varied` are made if missing.
+
+For what: one core that nobody needs, a fixed number of steps for each stage, a network and a codec
+of its own. `gpu` gives base, S and LS of the same network a few minutes on a GPU, from data and
+codec that are there (gpu_day.py calls it). To train the released models, of the preset `laptop`
+with the shipped codec, within a time budget that you give, use train_all.py instead.
 """
 
-import argparse
 import contextlib
 import csv
 import fcntl
@@ -27,29 +31,19 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+from common import PRESTO_NB, ROOT, new_parser, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path('~/.cache/presto_nb').expanduser()
 JUDGE_HOURS = 3.0
-DROPS_L, DROPS_LS = '6,5,3,2,0', '5,4,3,0,0'  # of 12 blocks, noisiest fifth first
+DROPS_L = '6,5,3,2,0'  # of 12 blocks, noisiest fifth first
+DROPS_LS = '5,4,3,0,0'
 JUDGED = 'base', 'l', 's', 'ls'
 STEPS = dict(codec=24000, base=36000, l=4000, s=14000, layers=2000, ls=10000)
 ORDER = 'codec', 'encode', 'base', 'l', 's', 'layers', 'ls'
-PRESTO = [
-    sys.executable,
-    '-c',
-    'import sys; from presto_nb.tools.cli import main; sys.exit(main(sys.argv[1:]))',
-]
-FILES = (
-    'presto_nb',
-    'recipes',
-    'pyproject.toml',
-    'README.md',
-    'LICENSE',
-    'THIRD_PARTY.md',
-    'constraints.txt',
-)
+FILES = 'presto_nb', 'recipes', 'pyproject.toml', 'README.md', 'LICENSE', 'THIRD_PARTY.md'
+FILES += ('constraints.txt',)
+EXTRAS = '.[data,eval,audiocraft-deps]'
+LOGGED = 'height', 'advance', 'kl', 'window', 'mel', 'adversarial', 'critic_right'
 
 
 # --- what is run -----------------------------------------------------------------------------
@@ -62,40 +56,14 @@ def made(folder, stage):
     return (folder / stage / 'model' / 'config.json').is_file()
 
 
-def commands(folder, data, steps):
-    "Stage -> the command that trains it, or goes on"
-    recipe = lambda name: [sys.executable, ROOT / 'recipes' / name]
-    latents = ['--data', folder / 'latents', '--base', folder / 'base' / 'model']
-    presto_l = [*PRESTO, 'train', 'presto-l', *latents]
-    few = [*latents, '--batch-size', 8]
-    out = {k: ['--out', folder / k, '--steps', n] for k, n in steps.items()}
-    return dict(
-        codec=[*recipe('train_codec.py'), '--data', data, *out['codec']],
-        encode=[
-            *PRESTO,
-            'data',
-            'encode',
-            '--data',
-            data,
-            '--codec',
-            folder / 'codec' / 'model',
-            '--out',
-            folder / 'latents',
-        ],
-        base=[*recipe('laptop_base.py'), *base_words(folder), *out['base']],
-        l=[*presto_l, '--variant', 'presto-l', '--drops', DROPS_L, *out['l']],
-        s=[*PRESTO, 'train', 'presto-s', *few, *out['s']],
-        layers=[*presto_l, '--variant', 'ls', '--drops', DROPS_LS, *out['layers']],
-        ls=[
-            *PRESTO,
-            'train',
-            'presto-ls',
-            *few,
-            '--start',
-            folder / 'layers' / 'model',
-            *out['ls'],
-        ],
-    )
+def recipe(name, *words):
+    "A recipe beside this one, as a command"
+    return [sys.executable, ROOT / 'recipes' / name, *words]
+
+
+def train_words(method, *words):
+    "A command that trains a method"
+    return [*PRESTO_NB, 'train', method, *words]
 
 
 def base_words(folder):
@@ -103,57 +71,84 @@ def base_words(folder):
     return ['--data', folder / 'latents', '--codec', folder / 'codec' / 'model']
 
 
+def layer_words(latents, kind, drops):
+    "A layer stage of a kind"
+    return train_words('presto-l', *latents, '--variant', kind, '--drops', drops)
+
+
+def training(folder, data):
+    "Stage -> the command that trains it, without its end"
+    latents = ['--data', folder / 'latents', '--base', folder / 'base' / 'model']
+    few = [*latents, '--batch-size', 8]
+    start = ['--start', folder / 'layers' / 'model']
+    return dict(
+        codec=recipe('train_codec.py', '--data', data),
+        base=recipe('laptop_base.py', *base_words(folder)),
+        l=layer_words(latents, 'presto-l', DROPS_L),
+        s=train_words('presto-s', *few),
+        layers=layer_words(latents, 'ls', DROPS_LS),
+        ls=train_words('presto-ls', *few, *start),
+    )
+
+
+def encode_words(folder, data):
+    "The command that makes latents of the clips"
+    codec = ['--codec', folder / 'codec' / 'model']
+    return [*PRESTO_NB, 'data', 'encode', '--data', data, *codec, '--out', folder / 'latents']
+
+
+def commands(folder, data, steps):
+    "Stage -> the command that trains it, or goes on"
+    found = dict(encode=encode_words(folder, data))
+    for stage, words in training(folder, data).items():
+        found[stage] = [*words, '--out', folder / stage, '--steps', steps[stage]]
+    return found
+
+
 def judgement(folder, stage):
     "The command that adds a row to the curve"
-    return [
-        sys.executable,
-        ROOT / 'recipes' / 'laptop_base.py',
-        *base_words(folder),
-        '--out',
-        folder / stage,
-        '--judge',
-        folder / 'curve.csv',
-    ]
+    words = ['--out', folder / stage, '--judge', folder / 'curve.csv']
+    return recipe('laptop_base.py', *base_words(folder), *words)
 
 
 # --- the frozen copy ---------------------------------------------------------------------------
 
 
+def copy_code(code):
+    "The code of the last commit, in place of what was there"
+    new = code.with_name('code.new')
+    new.mkdir(parents=True, exist_ok=True)
+    words = ['git', 'archive', 'HEAD', *FILES]
+    archive = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE)
+    if archive.returncode:
+        raise SystemExit('git archive failed; a campaign is started from a checkout.')
+    subprocess.run(['tar', 'x', '-C', new], input=archive.stdout, check=True)
+    if code.is_dir():
+        subprocess.run(['rm', '-r', code], check=True)
+    new.rename(code)
+
+
+def make_environment(env, code):
+    "Packages, and what pip cannot resolve; the package itself is taken from the copy"
+    python = env / 'bin' / 'python'
+    pip = [python, '-m', 'pip']
+    subprocess.run([sys.executable, '-m', 'venv', env], check=True)
+    install = [*pip, 'install', '-q', '-c', 'constraints.txt', EXTRAS]
+    subprocess.run(install, cwd=code, check=True)
+    for what in ('audiocraft', 'eval'):
+        subprocess.run([python, *PRESTO_NB[1:], 'setup', what], cwd=code, check=True)
+    subprocess.run([*pip, 'uninstall', '-q', '-y', 'presto_nb'], check=True)
+    (env / 'ready').touch()
+
+
 def freeze(folder, renew=False):
     "Code of the last commit, and an environment of its own"
-    code, env = folder / 'code', folder / 'venv'
+    code = folder / 'code'
+    env = folder / 'venv'
     if renew or not code.is_dir():
-        new = folder / 'code.new'
-        new.mkdir(parents=True, exist_ok=True)
-        words = ['git', 'archive', 'HEAD', *FILES]
-        archive = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE)
-        if archive.returncode:
-            raise SystemExit('git archive failed; a campaign is started from a checkout.')
-        subprocess.run(['tar', 'x', '-C', new], input=archive.stdout, check=True)
-        if code.is_dir():
-            subprocess.run(['rm', '-r', code], check=True)
-        new.rename(code)
+        copy_code(code)
     if not (env / 'ready').is_file():
-        python = env / 'bin' / 'python'
-        subprocess.run([sys.executable, '-m', 'venv', env], check=True)
-        subprocess.run(
-            [
-                python,
-                '-m',
-                'pip',
-                'install',
-                '-q',
-                '-c',
-                'constraints.txt',
-                '.[data,eval,audiocraft-deps]',
-            ],
-            cwd=code,
-            check=True,
-        )
-        for what in ('audiocraft', 'eval'):
-            subprocess.run([python, *PRESTO[1:], 'setup', what], cwd=code, check=True)
-        subprocess.run([python, '-m', 'pip', 'uninstall', '-q', '-y', 'presto_nb'], check=True)
-        (env / 'ready').touch()
+        make_environment(env, code)
     return env / 'bin' / 'python', code
 
 
@@ -172,13 +167,6 @@ def locked(folder):
         yield f
 
 
-def write_json(path, value):
-    "At every moment the old file or the new one"
-    tmp = path.with_suffix('.tmp')
-    tmp.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
-    tmp.replace(path)
-
-
 def lowest_priority():
     "For this process and what it starts; its own session too, where the kernel groups by session"
     os.nice(19)
@@ -192,8 +180,11 @@ class Worker:
     "Runs the stages one after another, and judges them on the way"
 
     def __init__(self, folder, data, steps, lock):
-        self.folder, self.commands, self.lock = folder, commands(folder, data, steps), lock
-        self.child, self.stopping = None, False
+        self.folder = folder
+        self.commands = commands(folder, data, steps)
+        self.lock = lock
+        self.child = None
+        self.stopping = False
         for s in (signal.SIGTERM, signal.SIGINT):
             signal.signal(s, self.stop)
 
@@ -206,30 +197,38 @@ class Worker:
     def tell(self, stage, **more):
         "What `status` reads"
         child = self.child.pid if self.child else None
-        told = dict(stage=stage, worker=os.getpid(), child=child) | more
-        write_json(self.folder / 'status.json', told)
+        state = dict(stage=stage, worker=os.getpid(), child=child) | more
+        write_json(self.folder / 'status.json', state)
+
+    def fail(self, stage, what):
+        "Say what went wrong, and end"
+        self.tell(stage, state=f'{what}; see {self.folder / "log.txt"}')
+        raise SystemExit(1)
+
+    def wait(self, seconds):
+        "The exit status of the training, or None when it was asked to end after so many seconds"
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.child.terminate()
+            self.child.wait()
+            return None
+        finally:
+            self.child = None
 
     def run(self, words, stage, seconds=None):
         "A command, at most so long; True when it ended by itself"
+        words = [str(w) for w in words]
         with open(self.folder / 'log.txt', 'a', encoding='utf-8') as log:
-            self.child = subprocess.Popen(
-                [str(w) for w in words], stdout=log, stderr=log, pass_fds=[self.lock.fileno()]
-            )
+            given = dict(stdout=log, stderr=log, pass_fds=[self.lock.fileno()])
+            self.child = subprocess.Popen(words, **given)
             self.tell(stage, state='running')
             if self.stopping:
                 self.child.terminate()
-            try:
-                code = self.child.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self.child.terminate()
-                self.child.wait()
-                return False
-            finally:
-                self.child = None
+            code = self.wait(seconds)
         if code and not self.stopping:
-            self.tell(stage, state=f'failed with exit status {code}; see {self.folder / "log.txt"}')
-            raise SystemExit(1)
-        return not self.stopping
+            self.fail(stage, f'failed with exit status {code}')
+        return code is not None and not self.stopping
 
     def stage(self, stage):
         "Train a stage to its end, judged on the way"
@@ -237,8 +236,7 @@ class Worker:
         while not made(self.folder, stage) and not self.stopping:
             ended = self.run(self.commands[stage], stage, hours)
             if ended and not made(self.folder, stage):
-                self.tell(stage, state=f'ended without a model; see {self.folder / "log.txt"}')
-                raise SystemExit(1)
+                self.fail(stage, 'ended without a model')
             if stage in JUDGED and not self.stopping:
                 self.run(judgement(self.folder, stage), stage)
 
@@ -270,6 +268,23 @@ def running(folder):
         return lock is None
 
 
+def start_worker(args, python, code):
+    "The worker as a process of its own, which outlives this one"
+    env = os.environ | dict(PYTHONPATH=str(code), OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE')
+    words = [python, code / 'recipes' / 'campaign.py', 'work', '--folder', args.folder]
+    words += ['--data', args.data, *(['--steps', args.steps] if args.steps else [])]
+    with open(args.folder / 'log.txt', 'a', encoding='utf-8') as log:
+        return subprocess.Popen(
+            [str(w) for w in words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env,
+            cwd=args.folder,
+            start_new_session=True,
+        )
+
+
 def start(args):
     "Begin, or go on"
     if running(args.folder):
@@ -281,19 +296,7 @@ def start(args):
             f'{args.data} has no metadata.jsonl; make it with: '
             f'presto-nb data build --tier varied --out {args.data}'
         )
-    env = os.environ | dict(PYTHONPATH=str(code), OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE')
-    words = [python, code / 'recipes' / 'campaign.py', 'work', '--folder', args.folder]
-    words += ['--data', args.data, *(['--steps', args.steps] if args.steps else [])]
-    with open(args.folder / 'log.txt', 'a', encoding='utf-8') as log:
-        worker = subprocess.Popen(
-            [str(w) for w in words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=env,
-            cwd=args.folder,
-            start_new_session=True,
-        )
+    worker = start_worker(args, python, code)
     print(f'started, process {worker.pid}; python recipes/campaign.py status')
 
 
@@ -306,29 +309,33 @@ def last_row(path):
     return rows[-1] if rows else {}
 
 
+def tell_stage(folder, stage):
+    "A line on a stage: step, hours, losses"
+    row = last_row(folder / stage / 'log.csv')
+    if not row:
+        return
+    shown = {k: v for k, v in row.items() if v and ('loss' in k or k in LOGGED)}
+    done = 'made ' if made(folder, stage) else ''
+    hours = float(row['minutes']) / 60
+    print(
+        f"{stage:7} {done}step {row['step']}, {hours:.2f} h  ",
+        '  '.join(f'{k} {v}' for k, v in shown.items()),
+    )
+
+
 def status(args):
     "Where it is"
-    alive = running(args.folder)
+    how = 'running' if running(args.folder) else 'not running'
     state = {}
     with contextlib.suppress(OSError, ValueError):
         state = json.loads((args.folder / 'status.json').read_text(encoding='utf-8'))
-    stage, what = state.get('stage', 'none'), state.get('state', 'not begun')
-    print(f"{'running' if alive else 'not running'}; stage {stage}: {what}")
+    stage = state.get('stage', 'none')
+    print(f"{how}; stage {stage}: {state.get('state', 'not begun')}")
     for stage in ORDER:
-        row = last_row(args.folder / stage / 'log.csv')
-        if row:
-            shown = {k: v for k, v in row.items() if v and ('loss' in k or k in LOGGED)}
-            done, hours = 'made ' if made(args.folder, stage) else '', float(row['minutes']) / 60
-            print(
-                f"{stage:7} {done}step {row['step']}, {hours:.2f} h  ",
-                '  '.join(f'{k} {v}' for k, v in shown.items()),
-            )
+        tell_stage(args.folder, stage)
     curve = args.folder / 'curve.csv'
     if curve.is_file():
         print(curve.read_text(encoding='utf-8').rstrip())
-
-
-LOGGED = 'height', 'advance', 'kl', 'window', 'mel', 'adversarial', 'critic_right'
 
 
 def stop(args, patience=300.0):
@@ -350,66 +357,46 @@ def stop(args, patience=300.0):
     print('stopped')
 
 
+def gpu_size(args, share):
+    "How long a stage is: a share of the minutes, or steps"
+    return ['--steps', args.steps] if args.steps else ['--minutes', f'{share * args.minutes:.4g}']
+
+
+def gpu_base(args, latents):
+    "The command that trains the base"
+    words = [*latents, '--codec', args.codec, '--network', args.network]
+    words += ['--init', args.init] if args.init else []
+    words += ['--batch-size', args.batch_size, *gpu_size(args, 0.5)]
+    words += ['--plain'] if args.steps else []
+    return recipe('laptop_base.py', *words)
+
+
+def gpu_plan(args):
+    "Stage -> the command that trains it"
+    latents = ['--data', args.data]
+    base = ['--base', args.folder / 'base' / 'model']
+    few = [*latents, *base, '--batch-size', args.batch_size // 2]
+    start = ['--start', args.folder / 'layers' / 'model']
+    return dict(
+        base=gpu_base(args, latents),
+        s=train_words('presto-s', *few, *gpu_size(args, 0.2)),
+        layers=[*layer_words(few, 'ls', args.drops), *gpu_size(args, 0.1)],
+        ls=train_words('presto-ls', *few, *start, *gpu_size(args, 0.2)),
+    )
+
+
 def gpu(args):
     "Base, Presto-S and Presto-LS within --minutes, each from the newest weights there are"
-    recipe, out = [sys.executable, ROOT / 'recipes' / 'laptop_base.py'], args.folder
-
-    def size(share):
-        return (
-            ['--steps', args.steps] if args.steps else ['--minutes', f'{share * args.minutes:.4g}']
-        )
-
-    latents, base = ['--data', args.data], ['--base', out / 'base' / 'model']
-    begin = ['--init', args.init] if args.init else []
-    few = [*latents, *base, '--batch-size', args.batch_size // 2]
-    plan = dict(
-        base=[
-            *recipe,
-            *latents,
-            '--codec',
-            args.codec,
-            '--network',
-            args.network,
-            *begin,
-            '--batch-size',
-            args.batch_size,
-            *size(0.5),
-            *(['--plain'] if args.steps else []),
-        ],
-        s=[*PRESTO, 'train', 'presto-s', *few, *size(0.2)],
-        layers=[
-            *PRESTO,
-            'train',
-            'presto-l',
-            *few,
-            '--variant',
-            'ls',
-            '--drops',
-            args.drops,
-            *size(0.1),
-        ],
-        ls=[*PRESTO, 'train', 'presto-ls', *few, '--start', out / 'layers' / 'model', *size(0.2)],
-    )
-    for stage, words in plan.items():
-        if not made(out, stage):
+    for stage, words in gpu_plan(args).items():
+        if not made(args.folder, stage):
             print(stage, flush=True)
-            subprocess.run([str(w) for w in [*words, '--out', out / stage]], check=True)
+            words = [str(w) for w in [*words, '--out', args.folder / stage]]
+            subprocess.run(words, check=True)
 
 
-def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    verbs = p.add_subparsers(dest='what', required=True)
-    add = lambda verb, f: verbs.add_parser(verb, help=f.__doc__)
-    for verb, f in dict(start=start, status=status, stop=stop, work=work).items():
-        v = add(verb, f)
-        v.set_defaults(call=f)
-        v.add_argument('--folder', type=Path, default=CACHE / 'campaign')
-        if verb in ('start', 'work'):
-            v.add_argument('--data', type=Path, default=CACHE / 'varied', help='rendered clips')
-            v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
-        if verb == 'start':
-            v.add_argument('--renew', action='store_true', help='copy the last commit again')
-    v = add('gpu', gpu)
+def add_gpu(verbs):
+    "The arguments of `gpu`"
+    v = verbs.add_parser('gpu', help=gpu.__doc__)
     v.set_defaults(call=gpu)
     v.add_argument('--folder', type=Path, required=True, help='where the models go')
     v.add_argument('--data', type=Path, required=True, help='latents')
@@ -420,7 +407,26 @@ def main(argv=None):
     v.add_argument('--network', default='laptop')
     v.add_argument('--drops', default=DROPS_LS)
     v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
-    args = p.parse_args(argv)
+
+
+def arguments(argv=None):
+    p = new_parser(__doc__)
+    verbs = p.add_subparsers(dest='what', required=True)
+    for verb, f in dict(start=start, status=status, stop=stop, work=work).items():
+        v = verbs.add_parser(verb, help=f.__doc__)
+        v.set_defaults(call=f)
+        v.add_argument('--folder', type=Path, default=CACHE / 'campaign')
+        if verb in ('start', 'work'):
+            v.add_argument('--data', type=Path, default=CACHE / 'varied', help='rendered clips')
+            v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
+        if verb == 'start':
+            v.add_argument('--renew', action='store_true', help='copy the last commit again')
+    add_gpu(verbs)
+    return p.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
     for k in ('folder', 'data', 'codec', 'init'):
         if getattr(args, k, None):
             setattr(args, k, getattr(args, k).expanduser().resolve())

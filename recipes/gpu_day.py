@@ -10,7 +10,6 @@ each model's folder comes to --out as it is ready. Nothing of it needs a GPU to 
 `run --steps 2 --tier tiny --network tiny`.
 """
 
-import argparse
 import importlib.util
 import os
 import shutil
@@ -18,7 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from common import PRESTO_NB, ROOT, new_parser
+
 HOUSE = ROOT / 'wheelhouse'
 WHEELS = (
     'fastcore',
@@ -56,32 +56,28 @@ def run_words(*words, **more):
     subprocess.run([str(w) for w in words], check=True, **more)
 
 
-def pack(args):
-    "What travels: wheels, tunes, weights"
-    shutil.rmtree(HOUSE, ignore_errors=True)
-    HOUSE.mkdir()
-    run_words(
-        sys.executable,
-        '-m',
-        'pip',
-        'download',
-        '-q',
-        '--no-deps',
-        '--only-binary=:all:',
-        '--python-version',
-        '3.12',
-        '--platform',
-        'manylinux2014_x86_64',
-        '--platform',
-        'manylinux_2_28_x86_64',
-        '-d',
-        HOUSE,
-        *WHEELS,
-    )
+def fetch_wheels():
+    "Wheels that the other machine may lack"
+    which = ['--no-deps', '--only-binary=:all:', '--python-version', '3.12']
+    for platform in ('manylinux2014_x86_64', 'manylinux_2_28_x86_64'):
+        which += ['--platform', platform]
+    run_words(sys.executable, '-m', 'pip', 'download', '-q', *which, '-d', HOUSE, *WHEELS)
+
+
+def copy_tunes():
+    "The books of music21 that are used"
     tunes = Path(importlib.util.find_spec('music21').origin).parent / 'corpus'
     for book in BOOKS:
         shutil.copytree(tunes / book, HOUSE / 'tunes' / 'music21' / 'corpus' / book)
     (HOUSE / 'tunes' / 'music21' / '__init__.py').touch()
+
+
+def pack(args):
+    "What travels: wheels, tunes, weights"
+    shutil.rmtree(HOUSE, ignore_errors=True)
+    HOUSE.mkdir()
+    fetch_wheels()
+    copy_tunes()
     if args.weights:
         from presto_nb.material.core import save_tensors
         from presto_nb.training import run_weights
@@ -94,68 +90,60 @@ def pack(args):
     )
 
 
-def run(args):
-    "Install, render, encode, train"
+def install(args):
+    "The wheels that came along"
     wheels = sorted(HOUSE.glob('*.whl'))
     if wheels and not args.steps:
         run_words(sys.executable, '-m', 'pip', 'install', '-q', '--no-index', '--no-deps', *wheels)
-    work, env = args.work, dict(os.environ)
+
+
+def environment():
+    "Where the package and the tunes are found"
     paths = [ROOT, HOUSE / 'tunes', *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
-    env['PYTHONPATH'] = os.pathsep.join(str(p) for p in paths if str(p))
-    presto = [
-        sys.executable,
-        '-c',
-        'import sys; from presto_nb.tools.cli import main; sys.exit(main(sys.argv[1:]))',
-    ]
-    codec = args.codec or ROOT / 'presto_nb' / 'assets' / 'codec'
-    if not (work / 'data' / 'metadata.jsonl').is_file():
-        run_words(*presto, 'data', 'build', '--tier', args.tier, '--out', work / 'data', env=env)
-    run_words(
-        *presto,
-        'data',
-        'encode',
-        '--data',
-        work / 'data',
-        '--out',
-        work / 'latents',
-        '--codec',
-        codec,
-        env=env,
-    )
+    return os.environ | dict(PYTHONPATH=os.pathsep.join(str(p) for p in paths if str(p)))
+
+
+def make_latents(args, codec, env):
+    "Render where nothing is there, and encode"
+    data = ['data', 'build', '--tier', args.tier, '--out', args.work / 'data']
+    if not (args.work / 'data' / 'metadata.jsonl').is_file():
+        run_words(*PRESTO_NB, *data, env=env)
+    places = ['--data', args.work / 'data', '--out', args.work / 'latents', '--codec', codec]
+    run_words(*PRESTO_NB, 'data', 'encode', *places, env=env)
+
+
+def train(args, codec, env):
+    "Base, Presto-S and Presto-LS"
+    places = ['--folder', args.work / 'models', '--data', args.work / 'latents', '--codec', codec]
+    size = ['--minutes', args.minutes, '--network', args.network, '--batch-size', args.batch_size]
     start = HOUSE / 'start.safetensors'
     more = ['--init', start] if start.is_file() else []
     more += ['--steps', args.steps, '--drops', '2,2,1,0,0'] if args.steps else []
-    run_words(
-        sys.executable,
-        ROOT / 'recipes' / 'campaign.py',
-        'gpu',
-        '--folder',
-        work / 'models',
-        '--data',
-        work / 'latents',
-        '--codec',
-        codec,
-        '--minutes',
-        args.minutes,
-        '--network',
-        args.network,
-        '--batch-size',
-        args.batch_size,
-        *more,
-        env=env,
-    )
-    for stage in ('base', 's', 'ls'):  # eight files may come back: two of each model
+    campaign = ROOT / 'recipes' / 'campaign.py'
+    run_words(sys.executable, campaign, 'gpu', *places, *size, *more, env=env)
+
+
+def bring_back(args):
+    "Eight files may come back: two of each model"
+    for stage in ('base', 's', 'ls'):
         (args.out / stage).mkdir(parents=True, exist_ok=True)
         for name in ('config.json', 'model.safetensors'):
-            shutil.copy(work / 'models' / stage / 'model' / name, args.out / stage / name)
+            made = args.work / 'models' / stage / 'model' / name
+            shutil.copy(made, args.out / stage / name)
 
 
-def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    verbs = p.add_subparsers(dest='what', required=True)
-    v = verbs.add_parser('pack', help=pack.__doc__)
-    v.add_argument('--weights', type=Path, help='a run or a file; the long training\'s base')
-    v.set_defaults(call=pack)
+def run(args):
+    "Install, render, encode, train"
+    install(args)
+    env = environment()
+    codec = args.codec or ROOT / 'presto_nb' / 'assets' / 'codec'
+    make_latents(args, codec, env)
+    train(args, codec, env)
+    bring_back(args)
+
+
+def add_run(verbs):
+    "The arguments of `run`"
     v = verbs.add_parser('run', help=run.__doc__)
     v.add_argument('--out', type=Path, required=True, help='where the models come to')
     v.add_argument('--work', type=Path, default=Path('gpu-work'), help='data, latents, checkpoints')
@@ -166,6 +154,15 @@ def main(argv=None):
     v.add_argument('--batch-size', type=int, default=128)
     v.add_argument('--steps', type=int, help='of every stage (for trying the chain)')
     v.set_defaults(call=run)
+
+
+def main(argv=None):
+    p = new_parser(__doc__)
+    verbs = p.add_subparsers(dest='what', required=True)
+    v = verbs.add_parser('pack', help=pack.__doc__)
+    v.add_argument('--weights', type=Path, help='a run or a file; the long training\'s base')
+    v.set_defaults(call=pack)
+    add_run(verbs)
     args = p.parse_args(argv)
     if args.what == 'pack' and not args.weights and (CAMPAIGN / 'base' / 'checkpoint').is_dir():
         args.weights = CAMPAIGN / 'base'

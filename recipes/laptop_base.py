@@ -8,34 +8,32 @@ answer 64 validation prompts and adds a row to the table: pulse, tempo, key, agr
 Interrupted, the same command goes on, equal to the bit.
 """
 
-import argparse
 import csv
 import io
-import os
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+from common import CHOICE_PROMPTS, Judge, new_parser, write_text  # first: it sets how torch waits
 
 import torch
 
-from presto_nb.tools.cli import load_codec
-from presto_nb.material.core import atomic_path
 from presto_nb.dit import PRESETS, DiT
 from presto_nb.edm import WIDE, LogNormal
-from presto_nb.evidence.metrics import Evaluator, held_out_prompts, of_model
-from presto_nb.pipeline import MusicPipeline, new_pipeline
+from presto_nb.evidence.metrics import of_model
 from presto_nb.material.text import SmallTextEncoder
+from presto_nb.pipeline import MusicPipeline, new_pipeline
+from presto_nb.tools.cli import load_codec
 from presto_nb.training import BASE_RUN, base_stage, fit, load_checkpoint, run_weights
 
 NETWORKS = dict(
     laptop=PRESETS['laptop'].replace(width=192, depth=12, heads=4, beat_heads=2, rope_base=100.0),
     tiny=PRESETS['tiny'].replace(beat_heads=2, rope_base=100.0),
 )
-CLIPS, FACTS = 64, ('pulse', 'tempo', 'tempo_tolerant', 'key', 'agreement')
+CLIPS = 64
+FACTS = 'pulse', 'tempo', 'tempo_tolerant', 'key', 'agreement'
 
 
 def arguments(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p = new_parser(__doc__)
     p.add_argument('--data', type=Path, required=True)
     p.add_argument('--codec', type=Path, required=True)
     p.add_argument('--out', type=Path, required=True)
@@ -52,19 +50,9 @@ def arguments(argv=None):
     return p.parse_args(argv)
 
 
-def train(args):
-    "Train; the model when the run has come to its end"
-    encoder = SmallTextEncoder.from_pretrained()
-    stage = base_stage(
-        args.data,
-        encoder,
-        NETWORKS[args.network],
-        args.frames,
-        args.seed,
-        noise=LogNormal(*WIDE),
-        muon=True,
-    )
-    config = BASE_RUN.replace(
+def run_config(args):
+    "How it trains"
+    return BASE_RUN.replace(
         steps=args.steps,
         minutes=args.minutes,
         batch_size=args.batch_size,
@@ -73,20 +61,36 @@ def train(args):
         compile=not args.plain,
         tensorboard=False,
     )
-    trainer = fit(stage, config, args.out, init_from=args.init)
+
+
+def train(args):
+    "Train; the model when the run has come to its end"
+    encoder = SmallTextEncoder.from_pretrained()
+    how = dict(noise=LogNormal(*WIDE), muon=True)
+    stage = base_stage(args.data, encoder, NETWORKS[args.network], args.frames, args.seed, **how)
+    trainer = fit(stage, run_config(args), args.out, init_from=args.init)
     if trainer.stopped or not trainer.main:
         return
     with trainer.emas['network'].swapped():
         network = stage.models['network'].cpu()
-        pipe = new_pipeline(
-            network,
-            load_codec(args.codec),
-            encoder,
-            stage.data.frames,
-            P_mean=WIDE[0],
-            P_std=WIDE[1],
-        )
+        codec = load_codec(args.codec)
+        wide = dict(P_mean=WIDE[0], P_std=WIDE[1])
+        pipe = new_pipeline(network, codec, encoder, stage.data.frames, **wide)
         pipe.save_pretrained(args.out / 'model')
+
+
+def checkpoint_pipeline(args):
+    "The averaged weights of the newest checkpoint as a pipeline"
+    codec = load_codec(args.codec)
+    encoder = SmallTextEncoder.from_pretrained()
+    config = NETWORKS[args.network]
+    sizes = dict(channels=codec.channels, text_dim=encoder.dim, frame_rate=codec.frame_rate)
+    network = DiT(config.replace(**sizes))
+    weights = run_weights(args.out)
+    network.load_state_dict({k.removeprefix('network.'): v for k, v in weights.items()})
+    frames = args.frames or config.max_frames
+    how = dict(step='dpmpp_2m', steps=40, guidance_scale=2.0)
+    return new_pipeline(network.eval(), codec, encoder, frames, **how)
 
 
 def newest(args):
@@ -94,39 +98,26 @@ def newest(args):
     if (args.out / 'model' / 'config.json').is_file():
         return MusicPipeline.from_pretrained(args.out / 'model', device='cpu'), 'all', ''
     state = load_checkpoint(args.out / 'checkpoint')
-    codec, encoder = load_codec(args.codec), SmallTextEncoder.from_pretrained()
-    config = NETWORKS[args.network]
-    network = DiT(
-        config.replace(channels=codec.channels, text_dim=encoder.dim, frame_rate=codec.frame_rate)
-    )
-    weights = run_weights(args.out)
-    network.load_state_dict({k.removeprefix('network.'): v for k, v in weights.items()})
-    pipe = new_pipeline(
-        network.eval(),
-        codec,
-        encoder,
-        args.frames or config.max_frames,
-        step='dpmpp_2m',
-        steps=40,
-        guidance_scale=2.0,
-    )
-    return pipe, state['step'], f"{state['minutes'] / 60:.2f}"
+    return checkpoint_pipeline(args), state['step'], f"{state['minutes'] / 60:.2f}"
+
+
+def add_row(path, row):
+    "One more line of a table"
+    old = path.read_text(encoding='utf-8') if path.is_file() else ','.join(row) + '\n'
+    line = io.StringIO()
+    csv.writer(line, lineterminator='\n').writerow(row.values())
+    write_text(path, old + line.getvalue())
 
 
 def judge(args):
     "A row of the curve"
     pipe, step, hours = newest(args)
-    ev = Evaluator(args.judge.parent / 'judged', CLIPS)
-    ev.prompts = held_out_prompts(CLIPS, split='valid')
-    name = f'{args.out.name}-{step}'
-    heard = ev.add(name, of_model(pipe), dict(kind='campaign', run=args.out.name, step=step))
-    row = dict(run=args.out.name, step=step, hours=hours)
+    run = args.out.name
+    asked = Judge(args.judge.parent / 'judged', CLIPS, CHOICE_PROMPTS)
+    heard = asked.hear(f'{run}-{step}', of_model(pipe), kind='campaign', run=run, step=step)
+    row = dict(run=run, step=step, hours=hours)
     row |= {k: f'{heard.found[k].nanmean().item():.3f}' for k in FACTS}
-    old = args.judge.read_text(encoding='utf-8') if args.judge.is_file() else ','.join(row) + '\n'
-    line = io.StringIO()
-    csv.writer(line, lineterminator='\n').writerow(row.values())
-    with atomic_path(args.judge) as tmp:
-        tmp.write_text(old + line.getvalue(), encoding='utf-8')
+    add_row(args.judge, row)
     print(row)
 
 

@@ -1,27 +1,31 @@
-"""Find all usable tunes and their families in music21's corpus and write presto_nb/assets/tunes.json.gz.
+"""Find all usable tunes and their families in music21's corpus: presto_nb/assets/tunes.json.gz.
 
     python recipes/make_tune_index.py
 
-The index holds ids, hashes, families and splits, no notes. To be run again whenever reading, arranging or captions change (two minutes).
+The index holds ids, hashes, families and splits, no notes. To be run again whenever reading,
+arranging or captions change (two minutes).
 """
 
-import gzip, json
+import gzip
+import json
+
 from presto_nb.material.core import assets, atomic_path, progress, stable_hash
 from presto_nb.material.tunes import READER, arrange, content_hash, find_tunes, score_hash
 
 
+def row_of(tune):
+    "A tune's line in the index"
+    return [tune.id, content_hash(tune), tune.family, tune.split, score_hash(arrange(tune))]
+
+
 def main():
-    tunes = find_tunes()
-    rows = [
-        [t.id, content_hash(t), t.family, t.split, score_hash(arrange(t))]
-        for t in progress(tunes, desc='arranging')
-    ]
+    rows = [row_of(t) for t in progress(find_tunes(), desc='arranging')]
     index = dict(reader=READER, scores=f'{stable_hash([r[4] for r in rows]):016x}', tunes=rows)
-    with atomic_path(assets() / 'tunes.json.gz') as p:
+    path = assets() / 'tunes.json.gz'
+    with atomic_path(path) as p:
         p.write_bytes(gzip.compress(json.dumps(index, separators=(',', ':')).encode(), mtime=0))
-    print(
-        f"{len(rows)} tunes, scores {index['scores']}, {(assets() / 'tunes.json.gz').stat().st_size / 1e3:.0f} kB"
-    )
+    size = path.stat().st_size / 1e3
+    print(f"{len(rows)} tunes, scores {index['scores']}, {size:.0f} kB")
 
 
 if __name__ == '__main__':

@@ -21,24 +21,21 @@ H5  The key told as two places on the circle of fifths, beside the text: key at 
     higher than without, nothing else lower.
 """
 
-import argparse
-import datetime
 import json
-import os
 import time
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+from common import CHOICE_PROMPTS, LOGS, Judge, new_parser, rounded, write_record, write_text
 
 import torch
 
-from presto_nb.material.core import atomic_path, new_rng, load_tensors, save_tensors
 from presto_nb.dit import PRESETS, DiT
 from presto_nb.edm import WIDE, Denoiser, LogNormal, edm_loss
-from presto_nb.evidence.metrics import Evaluator, held_out_prompts, of_model, with_intervals
+from presto_nb.evidence.metrics import of_model
+from presto_nb.material.core import load_tensors, new_rng, save_tensors
+from presto_nb.material.text import Condition, SmallTextEncoder
 from presto_nb.pipeline import new_pipeline
 from presto_nb.tools.cli import load_codec
-from presto_nb.material.text import Condition, SmallTextEncoder
 from presto_nb.training import BASE_RUN, LatentWindows, base_stage, fit, run_weights
 
 VARIANTS = {  # fields of the network, arguments of the stage
@@ -51,8 +48,12 @@ VARIANTS = {  # fields of the network, arguments of the stage
 }
 LEVELS = 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 30.0
 FACTS = 'pulse', 'tempo', 'tempo_tolerant', 'key', 'lead', 'accompaniment', 'drums', 'agreement'
-RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'training_study.json'
-WINDOWS, CLIPS = 128, 64
+WINDOWS = 128
+ROWS = 16  # windows of one forward pass
+CLIPS = 64
+LOOK_LEVEL = 2.0  # sigma
+FINEST = 8  # parts of a beat
+FARTHEST = 6  # beats
 
 
 def run_name(variant, seed):
@@ -68,24 +69,20 @@ def command_of(args):
     )
 
 
+# --- training ----------------------------------------------------------------------------------
+
+
 def stage_of(variant, data, seed):
     "The stage of a variant"
     network, training = VARIANTS[variant]
     config = PRESETS['study'].replace(**network)
-    return base_stage(
-        data,
-        SmallTextEncoder.from_pretrained(),
-        config,
-        seed=seed,
-        noise=LogNormal(*WIDE),
-        **training,
-    )
+    encoder = SmallTextEncoder.from_pretrained()
+    return base_stage(data, encoder, config, seed=seed, noise=LogNormal(*WIDE), **training)
 
 
-def train(args, variant):
-    "One run, with the processor's seconds a step beside it"
-    out = args.work / run_name(variant, args.seed)
-    config = BASE_RUN.replace(
+def run_config(args):
+    "How a run trains"
+    return BASE_RUN.replace(
         steps=args.steps,
         minutes=None,
         seed=args.seed,
@@ -94,13 +91,17 @@ def train(args, variant):
         tensorboard=False,
         ema_decay=0.999,
     )
-    begun = time.process_time()
-    trainer = fit(stage_of(variant, args.data, args.seed), config, out)
-    spent = time.process_time() - begun
+
+
+def train(args, variant):
+    "One run, with the processor's seconds a step beside it"
+    out = args.work / run_name(variant, args.seed)
+    start = time.process_time()
+    trainer = fit(stage_of(variant, args.data, args.seed), run_config(args), out)
+    spent = time.process_time() - start
     if not trainer.stopped:
-        with atomic_path(out / 'spent.json') as tmp:
-            text = json.dumps(dict(steps=trainer.step, cpu_seconds=spent))
-            tmp.write_text(text, encoding='utf-8')
+        text = json.dumps(dict(steps=trainer.step, cpu_seconds=spent))
+        write_text(out / 'spent.json', text)
 
 
 def trained(args, variant):
@@ -113,48 +114,52 @@ def trained(args, variant):
     return network.eval()
 
 
+# --- losses and what is heard ------------------------------------------------------------------
+
+
+def loss_at(denoiser, level, x0, cond, noise):
+    "EDM loss of each window at one level, [windows]"
+    parts = []
+    for i in range(0, WINDOWS, ROWS):
+        s = slice(i, i + ROWS)
+        sigma = torch.full((ROWS,), level)
+        parts.append(edm_loss(denoiser, x0[s], cond[s], sigma, noise[s]))
+    return torch.cat(parts)
+
+
 @torch.inference_mode()
 def losses(args, network, encoder):
     "EDM loss of the same validation windows at each level, [levels, windows]"
     data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
-    g = new_rng('training study')
-    batch = data.batch([i % len(data) for i in range(WINDOWS)], g)
-    noise = torch.randn(batch['x0'].shape, generator=g)
+    rng = new_rng('training study')
+    batch = data.batch([i % len(data) for i in range(WINDOWS)], rng)
+    noise = torch.randn(batch['x0'].shape, generator=rng)
     cond = Condition.from_prompts(encoder, batch['captions'], batch['bpm'].tolist())
     denoiser = Denoiser(network)
-    rows = []
-    for level in LEVELS:
-        parts = []
-        for i in range(0, WINDOWS, 16):
-            s = slice(i, i + 16)
-            sigma = torch.full((16,), level)
-            parts.append(edm_loss(denoiser, batch['x0'][s], cond[s], sigma, noise[s]))
-        rows.append(torch.cat(parts))
-    return torch.stack(rows)
+    return torch.stack([loss_at(denoiser, s, batch['x0'], cond, noise) for s in LEVELS])
 
 
-def judge(args, ev, variant):
+def stored_losses(args, name, network, encoder):
+    "The losses of a run, measured once"
+    path = args.work / name / 'losses.safetensors'
+    if not path.is_file():
+        save_tensors(path, dict(losses=losses(args, network, encoder)))
+    return load_tensors(path)['losses']
+
+
+def judge_run(args, judge, variant):
     "Losses and what is heard of one run"
-    name, encoder = run_name(variant, args.seed), SmallTextEncoder.from_pretrained()
+    name = run_name(variant, args.seed)
+    encoder = SmallTextEncoder.from_pretrained()
     network = trained(args, variant)
-    found = args.work / name / 'losses.safetensors'
-    if not found.is_file():
-        save_tensors(found, dict(losses=losses(args, network, encoder)))
-    pipe = new_pipeline(
-        network,
-        load_codec(),
-        encoder,
-        PRESETS['study'].max_frames,
-        step='dpmpp_2m',
-        steps=40,
-        guidance_scale=2.0,
-    )
-    heard = ev.add(name, of_model(pipe), dict(kind='training study', run=name))
-    scores = with_intervals(lambda i: {k: heard.found[k][i].mean().item() for k in FACTS}, ev.n)
-    spent = json.loads((args.work / name / 'spent.json').read_text(encoding='utf-8'))
-    values = load_tensors(found)['losses']
+    values = stored_losses(args, name, network, encoder)
     by_level = {f'{s:g}': round(v.item(), 4) for s, v in zip(LEVELS, values.mean(1))}
-    return dict(loss=by_level, scores=scores, **spent), values
+    frames = PRESETS['study'].max_frames
+    how = dict(step='dpmpp_2m', steps=40, guidance_scale=2.0)
+    pipe = new_pipeline(network, load_codec(), encoder, frames, **how)
+    heard = judge.hear(name, of_model(pipe), kind='training study', run=name)
+    spent = json.loads((args.work / name / 'spent.json').read_text(encoding='utf-8'))
+    return dict(loss=by_level, scores=judge.facts(heard, FACTS), **spent), values
 
 
 def difference(a, b):
@@ -165,55 +170,115 @@ def difference(a, b):
     return {f'{s:g}': [round(m, 4), round(h, 4)] for s, m, h in pairs}
 
 
-@torch.inference_mode()
-def look(args, variant, level=2.0, finest=8, farthest=6):
-    "Mean attention by distance in beats, over a uniform one: of heads that count beats, and others"
-    network, encoder = trained(args, variant), SmallTextEncoder.from_pretrained()
-    data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
-    g = new_rng('training study, look')
-    batch = data.batch(list(range(CLIPS)), g)
-    noise = torch.randn(batch['x0'].shape, generator=g)
-    cond = Condition(*encoder(batch['captions']), batch['bpm'])
-    seconds = torch.arange(data.frames) / network.config.frame_rate
-    beats = (seconds[:, None] - seconds) * batch['bpm'][:, None, None] / 60
-    bins = (beats * finest).round().long() + farthest * finest
-    inside = (bins >= 0) & (bins <= 2 * farthest * finest)
-    size = 2 * farthest * finest + 1
-    sums, counts = torch.zeros(network.config.heads, size), torch.zeros(size)
-    counts.index_add_(0, bins[inside], torch.ones(int(inside.sum())))
+def judge_all(args):
+    "The record of all variants, differences to the first of them"
+    judge = Judge(args.work / 'heard', CLIPS, CHOICE_PROMPTS)
+    real = judge.facts(judge.ev.real, FACTS)
+    rows = {}
+    values = {}
+    for variant in args.variants:
+        rows[variant], values[variant] = judge_run(args, judge, variant)
+        print(variant, rounded(rows[variant]['scores']))
+    first = args.variants[0]
+    for variant in args.variants[1:]:
+        rows[variant][f'loss minus {first}'] = difference(values[variant], values[first])
+    record = dict(
+        steps=args.steps,
+        **judge.about(),
+        windows=WINDOWS,
+        real=real,
+        variants=rows,
+    )
+    write_record(LOGS / 'training_study.json', record, command_of(args), args.seed)
 
-    def see(attention, given):
+
+# --- where the heads look ----------------------------------------------------------------------
+
+
+def beat_bins(frames, frame_rate, bpm):  # of each window [b]
+    "Where each pair of frames belongs, as bin and whether it has one, each [b, frames, frames]"
+    seconds = torch.arange(frames) / frame_rate
+    beats = (seconds[:, None] - seconds) * bpm[:, None, None] / 60
+    bins = (beats * FINEST).round().long() + FARTHEST * FINEST
+    return bins, (bins >= 0) & (bins <= 2 * FARTHEST * FINEST)
+
+
+class Look:
+    "Sums up the attention of every block by distance in beats"
+
+    def __init__(self, network, frames, bins, inside):
+        size = 2 * FARTHEST * FINEST + 1
+        self.heads = network.config.heads
+        self.frames = frames
+        self.inside = inside
+        self.at = bins[inside]
+        self.sums = torch.zeros(self.heads, size)
+        self.counts = torch.zeros(size).index_add_(0, self.at, torch.ones(len(self.at)))
+        self.blocks = network.blocks
+
+    def see(self, attention, given):
+        "A hook that meets what an attention is given"
         x, text, rotary, mask = given
         q, k, _ = attention.project(x, text, rotary)
         logits = q @ k.mT / q.shape[-1] ** 0.5
-        weights = logits.masked_fill(~mask, -torch.inf).softmax(-1)[..., : data.frames]
-        for head in range(network.config.heads):
-            sums[head].index_add_(0, bins[inside], weights[:, head][inside] * data.frames)
+        weights = logits.masked_fill(~mask, -torch.inf).softmax(-1)[..., : self.frames]
+        for head in range(self.heads):
+            values = weights[:, head][self.inside] * self.frames
+            self.sums[head].index_add_(0, self.at, values)
 
-    hooks = [b.attention.register_forward_pre_hook(see) for b in network.blocks]
-    Denoiser(network)(batch['x0'] + level * noise, torch.full((CLIPS,), level), cond)
-    for hook in hooks:
-        hook.remove()
-    mean = sums / counts / len(network.blocks)
-    k = network.config.beat_heads
-    rows = {'heads that count beats': mean[:k], 'heads that count frames': mean[k:]}
-    curves = {name: [round(v, 4) for v in m.mean(0).tolist()] for name, m in rows.items() if len(m)}
-    at = [(i - farthest * finest) / finest for i in range(size)]
-    record = dict(
-        command=command_of(args),
-        variant=variant,
-        sigma=level,
-        windows=CLIPS,
-        beats_back=at,
-        attention=curves,
-        date=datetime.date.today().isoformat(),
+    def mean(self, forward):
+        "Mean attention over a uniform one, of a forward, [heads, bins]"
+        hooks = [b.attention.register_forward_pre_hook(self.see) for b in self.blocks]
+        forward()
+        for hook in hooks:
+            hook.remove()
+        return self.sums / self.counts / len(self.blocks)
+
+
+def curves_of(mean, beat_heads):
+    "Mean attention of heads that count beats, and of others"
+    rows = {
+        'heads that count beats': mean[:beat_heads],
+        'heads that count frames': mean[beat_heads:],
+    }
+    return {name: [round(v, 4) for v in m.mean(0).tolist()] for name, m in rows.items() if len(m)}
+
+
+@torch.inference_mode()
+def attention_by_beats(args, variant):
+    "Mean attention by distance in beats, over a uniform one, by kind of head"
+    network = trained(args, variant)
+    encoder = SmallTextEncoder.from_pretrained()
+    data = LatentWindows(args.data, PRESETS['study'].max_frames, split='valid')
+    rng = new_rng('training study, look')
+    batch = data.batch(list(range(CLIPS)), rng)
+    noise = torch.randn(batch['x0'].shape, generator=rng)
+    cond = Condition(*encoder(batch['captions']), batch['bpm'])
+    x = batch['x0'] + LOOK_LEVEL * noise
+    look = Look(
+        network,
+        data.frames,
+        *beat_bins(data.frames, network.config.frame_rate, batch['bpm']),
     )
-    with atomic_path(RECORD.with_name('training_study_look.json')) as tmp:
-        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+    mean = look.mean(lambda: Denoiser(network)(x, torch.full((CLIPS,), LOOK_LEVEL), cond))
+    return curves_of(mean, network.config.beat_heads)
 
 
-def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def look(args, variant):
+    "The record of where the heads of a trained network look"
+    size = 2 * FARTHEST * FINEST + 1
+    record = dict(
+        variant=variant,
+        sigma=LOOK_LEVEL,
+        windows=CLIPS,
+        beats_back=[(i - FARTHEST * FINEST) / FINEST for i in range(size)],
+        attention=attention_by_beats(args, variant),
+    )
+    write_record(LOGS / 'training_study_look.json', record, command_of(args))
+
+
+def arguments(argv=None):
+    p = new_parser(__doc__)
     p.add_argument('--data', type=Path, required=True, help='latents of the tier varied')
     p.add_argument('--work', type=Path, required=True)
     p.add_argument('--steps', type=int, default=1500)
@@ -221,37 +286,18 @@ def main(argv=None):
     p.add_argument('--threads', type=int, default=1)
     p.add_argument('what', choices=['train', 'judge', 'look'])
     p.add_argument('variants', nargs='+', choices=VARIANTS)
-    args = p.parse_args(argv)
+    return p.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
     torch.set_num_threads(args.threads)
-    if args.what == 'train':
-        for variant in args.variants:
-            train(args, variant)
-        return
     if args.what == 'look':
         return look(args, args.variants[0])
-    ev = Evaluator(args.work / 'heard', CLIPS)
-    ev.prompts = held_out_prompts(CLIPS, split='valid')
-    real = with_intervals(lambda i: {k: ev.real.found[k][i].mean().item() for k in FACTS}, ev.n)
-    rows, values = {}, {}
+    if args.what == 'judge':
+        return judge_all(args)
     for variant in args.variants:
-        rows[variant], values[variant] = judge(args, ev, variant)
-        print(variant, {k: [round(x, 3) for x in v] for k, v in rows[variant]['scores'].items()})
-    first = args.variants[0]
-    for variant in args.variants[1:]:
-        less = difference(values[variant], values[first])
-        rows[variant][f'loss minus {first}'] = less
-    record = dict(
-        command=command_of(args),
-        steps=args.steps,
-        seed=args.seed,
-        clips=CLIPS,
-        windows=WINDOWS,
-        date=datetime.date.today().isoformat(),
-        real=real,
-        variants=rows,
-    )
-    with atomic_path(RECORD) as tmp:
-        tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+        train(args, variant)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,12 @@
-"""The wordings that the text encoder learns from: attributes of a tune and the ways in which people say them.
+"""The wordings that the text encoder learns from: attributes of a tune and how people say them.
 
 Each entry is name: (wordings used in training, wordings kept for the test). No label of ours tells
-the encoder what a kept one means: the teacher alone may place it (`expand`), or its row in the table. `sample(rng, kept)` writes one text with its attributes."""
+the encoder what a kept one means: the teacher alone may place it (`expand`), or its row in the
+table. `sample(rng, kept)` writes one text with its attributes.
+"""
 
 import random
+from collections import Counter
 
 from presto_nb.material import tunes
 
@@ -41,7 +44,9 @@ MORE = {  # training wordings beyond those of the captions
     "strings": ["string ensemble", "bowed strings"],
     "organ": ["church organ", "pipe organ"],
 }
-KEPT = {  # wordings kept for the test: no caption uses them, and a training prompt only where the teacher placed them
+# Wordings kept for the test: no caption uses them, and a training prompt only where the teacher
+# placed them.
+KEPT = {
     "piano": ["pianoforte", "pianist"],
     "violin": ["violinist", "fiddler"],
     "flute": ["flutist", "flautist"],
@@ -167,55 +172,76 @@ MODES = {
     "lydian": (["lydian"], []),
     "phrygian": (["phrygian"], []),
 }
-MUSIC_WORDS = """accordionist altos bagpipe balalaika ballad bandoneon banjoist banjo-picker bass-clarinet bassoon bluegrass bodhran bongo bouzouki bow bowed bugle
-busker cathedral cellist cello-player cembalist chapel chapel-organ chimes clarinetist clavichord concertina cornet descant-recorder drummer drumming dulcimer
-fiddler fiddling fingerpicking flautist flugelhorn flutist fretboard glockenspiel gong guitarist harmonica harmonium harpist harpsichordist horn keyboard
-kick lute lyre mallets mandolin marimbist oboe-player oboist organist percussionist pianist pianoforte piccolo pipe-organ raga sitarist snare spinet
-strumming tabla tambourine timpani tin-whistle trombone trumpeter tuba ukulele vibraphone viola violinist violoncellist woodwind xylophone
-accelerating bouncy breakneck calmly crawling delicate dragging easygoing energetically frantic furious hasty hurried languid leaden leisurely lethargic moderato
-mid-paced nimble plodding racing rapid relaxing rushed serene sleepy sluggish snappy soothing speedy spirited swift tranquil unrushed vigorous vivace""".split()
-
-
-STRANGE = """ambient arpeggio autotune bassdrop beatbox beatboxing blues breakbeat chant choir choral chorus country crooner dembow disco distorted distortion djent drone
-drop dub dubstep edm electric electro electronic electronica emo funk funky garage glitch gospel grime grunge guitar-riff hardcore heavy hiphop hip hop house indie
-jazz jungle kpop latin lofi lyrics lyric metal noise opera operatic orchestra orchestral phonk pop psychedelic punk rap rapper rapping rave reggae reggaeton remix
-riff rock rocker rumba salsa samba sampler sax saxophone scream screaming shoegaze shredding sing singer singing ska sidechain soul sub subbass swing symphony synth
-synthesizer synthwave tango techno theremin trance trap trip tuba vaporwave verse vocal vocalist vocals vocoder voice voices wobble wobbly yodel
-car computer film-score game laser movie phone robot robotic space spaceship video""".split()  # what people ask for and no caption holds
+MUSIC_WORDS = """
+accordionist altos bagpipe balalaika ballad bandoneon banjoist banjo-picker bass-clarinet bassoon
+bluegrass bodhran bongo bouzouki bow bowed bugle busker cathedral cellist cello-player cembalist
+chapel chapel-organ chimes clarinetist clavichord concertina cornet descant-recorder drummer
+drumming dulcimer fiddler fiddling fingerpicking flautist flugelhorn flutist fretboard glockenspiel
+gong guitarist harmonica harmonium harpist harpsichordist horn keyboard kick lute lyre mallets
+mandolin marimbist oboe-player oboist organist percussionist pianist pianoforte piccolo pipe-organ
+raga sitarist snare spinet strumming tabla tambourine timpani tin-whistle trombone trumpeter tuba
+ukulele vibraphone viola violinist violoncellist woodwind xylophone accelerating bouncy breakneck
+calmly crawling delicate dragging easygoing energetically frantic furious hasty hurried languid
+leaden leisurely lethargic moderato mid-paced nimble plodding racing rapid relaxing rushed serene
+sleepy sluggish snappy soothing speedy spirited swift tranquil unrushed vigorous vivace
+""".split()
+# What people ask for and no caption holds.
+STRANGE = """
+ambient arpeggio autotune bassdrop beatbox beatboxing blues breakbeat chant choir choral chorus
+country crooner dembow disco distorted distortion djent drone drop dub dubstep edm electric electro
+electronic electronica emo funk funky garage glitch gospel grime grunge guitar-riff hardcore heavy
+hiphop hip hop house indie jazz jungle kpop latin lofi lyrics lyric metal noise opera operatic
+orchestra orchestral phonk pop psychedelic punk rap rapper rapping rave reggae reggaeton remix riff
+rock rocker rumba salsa samba sampler sax saxophone scream screaming shoegaze shredding sing singer
+singing ska sidechain soul sub subbass swing symphony synth synthesizer synthwave tango techno
+theremin trance trap trip tuba vaporwave verse vocal vocalist vocals vocoder voice voices wobble
+wobbly yodel car computer film-score game laser movie phone robot robotic space spaceship video
+""".split()
+PLAIN_WORDS = """
+softly loud loudly quiet quietly soft merry gloomy evening morning night winter summer spring autumn
+sea sailor tavern dancers festival ireland scotland england
+"""
 
 
 def word_lists(n=5000):
     "Familiar words (of captions, training prompts and the teacher's placements) and strange ones"
     rng = random.Random(0)
-    texts = (
-        [rng.choice([caption, sample, sentence])(rng)[0] for _ in range(n)]
-        + COLOUR * 2
-        + MOODS * 2
-        + [w.replace("-", " ") for w in MUSIC_WORDS] * 2
-    )
-    texts += [
-        "softly loud loudly quiet quietly soft merry gloomy evening morning night winter summer spring autumn sea sailor tavern dancers festival ireland scotland england"
-    ] * 2
+    texts = [rng.choice([caption, sample, sentence])(rng)[0] for _ in range(n)]
+    twice = COLOUR + MOODS + [w.replace("-", " ") for w in MUSIC_WORDS]
+    texts += twice * 2 + [PLAIN_WORDS] * 2  # a word is familiar when it is met twice
     strange = [w for w in STRANGE if "-" not in w]
     return [w for w in words_in(texts) if len(w) > 2 and w not in strange], strange
 
 
-def expand(vectors, words: dict, candidates, least=0.72, margin=0.06):
-    "name -> words that the teacher's vectors (a function) place by one name and clearly not by another; no label is used"
+def likeness(vectors, words, candidates):
+    "Of each candidate to the most alike wording of each name, [candidates, names]"
     import torch
 
-    say = lambda w: f"{w.replace('-', ' ')} music"
-    names = list(words)
-    sims = []
+    def say(w):
+        return f"{w.replace('-', ' ')} music"
+
     c = vectors([say(w) for w in candidates])
-    for n in names:
-        sims.append((c @ vectors([say(w) for w in dict.fromkeys(words[n])]).T).amax(1))
-    top, which = torch.stack(sims, 1).topk(2)
-    out = {n: [] for n in names}
-    for w, t, k in zip(candidates, top.tolist(), which[:, 0].tolist()):
-        if t[0] > least and t[0] - t[1] > margin:
-            out[names[k]].append(w.replace("-", " "))
-    return out
+    sims = []
+    for wordings in words.values():
+        sims.append((c @ vectors([say(w) for w in dict.fromkeys(wordings)]).T).amax(1))
+    return torch.stack(sims, 1)
+
+
+def expand(
+    vectors,  # texts -> the teacher's vectors [n, dim]
+    words: dict,  # name -> wordings
+    candidates,  # words that are to be placed
+    least=0.72,  # likeness to a name
+    margin=0.06,  # to the next one
+):  # name -> words
+    "Words that the teacher places by one name and clearly not by another; no label is used"
+    top, which = likeness(vectors, words, candidates).topk(2)
+    names = list(words)
+    placed = {n: [] for n in names}
+    for w, (first, second), k in zip(candidates, top.tolist(), which[:, 0].tolist()):
+        if first > least and first - second > margin:
+            placed[names[k]].append(w.replace("-", " "))
+    return placed
 
 
 SAY_LEAD = (
@@ -344,7 +370,14 @@ ATTRIBUTES = {
     "mode": ["-", *MODES],
     "metre": ["-", *METRES],
 }
-IGNORE = -100  # the text leaves this attribute open in a way that should not be graded (a sad tune may well be minor)
+# The text leaves an attribute open in a way that should not be graded (a sad tune may be minor).
+IGNORE = -100
+FACTS = (  # that are worded alike: table, and how often they are said
+    ("drums", DRUMS, 0.45),
+    ("bass", BASS, 0.25),
+    ("tempo", TEMPI, 0.6),
+    ("metre", METRES, 0.2),
+)
 
 
 def pick(rng, words, kept=False):
@@ -362,62 +395,122 @@ def key_name(rng, tonic, mode, kept):
     return t + rng.choice([" ", " ", " ", "-"]) + pick(rng, MODES[mode], kept)
 
 
-def sample(rng: random.Random, say_kept=False, word_kept=()):
-    "A text and its attributes; `say_kept` uses only kept phrasings, `word_kept` names attributes worded with kept synonyms"
-    said, parts = {}, []
-    word = lambda name, table: pick(rng, table[said[name]], name in word_kept)
-    phrase = lambda forms, w: pick(rng, forms, say_kept).format(w)
-    chance = lambda p, name: rng.random() < (p if name not in word_kept else 1.0)
-    if chance(0.7, "lead"):
-        said["lead"] = rng.choice(list(LEADS))
-        parts.append(phrase(SAY_LEAD, word("lead", LEADS)))
-    if chance(0.5, "accompaniment"):
-        said["accompaniment"] = rng.choice(list(ACCOMPANIMENTS))
-        w = word("accompaniment", ACCOMPANIMENTS)
-        parts.append(w if said["accompaniment"] == "none" else phrase(SAY_ACC, w))
-    for name, table, p in (
-        ("drums", DRUMS, 0.45),
-        ("bass", BASS, 0.25),
-        ("tempo", TEMPI, 0.6),
-        ("metre", METRES, 0.2),
-    ):
-        if chance(p, name):
-            said[name] = rng.choice(list(table))
-            parts.append(word(name, table))
-    if chance(0.5, "tonic"):
-        tonic, said["mode"] = rng.randrange(12), rng.choice(["major", "minor", *MODES])
-        said["tonic"] = TONICS[tonic][0]
-        k = key_name(rng, tonic, said["mode"], "mode" in word_kept)
-        parts.append(phrase(SAY_KEY, k) if len(k) > 1 else f"in {k}")
-    if chance(0.6, "dance"):
-        said["dance"] = rng.choice(list(DANCES))
-        parts.append(phrase(SAY_DANCE, word("dance", DANCES)))
-    if rng.random() < 0.3:
-        parts.append(rng.choice(COLOUR))
-    mood = rng.random() < 0.2
-    if mood:
-        parts.append(rng.choice(MOODS))
-    if not parts:
-        parts.append(rng.choice(COLOUR))
-    rng.shuffle(parts)
-    text = parts[0]
-    for p in parts[1:]:
-        text += pick(rng, JOIN, say_kept) + p
-    text = pick(rng, OPEN, say_kept) + text
-    labels = [
-        ATTRIBUTES[a].index(said[a])
-        if a in said
-        else IGNORE
-        if mood and a in ("tempo", "mode")
-        else 0
+def labels_of(said, ignored=()):
+    "A number for each attribute; 0 where nothing is said"
+    return [
+        IGNORE if a in ignored and a not in said else ATTRIBUTES[a].index(said.get(a, "-"))
         for a in ATTRIBUTES
     ]
+
+
+class Writer:
+    "Writes the parts of a text, and notes what they say"
+
+    def __init__(self, rng, say_kept, word_kept):
+        self.rng = rng
+        self.say_kept = say_kept
+        self.word_kept = word_kept
+        self.said = {}
+        self.parts = []
+
+    def chance(self, p, name):
+        "Is it said? A name that is worded with kept synonyms always is"
+        return self.rng.random() < (p if name not in self.word_kept else 1.0)
+
+    def word(self, name, table):
+        "A wording of what is said"
+        return pick(self.rng, table[self.said[name]], name in self.word_kept)
+
+    def phrase(self, forms, word):
+        "A wording in a phrase"
+        return pick(self.rng, forms, self.say_kept).format(word)
+
+    def lead(self):
+        if self.chance(0.7, "lead"):
+            self.said["lead"] = self.rng.choice(list(LEADS))
+            self.parts.append(self.phrase(SAY_LEAD, self.word("lead", LEADS)))
+
+    def accompaniment(self):
+        if self.chance(0.5, "accompaniment"):
+            self.said["accompaniment"] = self.rng.choice(list(ACCOMPANIMENTS))
+            w = self.word("accompaniment", ACCOMPANIMENTS)
+            bare = self.said["accompaniment"] == "none"
+            self.parts.append(w if bare else self.phrase(SAY_ACC, w))
+
+    def facts(self):
+        for name, table, p in FACTS:
+            if self.chance(p, name):
+                self.said[name] = self.rng.choice(list(table))
+                self.parts.append(self.word(name, table))
+
+    def key(self):
+        if self.chance(0.5, "tonic"):
+            tonic = self.rng.randrange(12)
+            self.said["mode"] = self.rng.choice(["major", "minor", *MODES])
+            self.said["tonic"] = TONICS[tonic][0]
+            k = key_name(self.rng, tonic, self.said["mode"], "mode" in self.word_kept)
+            self.parts.append(self.phrase(SAY_KEY, k) if len(k) > 1 else f"in {k}")
+
+    def dance(self):
+        if self.chance(0.6, "dance"):
+            self.said["dance"] = self.rng.choice(list(DANCES))
+            self.parts.append(self.phrase(SAY_DANCE, self.word("dance", DANCES)))
+
+    def extras(self):
+        "What is no attribute; is there a mood?"
+        if self.rng.random() < 0.3:
+            self.parts.append(self.rng.choice(COLOUR))
+        mood = self.rng.random() < 0.2
+        if mood:
+            self.parts.append(self.rng.choice(MOODS))
+        if not self.parts:
+            self.parts.append(self.rng.choice(COLOUR))
+        return mood
+
+    def join(self):
+        "The parts in any order, as one text"
+        self.rng.shuffle(self.parts)
+        text = self.parts[0]
+        for p in self.parts[1:]:
+            text += pick(self.rng, JOIN, self.say_kept) + p
+        return pick(self.rng, OPEN, self.say_kept) + text
+
+
+def sample(
+    rng: random.Random,
+    say_kept=False,  # only kept phrasings
+    word_kept=(),  # names of attributes that are worded with kept synonyms
+):
+    "A text and its attributes"
+    w = Writer(rng, say_kept, word_kept)
+    for write in (w.lead, w.accompaniment, w.facts, w.key, w.dance):
+        write()
+    mood = w.extras()
+    text = w.join()
+    labels = labels_of(w.said, ("tempo", "mode") if mood else ())
     return restyle(rng, text), labels
 
 
-def sentence(rng: random.Random, kept=False):
-    "A full sentence in everyday grammar, and its attributes"
-    said = dict(
+SENTENCES = (
+    [
+        "a {T} {D} {key} played on {L} {acc} {drums}",
+        "{T} {L} {D} {acc}, {drums}, {key}",
+        "something {T} with a {L} {acc} {drums}, a {D} {key}",
+        "{D} for {L} {acc}, {T}, {drums} {key}",
+        "the {L} plays a {T} {D} {key} {acc}, {drums}",
+        "a {L} {D}, {T}, {key} {acc}, {drums}",
+    ],
+    [
+        "i need a {D} that is {T}, where the {L} sings {acc} {drums} {key}",
+        "{key} please: {L}, {T} like a {D} should be, {drums}, {acc}",
+        "imagine a {L} {acc} in a small hall, {drums}, playing a {T} {D} {key}",
+    ],
+)
+
+
+def sentence_facts(rng):
+    "What a sentence says; - is nothing"
+    return dict(
         lead=rng.choice(list(LEADS)),
         tempo=rng.choice(list(TEMPI)),
         dance=rng.choice(list(DANCES)),
@@ -425,53 +518,56 @@ def sentence(rng: random.Random, kept=False):
         accompaniment=rng.choice(["-", *ACCOMPANIMENTS]),
         mode=rng.choice(["-", "-", "major", "minor", *MODES]),
     )
-    L, D = pick(rng, LEADS[said["lead"]]), pick(rng, DANCES[said["dance"]])
-    T = rng.choice([t for t in TEMPI[said["tempo"]][0] if " " not in t])
-    acc = (
-        ""
-        if said["accompaniment"] == "-"
-        else pick(rng, ACCOMPANIMENTS[said["accompaniment"]])
-        if said["accompaniment"] == "none"
-        else pick(rng, SAY_ACC, kept).format(pick(rng, ACCOMPANIMENTS[said["accompaniment"]]))
-    )
-    drums = "" if said["drums"] == "-" else pick(rng, DRUMS[said["drums"]])
-    if said["mode"] != "-":
-        tonic = rng.randrange(12)
-        said["tonic"] = TONICS[tonic][0]
-    key = (
-        ""
-        if said["mode"] == "-"
-        else "in " + rng.choice(TONICS[tonic]) + " " + MODES[said["mode"]][0][0]
-    )
-    forms = (
-        [
-            "a {T} {D} {key} played on {L} {acc} {drums}",
-            "{T} {L} {D} {acc}, {drums}, {key}",
-            "something {T} with a {L} {acc} {drums}, a {D} {key}",
-            "{D} for {L} {acc}, {T}, {drums} {key}",
-            "the {L} plays a {T} {D} {key} {acc}, {drums}",
-            "a {L} {D}, {T}, {key} {acc}, {drums}",
-        ],
-        [
-            "i need a {D} that is {T}, where the {L} sings {acc} {drums} {key}",
-            "{key} please: {L}, {T} like a {D} should be, {drums}, {acc}",
-            "imagine a {L} {acc} in a small hall, {drums}, playing a {T} {D} {key}",
-        ],
-    )
-    text = pick(rng, forms, kept).format(L=L, D=D, T=T, acc=acc, drums=drums, key=key)
+
+
+def accompaniment_words(rng, name, kept):
+    "An accompaniment in a phrase"
+    if name == "-":
+        return ""
+    if name == "none":
+        return pick(rng, ACCOMPANIMENTS[name])
+    form = pick(rng, SAY_ACC, kept)
+    return form.format(pick(rng, ACCOMPANIMENTS[name]))
+
+
+def key_words(rng, said):
+    "A key in words; its tonic is added to what is said"
+    if said["mode"] == "-":
+        return ""
+    tonic = rng.randrange(12)
+    said["tonic"] = TONICS[tonic][0]
+    return "in " + rng.choice(TONICS[tonic]) + " " + MODES[said["mode"]][0][0]
+
+
+def tidy(text):
+    "Without the gaps that empty parts leave"
     while "  " in text:
         text = text.replace("  ", " ")
-    text = text.replace(" ,", ",").replace(",,", ",").strip(" ,")
-    return restyle(rng, text), [ATTRIBUTES[a].index(said.get(a, "-")) for a in ATTRIBUTES]
+    return text.replace(" ,", ",").replace(",,", ",").strip(" ,")
 
 
-def caption(rng: random.Random):
-    "A caption of the data set for invented facts, and the attributes that it says"
-    tonic, lead = rng.randrange(12), rng.choice(list(tunes.LEADS))
-    acc = rng.choice(
-        ["none", "none", *[a for a in tunes.ACCOMPANIMENTS if a != "none" and a not in lead]]
+def sentence(rng: random.Random, kept=False):
+    "A full sentence in everyday grammar, and its attributes"
+    said = sentence_facts(rng)
+    words = dict(
+        L=pick(rng, LEADS[said["lead"]]),
+        D=pick(rng, DANCES[said["dance"]]),
+        T=rng.choice([t for t in TEMPI[said["tempo"]][0] if " " not in t]),
+        acc=accompaniment_words(rng, said["accompaniment"], kept),
+        drums="" if said["drums"] == "-" else pick(rng, DRUMS[said["drums"]]),
+        key=key_words(rng, said),
     )
-    f = dict(
+    text = tidy(pick(rng, SENTENCES, kept).format(**words))
+    return restyle(rng, text), labels_of(said)
+
+
+def caption_facts(rng):
+    "Invented facts of a clip"
+    tonic = rng.randrange(12)
+    lead = rng.choice(list(tunes.LEADS))
+    others = [a for a in tunes.ACCOMPANIMENTS if a != "none" and a not in lead]
+    acc = rng.choice(["none", "none", *others])
+    facts = dict(
         lead=lead,
         accompaniment=acc,
         bass=acc != "none" and rng.random() < 0.65,
@@ -482,58 +578,74 @@ def caption(rng: random.Random):
         dance=rng.choice(list(tunes.DANCES)),
         metre=rng.choice(list(METRES)),
     )
-    f["key"] = rng.choice([t for t in TONICS[tonic] if len(t) < 3]) + " " + f["mode"]
-    text = rng.choice(tunes.captions_of(f, 6, rng.random()))
-    low = text.lower()
-    has = lambda words: any(w.lower() in low for w in words)
+    letter = rng.choice([t for t in TONICS[tonic] if len(t) < 3])
+    facts["key"] = letter + " " + facts["mode"]
+    return facts, TONICS[tonic][0]
+
+
+def has(text, words):
+    "Is one of the words in a text?"
+    return any(w.lower() in text for w in words)
+
+
+def said_accompaniment(text, acc):
+    "What a caption says of it"
+    bare = acc == "none" and has(text, ["nothing but", "on its own", "just a", "solo"])
+    return acc if has(text, tunes.ACCOMPANIMENTS[acc][1]) or bare else "-"
+
+
+def said_drums(text, facts):
+    "What a caption says of them"
+    if has(text, ["no drums", "without drums"]):
+        return "no"
+    return "yes" if facts["drums"] and has(text, tunes.DRUM_WORDS) else "-"
+
+
+def said_in_caption(text, facts, tonic):  # in lower case
+    "Which facts a caption says"
     said = dict(
-        lead=lead,
-        tempo=f["tempo"] if has(TEMPI[f["tempo"]][0]) else "-",
-        dance=f["dance"] if f["dance"] != "tune" else "-",
+        lead=facts["lead"],
+        accompaniment=said_accompaniment(text, facts["accompaniment"]),
+        drums=said_drums(text, facts),
+        bass="yes" if facts["bass"] and has(text, tunes.BASS_WORDS) else "-",
     )
-    if (
-        has(tunes.ACCOMPANIMENTS[acc][1])
-        or acc == "none"
-        and has(["nothing but", "on its own", "just a", "solo"])
-    ):
-        said["accompaniment"] = acc
-    if f["mode"] in low:
-        said["tonic"], said["mode"] = TONICS[tonic][0], f["mode"]
-    if has(tunes.METRE_WORDS[f["metre"]]):
-        said["metre"] = f["metre"]
-    if has(["no drums", "without drums"]):
-        said["drums"] = "no"
-    elif f["drums"] and has(tunes.DRUM_WORDS):
-        said["drums"] = "yes"
-    if f["bass"] and has(tunes.BASS_WORDS):
-        said["bass"] = "yes"
-    return text, [ATTRIBUTES[a].index(said.get(a, "-")) for a in ATTRIBUTES]
+    if facts["mode"] in text:
+        said |= dict(tonic=tonic, mode=facts["mode"])
+    if has(text, TEMPI[facts["tempo"]][0]):
+        said["tempo"] = facts["tempo"]
+    if facts["dance"] != "tune":
+        said["dance"] = facts["dance"]
+    if has(text, tunes.METRE_WORDS[facts["metre"]]):
+        said["metre"] = facts["metre"]
+    return said
+
+
+def caption(rng: random.Random):
+    "A caption of the data set for invented facts, and the attributes that it says"
+    facts, tonic = caption_facts(rng)
+    text = rng.choice(tunes.captions_of(facts, 6, rng.random()))
+    return text, labels_of(said_in_caption(text.lower(), facts, tonic))
 
 
 def restyle(rng, text):
     "As typed: lower case, capitals, a full stop, a tempo in numbers"
     if rng.random() < 0.08:
-        text += rng.choice([" at {} bpm", ", {} bpm", " --bpm {}", ", bpm {}"]).format(
-            rng.randint(50, 190)
-        )
+        form = rng.choice([" at {} bpm", ", {} bpm", " --bpm {}", ", bpm {}"])
+        text += form.format(rng.randint(50, 190))
     if rng.random() < 0.3:
         text = text[0].upper() + text[1:]
     return text + "." if rng.random() < 0.2 else text
 
 
 def words_in(texts):
-    "Every word of the texts, most common first"
-    from collections import Counter
+    "Every word of the texts that is met twice, most common first"
     from presto_nb.material.text import basic_words
 
-    return [
-        w
-        for w, n in Counter(w for t in texts for w in basic_words(t)).most_common()
-        if w.isalpha() and n > 1
-    ]
+    count = Counter(w for t in texts for w in basic_words(t))
+    return [w for w, n in count.most_common() if w.isalpha() and n > 1]
 
 
-if __name__ == "__main__":
+def main():
     rng = random.Random(0)
     for i in range(12):
         print(*(sample(rng) if i % 2 else sentence(rng)))
@@ -541,3 +653,7 @@ if __name__ == "__main__":
         print("caption", *caption(rng))
     for i in range(6):
         print("kept", *(sample(rng, True) if i % 2 else sentence(rng, True)))
+
+
+if __name__ == "__main__":
+    main()

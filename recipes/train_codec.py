@@ -8,11 +8,9 @@
 stay right. Interrupted, the same command goes on, equal to the bit.
 """
 
-import argparse
-import os
 from pathlib import Path
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
+from common import new_parser  # first: it sets how torch waits
 
 import torch
 
@@ -27,7 +25,7 @@ def spread(clips, n):
 
 
 def arguments(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p = new_parser(__doc__)
     p.add_argument('--data', type=Path, required=True)
     p.add_argument('--out', type=Path, required=True)
     p.add_argument('--part', choices=['both', 'decoder'], default='both')
@@ -45,13 +43,10 @@ def arguments(argv=None):
     return p.parse_args(argv)
 
 
-def main(argv=None):
-    args = arguments(argv)
-    torch.set_num_threads(args.threads)
-    clips = [c for c in load_folder(args.data) if c.split == 'train']
-    steps = args.steps if args.steps or args.minutes else 24000
-    config = CODEC_RUN.replace(
-        steps=steps,
+def run_config(args):
+    "How it trains"
+    return CODEC_RUN.replace(
+        steps=args.steps if args.steps or args.minutes else 24000,
         minutes=args.minutes,
         batch_size=args.batch_size,
         seed=args.seed,
@@ -59,11 +54,17 @@ def main(argv=None):
         schedule='cooldown',
         cooldown=0.1,
     )
+
+
+def main(argv=None):
+    args = arguments(argv)
+    torch.set_num_threads(args.threads)
+    clips = [c for c in load_folder(args.data) if c.split == 'train']
     train_codec(
         spread(clips, args.clips),
         args.out,
         args.out / 'model',
-        config,
+        run_config(args),
         filters=args.filters,
         after=args.after,
         decoder=args.part == 'decoder',

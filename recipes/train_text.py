@@ -1,25 +1,41 @@
-"""Distil the text encoder that ships: python recipes/train_text.py --minutes 5 --out presto_nb/assets/text
+"""Distil the text encoder that ships.
+
+    python recipes/train_text.py --minutes 5 --out presto_nb/assets/text
 
 Needs the MiniLM sentence encoder (presto-nb setup eval). Two CPU cores, about 8 minutes in all:
-  1. the table: what MiniLM says of every word piece alone, turned to its main directions, stored as int8
-  2. the texts: captions, prompts in many wordings, plain words; MiniLM's answer to each
-  3. training: the summary must match MiniLM's sentence vector and the similarities between sentences; every token must
-     match MiniLM's token; summary and mean token must tell the attributes of the tune through a linear layer each
-  4. the report: accuracy on kept phrasings and kept synonyms, similarity of wordings by teacher and by student
-Writes the encoder, a log (CSV) and a report (JSON)."""
+  1. the table: what MiniLM says of every word piece alone, turned to its main directions, stored as
+     int8
+  2. the texts: captions, prompts in many wordings, plain words, and MiniLM's answer to each
+  3. training: the summary must match MiniLM's sentence vector and the similarities between
+     sentences, every token must match MiniLM's token, and summary and mean token must tell the
+     attributes of the tune through a linear layer each
+  4. the report: accuracy on kept phrasings and kept synonyms, similarity of wordings by teacher and
+     by student
+Writes the encoder, a log (CSV) and a report (JSON).
+"""
 
-import argparse, csv, itertools, json, math, os, random, re, sys, time
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import argparse
+import csv
+import itertools
+import json
+import math
+import random
+import re
+import sys
+import time
 from pathlib import Path
-import torch, torch.nn as nn, torch.nn.functional as F
-from presto_nb.material import tunes
-from presto_nb.material.core import atomic_path, new_rng, load_state, load_tensors, save_tensors
-from presto_nb.material.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
 
-sys.path.insert(0, str(Path(__file__).parent))
 import text_lexicon as lexicon
+from common import stamped, write_json  # first: it sets how torch waits
 from text_lexicon import ATTRIBUTES, IGNORE
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from presto_nb.material import tunes
+from presto_nb.material.core import atomic_path, load_state, load_tensors, new_rng, save_tensors
+from presto_nb.material.text import MiniLMEncoder, SmallTextEncoder, TextConfig, to_bytes
 
 DEMO = [
     "a brisk fiddle reel",
@@ -39,29 +55,47 @@ DEMO = [
 ]
 
 
+MAIN = "lead", "accompaniment", "drums", "tempo", "dance", "tonic", "mode"  # of the log's means
+PLACED = dict(  # words by which the teacher places others
+    drums=["drums", "percussion", "drum kit"],
+    bass=["bass", "double bass"],
+    other=list(lexicon.LEADS),
+)
+KEPT_SYNONYMS = dict(
+    lead=lexicon.LEADS,
+    accompaniment=lexicon.ACCOMPANIMENTS,
+    drums=lexicon.DRUMS,
+    bass=lexicon.BASS,
+    tempo=lexicon.TEMPI,
+)
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def is_needed(piece):
+    "No other scripts, no long numbers, no marks of the teacher"
+    mark = piece[0] == "[" and piece != "["
+    return piece.isascii() and not re.search(r"\d{4}", piece) and not mark
+
+
 def kept_pieces(teacher):
-    "The word pieces that English needs (no other scripts, no long numbers, no marks of the teacher), the unknown first"
+    "The word pieces that English needs, the unknown first"
     vocab = sorted(teacher.tokenizer.get_vocab().items(), key=lambda p: p[1])
-    return ["[UNK]"] + [
-        p
-        for p, _ in vocab
-        if p.isascii() and not re.search(r"\d{4}", p) and (p == "[" or p[0] != "[")
-    ]
+    return ["[UNK]"] + [p for p, _ in vocab if is_needed(p)]
+
+
+def mean_answer(teacher, ids):  # [b, n]
+    "The teacher's mean vector of each row, [b, 384]"
+    mask = torch.ones_like(ids)
+    return teacher.model(input_ids=ids, attention_mask=mask).last_hidden_state.mean(1)
 
 
 @torch.no_grad()
 def build_table(teacher, pieces):
-    "What the teacher says of each piece alone, turned to its main directions, largest first: [pieces, 384]"
+    "What the teacher says of each piece alone, main directions first, largest first: [pieces, 384]"
     t = teacher.tokenizer
-    ids = torch.tensor(
-        [[t.cls_token_id, t.convert_tokens_to_ids(p), t.sep_token_id] for p in pieces]
-    )
-    v = torch.cat(
-        [
-            teacher.model(input_ids=b, attention_mask=torch.ones_like(b)).last_hidden_state.mean(1)
-            for b in ids.split(512)
-        ]
-    )
+    rows = [[t.cls_token_id, t.convert_tokens_to_ids(p), t.sep_token_id] for p in pieces]
+    v = torch.cat([mean_answer(teacher, ids) for ids in torch.tensor(rows).split(512)])
     v = F.normalize(v, dim=1)
     v = v - v.mean(0)
     v = v @ torch.linalg.svd(v, full_matrices=False)[2].T
@@ -69,7 +103,7 @@ def build_table(teacher, pieces):
 
 
 def sharpen(table, pieces, times=2.5):
-    "Numbers lie too close together for a reader of metres (6/8 is not 9/8): stretch what tells them apart"
+    "Stretch what tells numbers apart: too close for a reader of metres (6/8 is not 9/8)"
     rows = torch.tensor([i for i, p in enumerate(pieces) if p.isdigit()])
     v = table[rows]
     mean = v.mean(0)
@@ -77,59 +111,69 @@ def sharpen(table, pieces, times=2.5):
     return table.index_copy(0, rows, new * (v.norm(dim=1) / new.norm(dim=1))[:, None])
 
 
+# --- the texts ---------------------------------------------------------------------------------
+
+
+def plain_words(rng, words, r):
+    "One word or some, common ones most often; nothing is graded"
+    k = 1 if r < 0.9 else rng.randint(2, 7)  # common words come early in the vocabulary
+    text = " ".join(words[int(len(words) * rng.random() ** 1.5)] for _ in range(k))
+    return text, [IGNORE] * len(ATTRIBUTES)
+
+
+def one_text(rng, words):
+    "35 % captions, 40 % prompts, 25 % plain words"
+    r = rng.random()
+    if r < 0.35:
+        return lexicon.caption(rng)
+    if r < 0.60:
+        return lexicon.sample(rng)
+    if r < 0.75:
+        return lexicon.sentence(rng)
+    return plain_words(rng, words, r)
+
+
+def split_labels(rows):
+    "Texts, and their labels [n, attributes]"
+    return [text for text, _ in rows], torch.tensor([labels for _, labels in rows])
+
+
 def make_texts(n, seed, pieces):
-    "n texts with attribute labels: 35 % captions, 40 % prompts, 25 % plain words (labels ignored)"
-    rng, words = random.Random(seed), [p for p in pieces if p.isalpha() and len(p) > 2]
-    out = []
-    for i in range(n):
-        r = rng.random()
-        if r < 0.35:
-            out.append(lexicon.caption(rng))
-        elif r < 0.60:
-            out.append(lexicon.sample(rng))
-        elif r < 0.75:
-            out.append(lexicon.sentence(rng))
-        else:
-            k = 1 if r < 0.9 else rng.randint(2, 7)  # common words come early in the vocabulary
-            out.append(
-                (
-                    " ".join(words[int(len(words) * rng.random() ** 1.5)] for _ in range(k)),
-                    [IGNORE] * len(ATTRIBUTES),
-                )
-            )
-    return [t for t, _ in out], torch.tensor([l for _, l in out])
+    "n texts with attribute labels"
+    rng = random.Random(seed)
+    words = [p for p in pieces if p.isalpha() and len(p) > 2]
+    return split_labels([one_text(rng, words) for _ in range(n)])
+
+
+def sentence_vectors(teacher, texts):
+    "The teacher's, [n, 384]"
+    parts = [teacher(texts[i : i + 64])[0][:, 0] for i in range(0, len(texts), 64)]
+    return F.normalize(torch.cat(parts), dim=1)
 
 
 @torch.no_grad()
 def add_words(teacher):
-    "Let the teacher place unlabelled music words among leads, tempi, drums and bass; from here on the untaught texts use them too"
+    "Let the teacher place unlabelled music words; from here on the untaught texts use them too"
 
     def vectors(texts):
-        return F.normalize(
-            torch.cat([teacher(texts[i : i + 64])[0][:, 0] for i in range(0, len(texts), 64)]),
-            dim=1,
-        )
+        return sentence_vectors(teacher, texts)
 
     found = {}
     for table in (lexicon.LEADS, lexicon.TEMPI):
-        new = lexicon.expand(vectors, {k: v[0] for k, v in table.items()}, lexicon.MUSIC_WORDS)
+        wordings = {k: v[0] for k, v in table.items()}
+        new = lexicon.expand(vectors, wordings, lexicon.MUSIC_WORDS)
         for k, words in new.items():
             table[k][0].extend(words)
         found |= new
     for name, table in (("drums", lexicon.DRUMS), ("bass", lexicon.BASS)):
-        words = lexicon.expand(
-            vectors,
-            dict(
-                drums=["drums", "percussion", "drum kit"],
-                bass=["bass", "double bass"],
-                other=list(lexicon.LEADS),
-            ),
-            lexicon.MUSIC_WORDS,
-        )[name]
+        words = lexicon.expand(vectors, PLACED, lexicon.MUSIC_WORDS)[name]
         table["yes"][0].extend(f"{w} {x}" for x in words for w in ("with", "and"))
         table["no"][0].extend(f"{w} {x}" for x in words for w in ("no", "without"))
         found[name] = words
     return found
+
+
+# --- teacher and student -----------------------------------------------------------------------
 
 
 def describe(pieces, table_dim):
@@ -151,23 +195,26 @@ def describe(pieces, table_dim):
     )
 
 
+def token_vectors(student, text, out, mask):  # of the teacher, [n, 384]; [n]
+    "The teacher's words where both cut the text alike, else None"
+    words = out[1:][mask[1:]][1:-1]  # without [CLS] and [SEP]
+    if len(words) == len(student.wordpiece(text)):
+        return words[: student.max_tokens - 1].half()
+
+
 @torch.no_grad()
 def teach(teacher, student, texts, batch=64):
-    "MiniLM's sentence vectors [n, 384] (in bfloat16 arithmetic), and its token vectors where both cut the text alike (a list, else None)"
-    order, pooled, tokens = (
-        sorted(range(len(texts)), key=lambda i: len(texts[i])),
-        [None] * len(texts),
-        [None] * len(texts),
-    )
+    "MiniLM's sentence vectors [n, 384] (in bfloat16 arithmetic), and its token vectors (a list)"
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    pooled = [None] * len(texts)
+    tokens = [None] * len(texts)
     for j in range(0, len(order), batch):
         rows = order[j : j + batch]
         with torch.autocast("cpu", torch.bfloat16):
             out, mask = teacher([texts[i] for i in rows])
         for i, o, m in zip(rows, out, mask):
             pooled[i] = F.normalize(o[0], dim=0)
-            words = o[1:][m[1:]][1:-1]  # without [CLS] and [SEP]
-            if len(words) == len(student.wordpiece(texts[i])):
-                tokens[i] = words[: student.max_tokens - 1].half()
+            tokens[i] = token_vectors(student, texts[i], o, m)
     return torch.stack(pooled), tokens
 
 
@@ -193,44 +240,56 @@ def teacher_answers(o, teacher, pieces, student, test_n=600):
     )
 
 
+def attribute_heads(width):
+    "A linear layer for each attribute"
+    return nn.ModuleDict({a: nn.Linear(width, len(c)) for a, c in ATTRIBUTES.items()})
+
+
+def attribute_loss(heads, x, labels):  # [b, w], [b, attributes]
+    "Mean over attributes of the loss of what is graded"
+    losses = []
+    for i, head in enumerate(heads.values()):
+        true = labels[:, i]
+        total = F.cross_entropy(head(x), true, ignore_index=IGNORE, reduction="sum")
+        losses.append(total / (true != IGNORE).sum().clamp_min(1))
+    return torch.stack(losses).mean()
+
+
+def mean_token(x, mask):  # [b, n, w], [b, n]
+    "Over the tokens that are there, [b, w]"
+    return (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+
+
 class Distiller(nn.Module):
     "The student and the linear layers that are needed only while it learns"
 
     def __init__(self, student):
         super().__init__()
-        self.student, w = student, student.dim
-        self.word_head = nn.Linear(w, student.config.teacher_dim)
-        self.by_summary, self.by_words = [
-            nn.ModuleDict({a: nn.Linear(w, len(c)) for a, c in ATTRIBUTES.items()})
-            for _ in range(2)
-        ]
+        self.student = student
+        self.word_head = nn.Linear(student.dim, student.config.teacher_dim)
+        self.by_summary = attribute_heads(student.dim)
+        self.by_words = attribute_heads(student.dim)
 
-    def attribute_loss(self, heads, x, labels):  # [b, w], [b, attributes]
-        each = [
-            F.cross_entropy(h(x), labels[:, i], ignore_index=IGNORE, reduction="sum")
-            / (labels[:, i] != IGNORE).sum().clamp_min(1)
-            for i, h in enumerate(heads.values())
-        ]
-        return torch.stack(each).mean()
+    def states(self, ids, mask, noise):
+        "Of all tokens, the summary first, [b, n + 1, w]"
+        x = self.student.look_up(ids)
+        return self.student.run(x + noise * torch.randn_like(x), mask)
 
     def forward(self, ids, mask, labels, sentence, words, has_words, noise=0.0):
         "Losses of a batch; the first len(sentence) rows have a teacher"
         n = len(sentence)
-        x = self.student.look_up(ids)
-        x = self.student.run(x + noise * torch.randn_like(x), mask)
-        s, mean = (
-            x[:, 0],
-            (x[:, 1:] * mask[:, 1:, None]).sum(1) / mask[:, 1:].sum(1, keepdim=True).clamp_min(1),
-        )
-        e = F.normalize(self.student.head(s[:n]), dim=1)
-        w = F.cosine_similarity(self.word_head(x[:n, 1:]), words, dim=-1)
+        x = self.states(ids, mask, noise)
+        summary = x[:, 0]
+        mean = mean_token(x[:, 1:], mask[:, 1:])
+        e = F.normalize(self.student.head(summary[:n]), dim=1)
+        alike = F.cosine_similarity(self.word_head(x[:n, 1:]), words, dim=-1)
         real = mask[:n, 1:] & has_words[:, None]
         return dict(
             sentence=1 - (e * sentence).sum(1).mean(),
             similarity=(e @ e.T - sentence @ sentence.T).square().mean(),
-            words=1 - w[real].mean(),
-            summary_attributes=self.attribute_loss(self.by_summary, s, labels),
-            word_attributes=self.attribute_loss(self.by_words, mean, labels),
+            words=1 - alike[real].mean(),
+            summary_attributes=attribute_loss(self.by_summary, summary, labels),
+            word_attributes=attribute_loss(self.by_words, mean, labels),
         )
 
 
@@ -244,235 +303,315 @@ class Texts:
 
     def __init__(self, student, texts, labels, pooled=None, words=None, lengths=None):
         self.ids = [student.wordpiece(t)[: student.max_tokens - 1] for t in texts]
-        self.labels, self.pooled, self.words, self.lengths = labels, pooled, words, lengths
+        self.labels = labels
+        self.pooled = pooled
+        self.words = words
+        self.lengths = lengths
         if words is not None:
             self.starts = (lengths.clamp_min(0).cumsum(0) - lengths.clamp_min(0)).tolist()
 
-    def rows(self, batch, g, batches=16):
-        "Endless lists of row numbers: `batches` batches are drawn at once, sorted by length, and served in an order that all `Texts` share"
+    def rows(self, batch, rng, batches=16):
+        """Endless lists of row numbers
+
+        `batches` batches are drawn at once, sorted by length, and served in an order that all
+        `Texts` share."""
         for turn in itertools.count():
-            drawn = sorted(
-                torch.randint(len(self.ids), (batch * batches,), generator=g).tolist(),
-                key=lambda i: len(self.ids[i]),
-            )
+            drawn = torch.randint(len(self.ids), (batch * batches,), generator=rng).tolist()
+            drawn = sorted(drawn, key=lambda i: len(self.ids[i]))
             for j in torch.randperm(batches, generator=new_rng("order", turn)).tolist():
                 yield drawn[j * batch : (j + 1) * batch]
 
-    def batch(self, rows, other, other_rows):
-        "Taught rows of self above untaught rows of other"
-        ids = [self.ids[i] for i in rows] + [other.ids[i] for i in other_rows]
-        n = max(map(len, ids))
+    def taught_words(self, rows, n):
+        "The teacher's token vectors, [b, n, 384]; zeros where it has none"
         words = torch.zeros(len(rows), n, self.pooled.shape[1])
         for j, i in enumerate(rows):
             if (m := self.lengths[i].item()) > 0:
                 words[j, :m] = self.words[self.starts[i] : self.starts[i] + m].float()
+        return words
+
+    def batch(self, rows, other, other_rows):
+        "Taught rows of self above untaught rows of other"
+        ids = [self.ids[i] for i in rows] + [other.ids[i] for i in other_rows]
+        lengths = [len(i) for i in ids]
+        n = max(lengths)
         return dict(
             ids=torch.tensor([i + [0] * (n - len(i)) for i in ids]),
-            mask=torch.arange(n + 1) <= torch.tensor([len(i) for i in ids])[:, None],
+            mask=torch.arange(n + 1) <= torch.tensor(lengths)[:, None],
             labels=torch.cat([self.labels[rows], other.labels[other_rows]]),
             sentence=self.pooled[rows],
-            words=words,
+            words=self.taught_words(rows, n),
             has_words=self.lengths[rows] > 0,
         )
 
 
+# --- accuracies --------------------------------------------------------------------------------
+
+
+def rate(hits):
+    "With four digits"
+    return round(hits.float().mean().item(), 4)
+
+
 @torch.no_grad()
 def accuracies(model, texts, labels):
-    "Share of right answers of the linear layers on summaries: per attribute, where the text says something and overall"
-    s = torch.cat([model.student(texts[i : i + 256])[0][:, 0] for i in range(0, len(texts), 256)])
-    out = {}
-    for i, (a, h) in enumerate(model.by_summary.items()):
-        said, graded, right = (
-            labels[:, i] > 0,
-            labels[:, i] != IGNORE,
-            h(s).argmax(1) == labels[:, i],
-        )
-        out[a] = dict(
-            said=round(right[said].float().mean().item(), 4),
-            all=round(right[graded].float().mean().item(), 4),
-            n=int(said.sum()),
-        )
-    return out
+    "How often the layers on summaries are right: where the text says something, and overall"
+    parts = [model.student(texts[i : i + 256])[0][:, 0] for i in range(0, len(texts), 256)]
+    summaries = torch.cat(parts)
+    found = {}
+    for i, (a, head) in enumerate(model.by_summary.items()):
+        said = labels[:, i] > 0
+        graded = labels[:, i] != IGNORE
+        right = head(summaries).argmax(1) == labels[:, i]
+        found[a] = dict(said=rate(right[said]), all=rate(right[graded]), n=int(said.sum()))
+    return found
+
+
+def kept_phrasing(rng, i):
+    "Prompts and sentences in turn"
+    return lexicon.sample(rng, True) if i % 2 else lexicon.sentence(rng, True)
 
 
 def test_sets(n=800):
-    "New captions, prompts in kept phrasings, and prompts with kept synonyms of one attribute at a time"
-    sets = {}
+    "New captions, prompts in kept phrasings, and prompts with kept synonyms of one attribute each"
     rng = random.Random(1000)
-    sets["captions"] = [lexicon.caption(rng) for _ in range(n)]
+    sets = {"captions": [lexicon.caption(rng) for _ in range(n)]}
     rng = random.Random(1001)
-    sets["kept phrasings"] = [
-        lexicon.sample(rng, True) if i % 2 else lexicon.sentence(rng, True) for i in range(n)
-    ]
-    for a in ("lead", "accompaniment", "drums", "bass", "tempo"):
+    sets["kept phrasings"] = [kept_phrasing(rng, i) for i in range(n)]
+    for a in KEPT_SYNONYMS:
         rng = random.Random(1002)
         sets[f"kept synonyms: {a}"] = [lexicon.sample(rng, False, (a,)) for _ in range(n)]
-    return {k: ([t for t, _ in v], torch.tensor([l for _, l in v])) for k, v in sets.items()}
+    return {k: split_labels(rows) for k, rows in sets.items()}
+
+
+def has_kept_wording(attribute, text, label):
+    "Does a text word an attribute with a kept synonym?"
+    if label <= 0:
+        return False
+    kept = KEPT_SYNONYMS[attribute][ATTRIBUTES[attribute][label]][1]
+    return any(w.lower() in text.lower() for w in kept)
 
 
 def keep_only_kept(sets):
     "Of the synonym sets keep the texts whose attribute has kept wordings"
-    tables = dict(
-        lead=lexicon.LEADS,
-        accompaniment=lexicon.ACCOMPANIMENTS,
-        drums=lexicon.DRUMS,
-        bass=lexicon.BASS,
-        tempo=lexicon.TEMPI,
-    )
-    for k in [k for k in sets if k.startswith("kept synonyms")]:
-        a = k.split(": ")[1]
-        i = list(ATTRIBUTES).index(a)
-        names = ATTRIBUTES[a]
-        texts, labels = sets[k]
-        rows = [
-            j
-            for j, l in enumerate(labels[:, i].tolist())
-            if l > 0
-            and tables[a][names[l]][1]
-            and any(w.lower() in texts[j].lower() for w in tables[a][names[l]][1])
-        ]
-        sets[k] = [texts[j] for j in rows], labels[rows]
+    for a in KEPT_SYNONYMS:
+        texts, labels = sets[f"kept synonyms: {a}"]
+        own = labels[:, list(ATTRIBUTES).index(a)].tolist()
+        rows = [j for j, label in enumerate(own) if has_kept_wording(a, texts[j], label)]
+        sets[f"kept synonyms: {a}"] = [texts[j] for j in rows], labels[rows]
     return sets
 
 
 def summary_of(acc):
     "The few numbers for the log"
-    main = ("lead", "accompaniment", "drums", "tempo", "dance", "tonic", "mode")
-    out = {
-        k: sum(acc[k][a]["said"] for a in main) / len(main) for k in ("captions", "kept phrasings")
-    }
-    return out | {k: acc[k][k.split(": ")[1]]["said"] for k in acc if k.startswith("kept synonyms")}
+    found = {}
+    for k in ("captions", "kept phrasings"):
+        found[k] = sum(acc[k][a]["said"] for a in MAIN) / len(MAIN)
+    for k in acc:
+        if k.startswith("kept synonyms"):
+            found[k] = acc[k][k.split(": ")[1]]["said"]
+    return found
 
 
-def main(o):
-    torch.set_num_threads(o.threads)
-    torch.manual_seed(o.seed)
-    t0 = time.time()
-    teacher = MiniLMEncoder()
-    pieces = kept_pieces(teacher)
-    table = cached(
-        o.cache and o.cache + ".table.safetensors", lambda: dict(table=build_table(teacher, pieces))
-    )["table"][:, : o.table_dim]
-    table = sharpen(table, pieces)
+# --- training ----------------------------------------------------------------------------------
+
+
+def tell(text):
+    "On the way, where it disturbs no output"
+    print(text, file=sys.stderr)
+
+
+def new_student(o, teacher, pieces):
+    "The student with its table, and weights to go on from"
+
+    def make():
+        return dict(table=build_table(teacher, pieces))
+
+    table = cached(o.cache and o.cache + ".table.safetensors", make)["table"]
+    table = sharpen(table[:, : o.table_dim], pieces)
     student = SmallTextEncoder(describe(pieces, o.table_dim), pieces)
-    student.table, student.scale = [
-        t if t.dtype == torch.int8 else t.float() for t in to_bytes(table)
-    ]
+    numbers, scale = to_bytes(table)
+    student.table = numbers if numbers.dtype == torch.int8 else numbers.float()
+    student.scale = scale if scale.dtype == torch.int8 else scale.float()
     if o.init:
-        load_state(
-            student,
-            {
-                **load_tensors(Path(o.init) / "model.safetensors"),
-                "table": student.table,
-                "scale": student.scale,
-            },
-            o.init,
-        )
-    print(f"table {table.shape} after {time.time() - t0:.0f} s", file=sys.stderr)
+        own = dict(table=student.table, scale=student.scale)
+        load_state(student, load_tensors(Path(o.init) / "model.safetensors") | own, o.init)
+    return student
 
-    answers = cached(
-        o.cache and o.cache + ".answers.safetensors",
-        lambda: teacher_answers(o, teacher, pieces, student),
-    )
-    texts, labels = make_texts(o.texts, o.seed, pieces)
-    taught = Texts(student, texts, labels, answers["pooled"], answers["words"], answers["lengths"])
-    test_pooled = answers["test"]
-    test_texts, _ = make_texts(len(test_pooled), o.seed + 2, pieces)
-    sets = keep_only_kept(test_sets())
-    quick = {k: (t[:100], l[:100]) for k, (t, l) in sets.items()}
-    expanded = add_words(teacher) if o.expand else {}
-    plain = Texts(student, *make_texts(o.untaught, o.seed + 1, pieces))
-    print(f"taught {len(texts)} texts after {time.time() - t0:.0f} s", file=sys.stderr)
 
-    model = Distiller(student)
-    opt = torch.optim.AdamW(model.parameters(), lr=o.lr, betas=(0.9, 0.98), weight_decay=0.02)
-    g, start, rows, step, done = new_rng("text", o.seed), time.time(), [], 0, 0.0
-    with_teacher, without = taught.rows(o.batch, g), plain.rows(o.batch, g)
-    pairs = torch.triu_indices(len(test_texts), len(test_texts), 1)
+class Validation:
+    "Texts that are not trained on"
 
-    def validate():
+    def __init__(self, answers, seed, pieces):
+        self.pooled = answers["test"]  # the teacher's
+        self.texts, _ = make_texts(len(self.pooled), seed + 2, pieces)
+        self.sets = keep_only_kept(test_sets())
+        self.quick = {k: (t[:100], l[:100]) for k, (t, l) in self.sets.items()}
+        self.pairs = torch.triu_indices(len(self.texts), len(self.texts), 1)
+
+    def similarities(self, e):  # [n, 384]
+        "Of each pair of texts"
+        return (e @ e.T)[*self.pairs]
+
+    def __call__(self, model):
+        "A row of numbers"
         model.eval()
-        e = student.embed(test_texts)
-        cos = (e * test_pooled).sum(1).mean().item()
-        corr = torch.corrcoef(
-            torch.stack([(e @ e.T)[*pairs], (test_pooled @ test_pooled.T)[*pairs]])
-        )[0, 1].item()
-        acc = {k: accuracies(model, *v) for k, v in quick.items()}
+        e = model.student.embed(self.texts)
+        cosine = (e * self.pooled).sum(1).mean().item()
+        both = torch.stack([self.similarities(e), self.similarities(self.pooled)])
+        acc = {k: accuracies(model, *v) for k, v in self.quick.items()}
         model.train()
-        return acc, dict(test_cosine=cos, test_similarity_correlation=corr) | summary_of(acc)
+        same = torch.corrcoef(both)[0, 1].item()
+        return dict(test_cosine=cosine, test_similarity_correlation=same) | summary_of(acc)
 
-    while done < 1:
-        done = min((time.time() - start) / 60 / o.minutes, 1.0) if not o.steps else step / o.steps
-        for group in opt.param_groups:
-            group["lr"] = o.lr * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * done))
-        b = taught.batch(next(with_teacher), plain, next(without))
-        losses = model(**b, noise=o.noise)
+
+class Training:
+    "Steps of the student until the time is over"
+
+    def __init__(self, o, student, taught, plain):
+        self.o = o
+        self.model = Distiller(student)
+        self.taught = taught
+        self.plain = plain
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=o.lr, betas=(0.9, 0.98), weight_decay=0.02
+        )
+        rng = new_rng("text", o.seed)
+        self.start = time.time()
+        self.with_teacher = taught.rows(o.batch, rng)
+        self.without = plain.rows(o.batch, rng)
+        self.rows = []
+        self.step = 0
+
+    def done(self):
+        "How much of the run is over"
+        if self.o.steps:
+            return self.step / self.o.steps
+        return min((time.time() - self.start) / 60 / self.o.minutes, 1.0)
+
+    def set_rate(self, done):
+        "The learning rate rises, then falls along a cosine"
+        cosine = 0.5 + 0.5 * math.cos(math.pi * done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.o.lr * min(1, self.step / 100) * cosine
+
+    def learn(self):
+        "One step; its losses"
+        batch = self.taught.batch(next(self.with_teacher), self.plain, next(self.without))
+        losses = self.model(**batch, noise=self.o.noise)
         loss = sum(WEIGHTS[k] * v for k, v in losses.items())
-        opt.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
-        if step % o.every == 0 or done >= 1:
-            acc, valid = validate()
-            rows.append(
-                dict(
-                    step=step,
-                    seconds=round(time.time() - start, 1),
-                    loss=loss.item(),
-                    **{k: v.item() for k, v in losses.items()},
-                    **valid,
-                )
-            )
-            print(
-                " ".join(
-                    f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}"
-                    for k, v in rows[-1].items()
-                ),
-                file=sys.stderr,
-            )
-        step += 1
-    model.eval()
-    student.save(o.out)
-    shipped = SmallTextEncoder.from_pretrained(o.out)
-    model.student = shipped  # what is measured is what was stored
-    acc, valid = validate_shipped(model, shipped, sets)
-    cos = lambda e: [[round(v, 3) for v in r] for r in (e @ e.T).tolist()]
-    report = dict(
-        command="python recipes/train_text.py " + " ".join(sys.argv[1:]),
-        seed=o.seed,
-        date=time.strftime("%Y-%m-%d"),
-        steps=step,
-        threads=o.threads,
-        seconds=round(time.time() - t0),
-        texts=len(texts),
-        untaught_texts=len(plain.ids),
-        accuracies=acc,
-        summary=valid,
-        final=rows[-1],
-        expanded=expanded,
-        demo=dict(
-            prompts=DEMO,
-            teacher=cos(F.normalize(teacher(DEMO)[0][:, 0], dim=1)),
-            student=cos(shipped.embed(DEMO)),
-        ),
-    )
-    if o.log:
-        with atomic_path(Path(o.log).with_suffix(".csv")) as p, open(p, "w", newline="") as f:
-            w = csv.DictWriter(f, rows[0])
-            w.writeheader()
-            w.writerows({k: round(v, 5) for k, v in r.items()} for r in rows)
-        with atomic_path(Path(o.log).with_suffix(".json")) as p:
-            p.write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(valid))
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return dict(loss=loss.item(), **{k: v.item() for k, v in losses.items()})
+
+    def log(self, losses, validation):
+        "A row of the log"
+        seconds = round(time.time() - self.start, 1)
+        row = dict(step=self.step, seconds=seconds, **losses, **validation(self.model))
+        self.rows.append(row)
+        numbers = {k: f"{v:.3f}" if isinstance(v, float) else v for k, v in row.items()}
+        tell(" ".join(f"{k} {v}" for k, v in numbers.items()))
+
+    def run(self, validation):
+        "All steps"
+        done = 0.0
+        while done < 1:
+            done = self.done()
+            self.set_rate(done)
+            losses = self.learn()
+            if self.step % self.o.every == 0 or done >= 1:
+                self.log(losses, validation)
+            self.step += 1
+        self.model.eval()
 
 
-def validate_shipped(model, student, sets):
+# --- the report --------------------------------------------------------------------------------
+
+
+def cosines(e):  # [n, dim]
+    "Of all pairs"
+    return [[round(v, 3) for v in r] for r in (e @ e.T).tolist()]
+
+
+def demo(teacher, student):
+    "How alike some prompts are, by teacher and by student"
+    by_teacher = F.normalize(teacher(DEMO)[0][:, 0], dim=1)
+    return dict(prompts=DEMO, teacher=cosines(by_teacher), student=cosines(student.embed(DEMO)))
+
+
+def validate_shipped(model, sets):
     "Accuracies of the stored encoder"
     acc = {k: accuracies(model, *v) for k, v in sets.items()}
     return acc, {k: round(v, 4) for k, v in summary_of(acc).items()}
 
 
-if __name__ == "__main__":
+def write_log(path, rows):
+    "As CSV"
+    with atomic_path(path) as p, open(p, "w", newline="") as f:
+        w = csv.DictWriter(f, rows[0])
+        w.writeheader()
+        w.writerows({k: round(v, 5) for k, v in r.items()} for r in rows)
+
+
+def prepare(o, teacher, pieces):
+    "The student, texts with and without a teacher, validation, words that the teacher placed"
+    start = time.time()
+    student = new_student(o, teacher, pieces)
+    tell(f"table {student.table.shape} after {time.time() - start:.0f} s")
+
+    def make():
+        return teacher_answers(o, teacher, pieces, student)
+
+    answers = cached(o.cache and o.cache + ".answers.safetensors", make)
+    given = (answers["pooled"], answers["words"], answers["lengths"])
+    taught = Texts(student, *make_texts(o.texts, o.seed, pieces), *given)
+    validation = Validation(answers, o.seed, pieces)
+    placed = add_words(teacher) if o.expand else {}
+    plain = Texts(student, *make_texts(o.untaught, o.seed + 1, pieces))
+    tell(f"taught {len(taught.ids)} texts after {time.time() - start:.0f} s")
+    return student, taught, plain, validation, placed
+
+
+def report(o, training, teacher, sets, placed, seconds):
+    "What the stored encoder can do"
+    shipped = SmallTextEncoder.from_pretrained(o.out)
+    training.model.student = shipped  # what is measured is what was stored
+    acc, valid = validate_shipped(training.model, sets)
+    found = dict(
+        steps=training.step,
+        threads=o.threads,
+        seconds=seconds,
+        texts=len(training.taught.ids),
+        untaught_texts=len(training.plain.ids),
+        accuracies=acc,
+        summary=valid,
+        final=training.rows[-1],
+        expanded=placed,
+        demo=demo(teacher, shipped),
+    )
+    return stamped(found, "python recipes/train_text.py " + " ".join(sys.argv[1:]), o.seed)
+
+
+def main(o):
+    torch.set_num_threads(o.threads)
+    torch.manual_seed(o.seed)
+    start = time.time()
+    teacher = MiniLMEncoder()
+    pieces = kept_pieces(teacher)
+    student, taught, plain, validation, placed = prepare(o, teacher, pieces)
+    training = Training(o, student, taught, plain)
+    training.run(validation)
+    student.save(o.out)
+    seconds = round(time.time() - start)
+    found = report(o, training, teacher, validation.sets, placed, seconds)
+    if o.log:
+        write_log(Path(o.log).with_suffix(".csv"), training.rows)
+        write_json(Path(o.log).with_suffix(".json"), found)
+    print(json.dumps(found["summary"]))
+
+
+def arguments(argv=None):
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -493,4 +632,8 @@ if __name__ == "__main__":
     a("--init", help="an encoder to go on from")
     a("--every", type=int, default=250)
     a("--cache", help="keep the teacher's answers in files that begin so")
-    main(p.parse_args())
+    return p.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main(arguments())

@@ -1,66 +1,74 @@
-"""The arrays and clips of the variance lab: python recipes/variance_lab.py --latents latents/full [--models base presto-s ...]
+"""The arrays and clips of the variance lab.
 
-Eight clips of three seconds from tunes of the split `test`, one for each of eight lead instruments; for every model the variance profile and the errors of skipping, at 24 noise levels (1 minute a model on one core). Seed 0.
+    python recipes/variance_lab.py --latents latents/full [--models base presto-s ...]
+
+Eight clips of three seconds from tunes of the split `test`, one for each of eight lead instruments.
+For every model the variance profile and the errors of skipping, at 24 noise levels (1 minute a
+model on one core). Seed 0.
 """
 
-import argparse, json, os
+from common import new_parser, write_json  # first: it sets how torch waits
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 import torch
-from presto_nb.material.core import atomic_path, save_tensors, sha256, stable_hash
+
 from presto_nb.dit import DROPS
+from presto_nb.labs.variance_lab import lab_folder, measure_model
+from presto_nb.material.core import save_tensors, sha256, stable_hash
 from presto_nb.pipeline import MusicPipeline, find_model, model_names
 from presto_nb.training import read_latents
-from presto_nb.labs.variance_lab import lab_folder, measure_model
 
-FRAMES, CLIPS = 65, 8  # three seconds
+FRAMES = 65  # three seconds
+CLIPS = 8
+
+
+def shortest(row):
+    "The shortest caption of a clip"
+    return min(row['captions'], key=len)
+
+
+def choose(rows, latents):
+    "The first long enough clip of each lead instrument, which is how a caption begins"
+    chosen = {}
+    for r in sorted(rows, key=lambda r: stable_hash('lab', r['id'])):
+        if len(latents[r['id']]) > 3 * FRAMES:
+            chosen.setdefault(tuple(shortest(r).split()[:3]), r)
+    return list(chosen.values())[:CLIPS]
 
 
 def write_clips(folder):
+    "The clips' latents, and what they are"
     rows, latents = read_latents(folder, 'test')
-    chosen, short = {}, lambda r: min(r['captions'], key=len)
-    for r in sorted(rows, key=lambda r: stable_hash('lab', r['id'])):
-        if len(latents[r['id']]) > 3 * FRAMES:
-            chosen.setdefault(
-                tuple(short(r).split()[:3]), r
-            )  # how the caption begins: the lead instrument
-    chosen = list(chosen.values())[:CLIPS]
-    save_tensors(
-        lab_folder() / 'clips.safetensors',
-        dict(x0=torch.stack([latents[r['id']][FRAMES : 2 * FRAMES] for r in chosen]).half()),
+    chosen = choose(rows, latents)
+    x0 = torch.stack([latents[r['id']][FRAMES : 2 * FRAMES] for r in chosen])
+    save_tensors(lab_folder() / 'clips.safetensors', dict(x0=x0.half()))
+    about = dict(
+        ids=[r['id'] for r in chosen],
+        captions=[shortest(r) for r in chosen],
+        bpm=[r['bpm'] for r in chosen],
+        frames=FRAMES,
     )
-    with atomic_path(lab_folder() / 'clips.json') as p:
-        p.write_text(
-            json.dumps(
-                dict(
-                    ids=[r['id'] for r in chosen],
-                    captions=[short(r) for r in chosen],
-                    bpm=[r['bpm'] for r in chosen],
-                    frames=FRAMES,
-                ),
-                indent=1,
-            )
-            + '\n'
-        )
+    write_json(lab_folder() / 'clips.json', about)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def write_model(name):
+    "What is measured of a model"
+    pipe = MusicPipeline.from_pretrained(name)
+    drops = torch.tensor(pipe.config.drops or DROPS['study']['l'])
+    tensors = measure_model(pipe)
+    weights = dict(weights=sha256(find_model(name) / 'model.safetensors'))
+    save_tensors(lab_folder() / f'{name}.safetensors', tensors | dict(drops=drops), weights)
+    print(name, {k: tuple(v.shape) for k, v in tensors.items()})
+
+
+def main(argv=None):
+    p = new_parser(__doc__)
     p.add_argument('--latents', required=True)
     p.add_argument('--models', nargs='+', default=model_names())
-    args = p.parse_args()
+    args = p.parse_args(argv)
     torch.set_num_threads(1)
     write_clips(args.latents)
     for name in args.models:
-        pipe = MusicPipeline.from_pretrained(name)
-        drops = torch.tensor(pipe.config.drops or DROPS['study']['l'])
-        tensors = measure_model(pipe)
-        save_tensors(
-            lab_folder() / f'{name}.safetensors',
-            tensors | dict(drops=drops),
-            dict(weights=sha256(find_model(name) / 'model.safetensors')),
-        )
-        print(name, {k: tuple(v.shape) for k, v in tensors.items()})
+        write_model(name)
 
 
 if __name__ == '__main__':

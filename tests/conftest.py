@@ -1,7 +1,9 @@
 import os
+import sys
+from pathlib import Path
 
-os.environ.setdefault(
-    'OMP_WAIT_POLICY', 'PASSIVE'
-)  # before torch is imported: spinning threads slow busy machines tenfold
+# before torch is imported: threads that spin slow busy machines tenfold
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ.setdefault('MPLBACKEND', 'agg')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'recipes'))

@@ -1,6 +1,5 @@
 """The long training survives what happens to long trainings: recipes/campaign.py"""
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -10,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).resolve().parent.parent / 'recipes' / 'campaign.py'
-spec = importlib.util.spec_from_file_location('campaign', RECIPE)
-campaign = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(campaign)
+import campaign
 
 COUNT = '''
 import json, signal, sys, time
@@ -34,31 +30,36 @@ if n == end:
     (out/'model'/'config.json').write_text('{}')
 '''
 
+ENCODE = '''
+import sys
+from pathlib import Path
+p = Path(sys.argv[1])
+p.mkdir(exist_ok=True)
+(p/'latents.jsonl').touch()
+'''
+
 
 def counting(folder, data, steps):
     "Every stage counts to `steps`"
     out = {k: [sys.executable, '-c', COUNT, folder / k, n] for k, n in steps.items()}
-    encode = (
-        f"from pathlib import Path; p = Path({str(folder)!r})/'latents'; p.mkdir(exist_ok=True)"
-    )
-    return out | dict(encode=[sys.executable, '-c', encode + "; (p/'latents.jsonl').touch()"])
+    return out | dict(encode=[sys.executable, '-c', ENCODE, folder / 'latents'])
 
 
 WORK = '''
-import importlib.util, sys
+import sys
 from pathlib import Path
-spec = importlib.util.spec_from_file_location('t', sys.argv[1])
-t = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(t)
+tests = Path(sys.argv[1]).parent
+sys.path[:0] = [str(tests), str(tests.parent / 'recipes')]
+import test_campaign as t
 t.campaign.commands = t.counting
 t.campaign.JUDGED = ()
-sys.exit(t.campaign.main(['work', '--folder', sys.argv[2], '--steps', '10']))
+sys.exit(t.campaign.main(['work', '--folder', sys.argv[2], '--steps', sys.argv[3]]))
 '''
 
 
-def worker(folder):
-    "The worker's process, with stages that count"
-    return subprocess.Popen([sys.executable, '-c', WORK, __file__, str(folder)])
+def worker(folder, steps=10):
+    "The worker's process, with stages that count to `steps`"
+    return subprocess.Popen([sys.executable, '-c', WORK, __file__, str(folder), str(steps)])
 
 
 def counts(folder):
@@ -67,6 +68,7 @@ def counts(folder):
 
 
 def wait_for(condition, seconds=60):
+    "Until something is so"
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -80,16 +82,15 @@ def test_all_stages_in_order_though_it_is_killed(tmp_path):
         wait_for(lambda: sum(counts(tmp_path).values()) > before + 5)
         w.kill()
         w.wait()
-        wait_for(
-            lambda: not campaign.running(tmp_path)
-        )  # a stage that outlives its worker holds the lock
+        # a stage that outlives its worker holds the lock
+        wait_for(lambda: not campaign.running(tmp_path))
     assert worker(tmp_path).wait(60) == 0
     assert counts(tmp_path) == {k: 10 for k in campaign.STEPS}
     assert json.loads((tmp_path / 'status.json').read_text())['state'] == 'done'
 
 
 def test_a_second_one_does_nothing_and_a_stopped_one_says_so(tmp_path, capsys):
-    w = worker(tmp_path)
+    w = worker(tmp_path, 10_000)  # so that the first stage is on its way all the time
     wait_for(lambda: counts(tmp_path))
     assert worker(tmp_path).wait(60) == 0 and w.poll() is None
     campaign.main(['start', '--folder', str(tmp_path)])
@@ -109,9 +110,8 @@ def test_what_fails_is_told_and_not_tried_for_ever(tmp_path, monkeypatch, capsys
         campaign.Worker(tmp_path, tmp_path, campaign.STEPS, lock).stages()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    assert (
-        'failed with exit status 7' in json.loads((tmp_path / 'status.json').read_text())['state']
-    )
+    state = json.loads((tmp_path / 'status.json').read_text())['state']
+    assert 'failed with exit status 7' in state
 
 
 def test_nothing_is_started_without_data(tmp_path, monkeypatch):
@@ -120,24 +120,17 @@ def test_nothing_is_started_without_data(tmp_path, monkeypatch):
         campaign.main(['start', '--folder', str(tmp_path), '--data', str(tmp_path / 'nothing')])
 
 
+def value(command, name):
+    "What a command gives an argument"
+    return command[command.index(name) + 1]
+
+
 def test_the_gpu_plan_goes_on_from_weights(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(campaign.subprocess, 'run', lambda words, check: told.append(words))
-    words = [
-        'gpu',
-        '--folder',
-        tmp_path / 'out',
-        '--data',
-        tmp_path,
-        '--codec',
-        tmp_path / 'c',
-        '--init',
-        tmp_path / 'run',
-        '--minutes',
-        '10',
-    ]
+    words = ['gpu', '--folder', tmp_path / 'out', '--data', tmp_path, '--codec', tmp_path / 'c']
+    words += ['--init', tmp_path / 'run', '--minutes', '10']
     campaign.main([str(w) for w in words])
-    value = lambda command, name: command[command.index(name) + 1]
     base, s, layers, ls = told
     assert value(base, '--init') == str(tmp_path / 'run')
     assert [float(value(c, '--minutes')) for c in told] == [5, 2, 1, 2]

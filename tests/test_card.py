@@ -1,9 +1,13 @@
-"Model cards: the shipped ones say what the records say, a saved model carries one, and so does what goes to the hub"
+"Model cards: shipped ones say what the records say, saved models and the hub get theirs"
 
-import importlib.util, json, re
+import json
+import re
 from pathlib import Path
+
+import model_cards
 import pytest
 from huggingface_hub import ModelCard
+
 from presto_nb.material.core import PrestoError, assets, sha256
 from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
 from tiny_model import random_pipeline
@@ -16,107 +20,108 @@ EVALUATED = {
     'presto-s': 'evaluate_presto_s.json',
     'presto-ls': 'evaluate_four.json',
 } | dict.fromkeys(RELEASED, 'evaluate_laptop.json')
-read = lambda name: json.loads((LOGS / name).read_text())
+PERCENT = 'agreement', 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant'
+
+
+def read(name):
+    "A record"
+    return json.loads((LOGS / name).read_text())
+
+
+def card_of(name):
+    "A shipped card"
+    return (assets() / name / 'README.md').read_text()
 
 
 @pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_a_shipped_card_is_what_the_recipe_makes_of_the_records(name):
-    spec = importlib.util.spec_from_file_location(
-        'model_cards', ROOT / 'recipes' / 'model_cards.py'
-    )
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    assert (assets() / name / 'README.md').read_text() == recipe.text(name), (
-        'run python recipes/model_cards.py'
-    )
+    assert card_of(name) == model_cards.text(name), 'run python recipes/model_cards.py'
+
+
+def cells_of(line):
+    "The cells of a row of a table"
+    return [c.strip() for c in line.split('|')[1:-1]]
+
+
+def table_of(card):
+    "First cell of each row -> the other cells"
+    rows = [cells_of(line) for line in card.splitlines() if line.startswith('| ')]
+    return {first: others for first, *others in rows}
+
+
+def shown(k, v):
+    "A score and its interval as a card says them"
+    if k in PERCENT:
+        return f'{100 * v[0]:.0f} [{100 * v[1]:.0f}, {100 * v[2]:.0f}]'
+    return f'{v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]'
+
+
+def check_scores(card, name, record):
+    "Every score with its interval, and chance"
+    table = table_of(card)
+    (own,) = [s for s in record['sets'] if s['name'] == name]
+    column = cells_of(re.search(r'^\| score \|.+\|$', card, re.M)[0]).index(name) - 1
+    for k, v in own['scores'].items():
+        words = k.replace('_', ' ') + (' %' if k in PERCENT else '')
+        assert table[words][column] == shown(k, v), k
+        if k in PERCENT:
+            assert table[words][-1] == f"{100 * record['chance'][k]:.0f}"
+
+
+def check_memorisation(card, more_alike):
+    "Differences at quantiles, and the verdict"
+    table = table_of(card)
+    for q, (d, low, high) in more_alike.items():
+        assert table[f'{100 * float(q):.0f} %'] == [f'{d:+.3f} [{low:+.3f}, {high:+.3f}]']
+    sign = any(low > 0 for _, low, _ in more_alike.values())
+    assert ('The interval is above 0' in card) == sign
 
 
 @pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_the_numbers_of_a_shipped_card(name):
-    "Read from the records by hand: every score with its interval, chance, memorisation, training, hashes"
-    card, r, run = (
-        (assets() / name / 'README.md').read_text(),
-        read(EVALUATED[name]),
-        read(name.replace('-', '_') + '.json'),
-    )
-    table = {
-        l.split('|')[1].strip(): [c.strip() for c in l.split('|')[2:-1]]
-        for l in card.splitlines()
-        if l.startswith('| ')
-    }
-    mine = next(s for s in r['sets'] if s['name'] == name)
-    column = [c.strip() for c in re.search(r'^\| score \|(.+)\|$', card, re.M)[1].split('|')].index(
-        name
-    )
-    for k, v in mine['scores'].items():
-        percent = k in (
-            'agreement',
-            'lead',
-            'accompaniment',
-            'drums',
-            'key',
-            'tempo',
-            'tempo_tolerant',
-        )
-        words = k.replace('_', ' ') + (' %' if percent else '')
-        assert table[words][column] == (
-            f'{100 * v[0]:.0f} [{100 * v[1]:.0f}, {100 * v[2]:.0f}]'
-            if percent
-            else f'{v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]'
-        ), k
-        if percent:
-            assert table[words][-1] == f"{100 * r['chance'][k]:.0f}"
-    for q, (d, lo, hi) in r['more_alike'][name].items():
-        assert table[f'{100 * float(q):.0f} %'] == [f'{d:+.3f} [{lo:+.3f}, {hi:+.3f}]']
-    assert ('The interval is above 0' in card) == any(
-        lo > 0 for _, lo, _ in r['more_alike'][name].values()
-    )
-    assert (
-        run['command'] in card
-        and r['command'] in card
-        and f"| time | {run['minutes']:.1f} minutes |" in card
-        and f"| seed | {run['config']['seed']} |" in card
-        and f"| steps | {run.get('steps') or run['turns']:,} |" in card
-    )
-    assert (
-        sha256(assets() / name / 'model.safetensors') == run['weights_sha256']
-        and run['weights_sha256'] in card
-        and mine['made']['weights'] in card
-    )
-    assert (
-        'Nobody has judged this model by ear yet' in card
-        and 'Novack' in card
-        and f'from_pretrained("{name}")' in card
-    )
+    "Read from the records by hand: scores, chance, memorisation, training, hashes"
+    card = card_of(name)
+    record = read(EVALUATED[name])
+    run = read(name.replace('-', '_') + '.json')
+    check_scores(card, name, record)
+    check_memorisation(card, record['more_alike'][name])
+    assert run['command'] in card
+    assert record['command'] in card
+    assert f"| time | {run['minutes']:.1f} minutes |" in card
+    assert f"| seed | {run['config']['seed']} |" in card
+    assert f"| steps | {run.get('steps') or run['turns']:,} |" in card
+    assert sha256(assets() / name / 'model.safetensors') == run['weights_sha256']
+    assert run['weights_sha256'] in card
+    (own,) = [s for s in record['sets'] if s['name'] == name]
+    assert own['made']['weights'] in card
+    assert 'Nobody has judged this model by ear yet' in card
+    assert 'Novack' in card
+    assert f'from_pretrained("{name}")' in card
 
 
 @pytest.mark.parametrize('name', MODELS + RELEASED)
 def test_the_hub_can_read_it(name):
-    d = ModelCard((assets() / name / 'README.md').read_text()).data
-    assert (d.license, d.pipeline_tag, d.library_name) == (
-        'apache-2.0',
-        'text-to-audio',
-        'presto_nb',
-    ) and 'music' in d.tags
+    d = ModelCard(card_of(name)).data
+    assert d.license == 'apache-2.0'
+    assert d.pipeline_tag == 'text-to-audio'
+    assert d.library_name == 'presto_nb'
+    assert 'music' in d.tags
 
 
 def test_a_saved_model_carries_a_card(tmp_path):
-    "A model of which nothing is known says so; a shipped one, saved as it is, keeps its numbers, and loses them when it is changed"
+    "A model of which nothing is known says so"
     pipe = random_pipeline()
     pipe.save_pretrained(tmp_path / 'tiny')
     card = (tmp_path / 'tiny' / 'README.md').read_text()
-    assert (
-        'license: other' in card
-        and 'How it was trained is not recorded.' in card
-        and sha256(tmp_path / 'tiny' / 'model.safetensors') in card
-        and pipe.codec is not None
-    )
+    assert 'license: other' in card
+    assert 'How it was trained is not recorded.' in card
+    assert sha256(tmp_path / 'tiny' / 'model.safetensors') in card
+    assert pipe.codec is not None
     assert json.loads((tmp_path / 'tiny' / 'config.json').read_text())['codec_sha256'] in card
+    # a shipped one, saved as it is, keeps its numbers, and loses them when it is changed
     base = MusicPipeline.from_pretrained('base', device='cpu')
     base.save_pretrained(tmp_path / 'same', parts=False)
-    assert (tmp_path / 'same' / 'README.md').read_text() == (
-        assets() / 'base' / 'README.md'
-    ).read_text()
+    assert (tmp_path / 'same' / 'README.md').read_text() == card_of('base')
     base.config = base.config.replace(steps=40)
     base.save_pretrained(tmp_path / 'faster', parts=False)
     assert 'KAD' not in (tmp_path / 'faster' / 'README.md').read_text()
@@ -129,7 +134,9 @@ def test_a_saved_model_carries_a_card(tmp_path):
 class Hub:
     "Takes what `push_to_hub` gives; `error` is raised instead"
 
-    error, made, files = None, None, None
+    error = None
+    made = None
+    files = None
 
     def __call__(self):
         return self
@@ -159,11 +166,9 @@ def hub(monkeypatch):
 
 
 def test_push_to_hub(hub):
-    "The shipped base goes with its parts, its card and nothing else; private unless asked otherwise"
-    assert (
-        MusicPipeline.from_pretrained('base', device='cpu').push_to_hub('me/base')
-        == 'https://hub/me/base'
-    )
+    "The shipped base goes with its parts, its card and nothing else; private unless asked"
+    base = MusicPipeline.from_pretrained('base', device='cpu')
+    assert base.push_to_hub('me/base') == 'https://hub/me/base'
     assert hub.made == dict(repo_id='me/base', private=True, exist_ok=True)
     assert sorted(hub.files) == [
         'README.md',
@@ -180,11 +185,9 @@ def test_push_to_hub(hub):
     ]
     for f in ('README.md', 'model.safetensors'):
         assert hub.files[f] == (assets() / 'base' / f).read_bytes()
-    assert (
-        random_pipeline().push_to_hub('me/tiny', private=False)
-        and hub.made['private'] is False
-        and b'not recorded' in hub.files['README.md']
-    )
+    assert random_pipeline().push_to_hub('me/tiny', private=False)
+    assert hub.made['private'] is False
+    assert b'not recorded' in hub.files['README.md']
 
 
 @pytest.mark.parametrize(
