@@ -283,6 +283,9 @@ def test_defaults_are_those_of_the_paper():
         nu_d=0.01,
         nu_reg=0.0,
         lr=5e-7,
+        simulate=False,
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
     )
     assert PrestoSConfig().to_dict() == expected
     drops = PrestoLConfig().to_dict()
