@@ -44,8 +44,11 @@ def scalings(
     if sigma.dtype != torch.float64:
         sigma = sigma.float()
     total = sigma**2 + sigma_data**2  # variance of x
-    c_skip, c_in = sigma_data**2 / total, total.rsqrt()
-    return c_skip, sigma * sigma_data * c_in, c_in, sigma.log() / 4
+    c_skip = sigma_data**2 / total
+    c_in = total.rsqrt()
+    c_out = sigma * sigma_data * c_in
+    c_noise = sigma.log() / 4
+    return c_skip, c_out, c_in, c_noise
 
 # %% ../nbs/10_edm.ipynb #371cfa29
 class Denoiser(nn.Module):
@@ -53,53 +56,55 @@ class Denoiser(nn.Module):
 
     def __init__(
         self,
-        network,  # `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, or a tuple that begins with it
+        network,  # `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, alone or in a tuple
         sigma_data=SIGMA_DATA,  # standard deviation of the data
     ):
         super().__init__()
-        self.network, self.sigma_data = network, sigma_data
+        self.network = network
+        self.sigma_data = sigma_data
 
     def forward(
         self,
         x,  # noised latents [b, frames, channels]
         sigma,  # noise level [b], or one number for all
-        cond=None,
-        **kw,  # condition; anything else for the network
+        cond=None,  # condition
+        **kw,  # anything else for the network
     ):
         "The estimate of the clean latents, [b, frames, channels]"
-        sigma = torch.as_tensor(
-            sigma, dtype=x.dtype if x.dtype == torch.float64 else torch.float32, device=x.device
-        ).expand(len(x))
+        dtype = x.dtype if x.dtype == torch.float64 else torch.float32
+        sigma = torch.as_tensor(sigma, dtype=dtype, device=x.device).expand(len(x))
         c_skip, c_out, c_in, c_noise = scalings(_like(sigma, x), self.sigma_data)
         out = self.network(c_in * x, c_noise.flatten(), cond, **kw)
-        F_x, more = (out[0], out[1:]) if isinstance(out, tuple) else (out, ())
-        if F_x.shape != x.shape:
-            raise PrestoError(
-                f"the network answered with shape {list(F_x.shape)}; it must be that of its input, {list(x.shape)}"
-            )
+        F_x, *more = out if isinstance(out, tuple) else (out,)
+        _check_shape("the network's answer", F_x, "its input", x)
         x0_hat = c_skip * x + c_out * F_x
         return (x0_hat, *more) if more else x0_hat
+
+
+def _check_shape(what, a, other, b):  # their names, and two tensors
+    "Both have the same shape"
+    if a.shape != b.shape:
+        raise PrestoError(
+            f"{what} has shape {list(a.shape)}; it must be that of {other}, {list(b.shape)}"
+        )
 
 
 def _like(sigma, x):
     "sigma [b] with x's number of dimensions, so that it multiplies row by row"
     if not torch.is_tensor(sigma) or sigma.shape != x.shape[:1]:
-        raise PrestoError(
-            f"sigma is {list(sigma.shape) if torch.is_tensor(sigma) else sigma!r}; a tensor with one noise level for each of the {len(x)} rows is needed"
-        )
+        given = list(sigma.shape) if torch.is_tensor(sigma) else repr(sigma)
+        wanted = f"a tensor with one noise level for each of the {len(x)} rows"
+        raise PrestoError(f"sigma is {given}; {wanted} is needed")
     return sigma.view(-1, *[1] * (x.ndim - 1))
 
-
+# %% ../nbs/10_edm.ipynb #a42d2d83
 def noised(
     x0,  # clean latents [b, ...]
     sigma,  # noise level of each row [b]
     noise,  # standard normal, shape of x0
 ):
     "x0 + sigma noise, row by row"
-    if noise.shape != x0.shape:
-        raise PrestoError(
-            f"the noise has shape {list(noise.shape)}; it must be that of the latents, {list(x0.shape)}"
-        )
+    _check_shape("the noise", noise, "the latents", x0)
     return x0 + _like(sigma, x0) * noise
 
 # %% ../nbs/10_edm.ipynb #69a1fb8b
@@ -114,8 +119,9 @@ def score(
 
 # %% ../nbs/10_edm.ipynb #84bace67
 def loss_weight(
-    sigma, sigma_data=SIGMA_DATA
-):  # noise level, any shape; standard deviation of the data
+    sigma,  # noise level, any shape
+    sigma_data=SIGMA_DATA,  # standard deviation of the data
+):
     "lambda(sigma) = 1/sigma^2 + 1/sigma_data^2, the EDM weight"
     return 1 / sigma**2 + 1 / sigma_data**2
 
@@ -143,7 +149,8 @@ def fit_sigma_data(
     "Root mean square over all elements: the `sigma_data` of these latents"
     total = n = 0
     for x in [latents] if torch.is_tensor(latents) else latents:
-        total, n = total + x.double().square().sum().item(), n + x.numel()
+        total += x.double().square().sum().item()
+        n += x.numel()
     rms = math.sqrt(total / n) if n else 0.0
     if not (math.isfinite(rms) and rms > 0):
         raise PrestoError(f"sigma_data of these latents is {rms}; it must be a positive number")
@@ -220,18 +227,15 @@ class LogNormal(NoiseDistribution):
             raise PrestoError(f"P_std is {self.P_std}; it must be a positive number")
 
     def quantile(self, q):  # probability in [0, 1], any shape
-        "The level below which a share q of all levels lies; the outermost 3e-8 are cut, so it is always finite"
+        "The level below which a share q of all levels lies; finite, the outermost 3e-8 are cut"
         q = torch.as_tensor(q, dtype=torch.float64).clamp(2**-25, 1 - 2**-25)
         return (self.P_mean + self.P_std * torch.special.ndtri(q)).exp()
 
     def log_density(self, sigma):  # noise level, any shape
         "ln p(sigma), per unit of sigma"
         log = torch.as_tensor(sigma, dtype=torch.float64).log()
-        return (
-            -0.5 * ((log - self.P_mean) / self.P_std) ** 2
-            - log
-            - math.log(self.P_std * math.sqrt(2 * math.pi))
-        )
+        normaliser = math.log(self.P_std * math.sqrt(2 * math.pi))
+        return -0.5 * ((log - self.P_mean) / self.P_std) ** 2 - log - normaliser
 
 # %% ../nbs/10_edm.ipynb #a12a06a3
 @dataclass(frozen=True)
@@ -252,11 +256,10 @@ class KarrasContinuous(NoiseDistribution):
     def log_density(self, sigma):  # noise level, any shape
         "ln p(sigma), per unit of sigma; -inf outside the schedule"
         sigma = torch.as_tensor(sigma, dtype=torch.float64)
-        width = self.rho * (
-            self.sigma_max ** (1 / self.rho) - self.sigma_min ** (1 / self.rho)
-        )  # d sigma^(1/rho) = sigma^(1/rho-1)/rho d sigma
+        p = 1 / self.rho  # a level's place is even in sigma^p; d sigma^p = p sigma^(p-1) d sigma
+        width = self.rho * (self.sigma_max**p - self.sigma_min**p)
         inside = (sigma >= self.sigma_min) & (sigma <= self.sigma_max)
-        return torch.where(inside, (1 / self.rho - 1) * sigma.log() - math.log(width), -math.inf)
+        return torch.where(inside, (p - 1) * sigma.log() - math.log(width), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #14252a3b
 @dataclass(frozen=True)
@@ -272,21 +275,20 @@ class KarrasDiscrete(NoiseDistribution):
     def __post_init__(self):
         _check_schedule(self.sigma_min, self.sigma_max, self.rho)
         if self.n < 1 or not 0 <= self.trim < 0.5:
-            raise PrestoError(
-                f"n is {self.n}, trim is {self.trim}; n >= 1 and 0 <= trim < 0.5 are needed"
-            )
+            wanted = "n >= 1 and 0 <= trim < 0.5 are needed"
+            raise PrestoError(f"n is {self.n}, trim is {self.trim}; {wanted}")
 
     def levels(self):  # float64, increasing
         "The grid"
+        sigmas = karras_sigmas(self.n, self.sigma_min, self.sigma_max, self.rho, torch.float64)
         cut = round(self.trim * self.n)
-        return karras_sigmas(self.n, self.sigma_min, self.sigma_max, self.rho, torch.float64)[
-            :-1
-        ].flip(0)[cut : self.n - cut]
+        return sigmas[:-1].flip(0)[cut : self.n - cut]
 
     def quantile(self, q):  # probability in [0, 1], any shape
         "The grid level that share q of the levels do not exceed"
-        q, levels = torch.as_tensor(q, dtype=torch.float64), self.levels()
-        return levels.to(q.device)[(q * len(levels)).long().clamp(max=len(levels) - 1)]
+        q = torch.as_tensor(q, dtype=torch.float64)
+        levels = self.levels().to(q.device)
+        return levels[(q * len(levels)).long().clamp(max=len(levels) - 1)]
 
     def log_density(self, sigma):  # noise level, any shape
         "ln of the probability of a level (a mass, not a density): -ln n on the grid, else -inf"
@@ -296,10 +298,9 @@ class KarrasDiscrete(NoiseDistribution):
         return torch.where(on_grid, -math.log(len(levels)), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #902ff684
-WIDE = (
-    0.2,
-    1.6,
-)  # mean and standard deviation of ln sigma of a base model that a few-step model is to follow: its first step is taken at sigma_max
+# mean and standard deviation of ln sigma of a base model that a few-step model will follow, whose
+# first step is taken at sigma_max
+WIDE = (0.2, 1.6)
 
 
 def noise_named(
@@ -316,6 +317,5 @@ def noise_named(
         return KarrasContinuous(rho=rho)
     if kind == "inf" and n.isdecimal():
         return KarrasDiscrete(int(n), rho=rho)
-    raise PrestoError(
-        f"noise distribution {name!r} is unknown; train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed"
-    )
+    allowed = "train, inf and inf-N (a grid of N levels, inf-1000 say) are allowed"
+    raise PrestoError(f"noise distribution {name!r} is unknown; {allowed}")
