@@ -1,18 +1,26 @@
 """One-line mistakes put into the library, one at a time: do the tests notice?
 
     python tests/mutations.py [--first 1] [--last 30] [--minutes 15] [--only-wiring] [--again]
+    python tests/mutations.py --check
 
 Each mistake of `MISTAKES` is written into a temporary copy of package, notebooks and tests, never
 into the checkout. Then the tests that fit run there until one fails: test_wiring.py, and the
 module's notebook. What they said is added to data_samples/logs/mutations.json at once; a mistake
 that was decided before is skipped. With --only-wiring the notebooks are left for another call,
---again decides anew. Not part of CI: all of it takes about an hour on one core.
+--again decides once more. Not part of CI: all of it takes about an hour on one core.
+
+The old text of a mistake is found by its tokens, so that line breaks, spaces, quotes, commas before
+a closing bracket, brackets around a long expression, and the way in which numbers are written make
+no difference. `--check` runs no test. It says which mistakes no longer stand exactly once in the
+module and in its notebook's exported cells.
 """
 
 import argparse
+import ast
 import contextlib
 import datetime
 import functools
+import io
 import json
 import os
 import re
@@ -21,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
@@ -826,41 +835,207 @@ def key_of(m: Mistake) -> str:
     return json.dumps([m.module, m.old, m.new])
 
 
+# --- finding a mistake -------------------------------------------------------------------------
+
+LAYOUT = {
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+    tokenize.INDENT,
+    tokenize.NEWLINE,
+    tokenize.NL,
+}
+INSIDE = 50  # brackets that a fragment stands in, where line breaks and indents mean nothing
+
+
+class Token(NamedTuple):
+    "A token as it is compared, and where it stands"
+
+    text: str
+    first: int  # character
+    last: int  # the one after it
+
+
+def plain(token) -> str:
+    "Numbers and strings have one form"
+    if token.type in (tokenize.NUMBER, tokenize.STRING):
+        with contextlib.suppress(SyntaxError):
+            return ast.unparse(ast.parse(token.string, mode="eval"))
+    return token.string
+
+
+def raw_tokens(text: str):
+    "Its tokens, as far as a fragment has any"
+    with contextlib.suppress(tokenize.TokenError, IndentationError):
+        yield from tokenize.generate_tokens(io.StringIO(text).readline)
+
+
+@functools.lru_cache
+def tokens_of(text: str) -> tuple:
+    "Tokens without layout: no comments, line breaks, semicolons, commas before a closing bracket"
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    found = []
+    for t in raw_tokens(text):
+        if t.type in LAYOUT or t.string == ";":
+            continue
+        if t.string in (")", "]", "}") and found and found[-1].text == ",":
+            found.pop()
+        first = starts[t.start[0] - 1] + t.start[1]
+        found.append(Token(plain(t), first, starts[t.end[0] - 1] + t.end[1]))
+    return tuple(found)
+
+
+def fragment_tokens(text: str) -> list:
+    "The texts of a fragment's tokens"
+    found = [t.text for t in tokens_of("(" * INSIDE + text.strip())[INSIDE:]]
+    return found[:-1] if found[-1] == "," and not text.strip().endswith(",") else found
+
+
+def without_brackets(tokens) -> list:
+    "Those that are no round brackets"
+    return [t for t in tokens if t.text not in ("(", ")")]
+
+
+def unmatched(texts) -> tuple:
+    "How many round brackets are closed that were not opened, and opened that are not closed"
+    closed = opened = 0
+    for t in texts:
+        if t == "(":
+            opened += 1
+        elif t == ")" and opened:
+            opened -= 1
+        elif t == ")":
+            closed += 1
+    return closed, opened
+
+
+def runs_of(tokens, wanted) -> list:
+    "Slices of the tokens that have the wanted texts"
+    n = len(wanted)
+    texts = [t.text for t in tokens]
+    return [tokens[i : i + n] for i in range(len(texts) - n + 1) if texts[i : i + n] == wanted]
+
+
+class Place(NamedTuple):
+    "Where a mistake's old text stands, and what comes there instead"
+
+    first: int  # character
+    last: int  # the one after it
+    new: str
+
+
+def exact_places(text: str, old: str, new: str) -> list:
+    "By all tokens"
+    runs = runs_of(tokens_of(text), fragment_tokens(old))
+    return [Place(run[0].first, run[-1].last, new) for run in runs]
+
+
+def without_shared_ends(old: str, new: str) -> tuple:
+    "Both without the brackets that both begin or end with"
+    while old[-1:] == new[-1:] == ")":
+        old, new = old[:-1].rstrip(), new[:-1].rstrip()
+    while old[:1] == new[:1] == "(":
+        old, new = old[1:].lstrip(), new[1:].lstrip()
+    return old, new
+
+
+def loose_places(text: str, old: str, new: str) -> list:
+    "By all tokens but round brackets, which a formatter adds and takes away"
+    old, new = without_shared_ends(old, new)
+    wanted = fragment_tokens(old)
+    own_closed, own_opened = unmatched(wanted)
+    all_tokens = tokens_of(text)
+    found = []
+    for run in runs_of(without_brackets(all_tokens), [t for t in wanted if t not in ("(", ")")]):
+        place = run[0].first, run[-1].last
+        closed, opened = unmatched(t.text for t in all_tokens if place[0] <= t.first < place[1])
+        more_closed = ")" * (closed - own_closed)
+        more_opened = "(" * (opened - own_opened)
+        found.append(Place(*place, more_closed + new + more_opened))
+    return found
+
+
+def places_in(text: str, m: Mistake) -> list:
+    "Where a mistake could be made in a source"
+    texts = m.old.strip(), m.new.strip()
+    return exact_places(text, *texts) or loose_places(text, *texts)
+
+
 @functools.lru_cache
 def read(path: Path) -> str:
     "The text of a file of the checkout"
     return path.read_text(encoding="utf-8")
 
 
+def module_path(m: Mistake) -> Path:
+    "Of the module, under the project's folder"
+    return Path("presto_nb") / Path(NOTEBOOKS[m.module]).parent / f"{m.module}.py"
+
+
+def notebook_path(m: Mistake) -> Path:
+    "Of the notebook it comes from"
+    return Path("nbs") / f"{NOTEBOOKS[m.module]}.ipynb"
+
+
 def exported(text: str):
     "A notebook and those of its cells that become the module"
     nb = json.loads(text)
     code = [c for c in nb["cells"] if c["cell_type"] == "code"]
-    return nb, [c for c in code if "".join(c["source"]).startswith("#| export")]
-
-
-@functools.lru_cache
-def cells_of(module: str) -> tuple:
-    "The sources of a module's cells"
-    _, cells = exported(read(ROOT / "nbs" / f"{NOTEBOOKS[module]}.ipynb"))
-    return tuple("".join(c["source"]) for c in cells)
+    return nb, [c for c in code if re.search(r"^#\|\s*export", "".join(c["source"]), re.M)]
 
 
 def places(m: Mistake) -> tuple:
     "How often its old text stands in module and notebook"
-    text = read(ROOT / "presto_nb" / f"{m.module}.py")
-    return text.count(m.old), sum(c.count(m.old) for c in cells_of(m.module))
+    _, cells = exported(read(ROOT / notebook_path(m)))
+    in_cells = [len(places_in("".join(c["source"]), m)) for c in cells]
+    return len(places_in(read(ROOT / module_path(m)), m)), sum(in_cells)
+
+
+def mistaken(text: str, m: Mistake) -> str:
+    "A source with the mistake in it"
+    (place,) = places_in(text, m)
+    before, after = text[: place.first], text[place.last :]
+    made = before + place.new + after
+    return made if place.new or tree_of(made) else before + "pass" + after
+
+
+def tree_of(text: str) -> str:
+    "What a source says, without its layout; empty where it is no Python"
+    try:
+        return ast.dump(ast.parse(text))
+    except SyntaxError:
+        return ""
+
+
+def differs(text: str, m: Mistake) -> bool:
+    "Is it still Python, and another program?"
+    made = tree_of(mistaken(text, m))
+    return bool(made) and made != tree_of(text)
+
+
+def fault_of(m: Mistake) -> str:
+    "Why a mistake cannot be made, if so"
+    counts = places(m)
+    if counts != (1, 1):
+        return "stands {} times in the module, {} times in the notebook".format(*counts)
+    return "" if differs(read(ROOT / module_path(m)), m) else "gives no other program"
 
 
 def apply(m: Mistake, root: Path):
     "Write the mistake into a copy: the module, and the cell it comes from"
-    module = root / "presto_nb" / f"{m.module}.py"
-    module.write_text(module.read_text(encoding="utf-8").replace(m.old, m.new), encoding="utf-8")
-    notebook = root / "nbs" / f"{NOTEBOOKS[m.module]}.ipynb"
+    module = root / module_path(m)
+    module.write_text(mistaken(module.read_text(encoding="utf-8"), m), encoding="utf-8")
+    notebook = root / notebook_path(m)
     nb, cells = exported(notebook.read_text(encoding="utf-8"))
-    for c in cells:
-        c["source"] = "".join(c["source"]).replace(m.old, m.new).splitlines(keepends=True)
+    (cell,) = [c for c in cells if places_in("".join(c["source"]), m)]
+    cell["source"] = mistaken("".join(cell["source"]), m).splitlines(keepends=True)
     notebook.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+# --- trying one ----------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -868,15 +1043,9 @@ def copy_of_project(m: Mistake | None):
     "A folder with package, notebooks and tests of its own, and links to what only is read"
     with tempfile.TemporaryDirectory() as d:
         root = Path(d)
-        skip = shutil.ignore_patterns("__pycache__", "assets")
-        shutil.copytree(ROOT / "presto_nb", root / "presto_nb", ignore=skip)
-        shutil.copytree(ROOT / "tests", root / "tests", ignore=skip)
-        (root / "nbs").mkdir()
-        for notebook in (ROOT / "nbs").glob("*"):
-            if notebook.suffix == ".ipynb":
-                shutil.copy(notebook, root / "nbs")
-            elif notebook.is_file():
-                (root / "nbs" / notebook.name).symlink_to(notebook)
+        skip = shutil.ignore_patterns("__pycache__", "assets", ".ipynb_checkpoints")
+        for name in ("presto_nb", "nbs", "tests"):
+            shutil.copytree(ROOT / name, root / name, ignore=skip)
         linked = "presto_nb/assets data_samples recipes pyproject.toml settings.ini"
         for name in linked.split():
             if (ROOT / name).exists():
@@ -963,37 +1132,66 @@ def write_record(rows: dict):
     os.replace(tmp, LOG)
 
 
-def main(argv=None):
+def arguments(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--check", action="store_true", help="only say which mistakes no longer fit")
     p.add_argument("--first", type=int, default=1, help="number of the first mistake, from 1")
     p.add_argument("--last", type=int, default=len(MISTAKES), help="number of the last")
     p.add_argument("--minutes", type=float, default=1e9, help="no new mistake after so many")
     p.add_argument("--only-wiring", action="store_true", help="leave the notebooks for later")
-    p.add_argument("--again", action="store_true", help="decide anew what is in the record")
-    args = p.parse_args(argv)
-    unfit = [
-        f"{i}: {m.module}: {places(m)} {m.old[:60]}"
-        for i, m in enumerate(MISTAKES, 1)
-        if places(m) != (1, 1)
-    ]
-    if unfit:
-        p.error("these mistakes no longer fit the code:\n" + "\n".join(unfit))
-    start, rows = time.perf_counter(), read_record()
-    for i, m in list(enumerate(MISTAKES, 1))[args.first - 1 : args.last]:
+    p.add_argument("--again", action="store_true", help="decide again what is in the record")
+    return p.parse_args(argv)
+
+
+def chosen(args) -> list:
+    "(number, mistake) of those that are asked for"
+    return list(enumerate(MISTAKES, 1))[args.first - 1 : args.last]
+
+
+def check(args) -> int:
+    "Say which mistakes cannot be made; how many"
+    faults = [(i, m, fault_of(m)) for i, m in chosen(args)]
+    unfit = [(i, m, fault) for i, m, fault in faults if fault]
+    for i, m, fault in unfit:
+        print(f"{i:3} {m.module:13} {m.sentence}: {fault}\n      {m.old.strip()[:90]}")
+    print(f"{len(faults) - len(unfit)} of {len(faults)} mistakes fit the code")
+    return len(unfit)
+
+
+def is_open(m: Mistake, known: dict, only_wiring: bool) -> bool:
+    "Is there a set of tests that has not met the mistake?"
+    if known.get("verdict") in ("killed", "survived"):
+        return False
+    sets = [WIRING] if only_wiring else sets_of(m)
+    return any(tests in sets and tests not in known.get("met", {}) for tests in sets_of(m))
+
+
+def try_all(args):
+    "Let the tests meet the mistakes that are open; the record grows with each"
+    start = time.perf_counter()
+    rows = read_record()
+    for i, m in chosen(args):
         known = {} if args.again else rows.get(key_of(m), {})
-        met, sets = known.get("met", {}), [WIRING] if args.only_wiring else sets_of(m)
-        left = [tests for tests in sets_of(m) if tests in sets and tests not in met]
-        if known.get("verdict") in ("killed", "survived") or not left:
+        if not is_open(m, known, args.only_wiring):
             continue
         if time.perf_counter() - start > 60 * args.minutes:
             break
-        rows[key_of(m)] = row = decide(m, known, args.only_wiring)
+        row = decide(m, known, args.only_wiring)
+        rows[key_of(m)] = row
         write_record(rows)
         said = f"{i:3} {row['verdict']:8} {m.module:13} {m.sentence} ({row['seconds']:.0f} s)"
         print(said, flush=True)
     write_record(rows)
-    print({k: v for k, v in json.loads(LOG.read_text(encoding='utf-8')).items() if k != "rows"})
+
+
+def main(argv=None):
+    args = arguments(argv)
+    unfit = check(args)
+    if args.check or unfit:
+        return 1 if unfit else 0
+    try_all(args)
+    print({k: v for k, v in json.loads(LOG.read_text(encoding="utf-8")).items() if k != "rows"})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
