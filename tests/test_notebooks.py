@@ -1,12 +1,16 @@
 "The notebooks: in step with the library, clean, with checks and outputs, small; three floors"
 
 import ast
+import contextlib
+import io
 import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -248,6 +252,76 @@ def test_every_check_is_an_exercise():
 
 # the form of the code
 
+WIDTH = 100
+ALLOWED_WIDE = dict(library=170, cells=171, solutions=7, recipes=40, tests=0)  # to become 0
+ALLOWED_SHARED = dict(library=0, cells=20, solutions=0, recipes=0, tests=0)  # to become 0
+MOST_NODES = dict(median=86, nine_in_ten=232)  # to become 45 and 150
+MOST_NAMES = 876  # to become 400
+
+
+def visible(book):
+    "The code that the page shows"
+    return [s for s in sources(book) if not hidden(s)]
+
+
+def texts(group):
+    "(name, source) of what a group of files shows"
+    if group in ('cells', 'solutions'):
+        books = [b for b in BOOKS if (floor(b) == 'solutions') == (group == 'solutions')]
+        return [(b.relative_to(ROOT / 'nbs').as_posix(), s) for b in books for s in visible(b)]
+    folder = PACKAGE if group == 'library' else ROOT / group
+    files = sorted(p for p in folder.rglob('*.py') if p.name != '_modidx.py')
+    return [(p.relative_to(folder).as_posix(), p.read_text(encoding='utf-8')) for p in files]
+
+
+def semicolons(src):
+    "The numbers of lines with a semicolon between statements"
+    with contextlib.suppress(tokenize.TokenError, IndentationError, SyntaxError):
+        for t in tokenize.generate_tokens(io.StringIO(src).readline):
+            if t.type == tokenize.OP and t.string == ';':
+                yield t.start[0]
+
+
+def bodies_beside(src):
+    "The numbers of lines with a statement after the colon of another; three dots are no statement"
+    with contextlib.suppress(SyntaxError):
+        for node in ast.walk(ast.parse(src)):
+            if isinstance(node, (ast.stmt, ast.excepthandler)):
+                inner = [n for n in getattr(node, 'body', ()) if ast.unparse(n) != '...']
+                yield from {n.lineno for n in inner} & {node.lineno}
+
+
+def shared_lines(src):
+    "The numbers of lines with several statements"
+    return {*semicolons(src), *bodies_beside(src)}
+
+
+def wide_lines(src):
+    "The numbers of lines that are too long"
+    return {i for i, line in enumerate(src.splitlines(), 1) if len(line) > WIDTH}
+
+
+def count_by_file(group, find):
+    "Name of a file -> how many of its lines are found"
+    found = {}
+    for name, src in texts(group):
+        found[name] = found.get(name, 0) + len(find(src))
+    return {name: n for name, n in sorted(found.items(), key=lambda x: -x[1]) if n}
+
+
+@pytest.mark.parametrize('group', ALLOWED_WIDE)
+def test_width(group):
+    "No line of code is longer than 100 characters"
+    found = count_by_file(group, wide_lines)
+    assert sum(found.values()) <= ALLOWED_WIDE[group], found
+
+
+@pytest.mark.parametrize('group', ALLOWED_SHARED)
+def test_one_statement_a_line(group):
+    "No semicolon, and nothing after the colon of an `if`, a loop or a function"
+    found = count_by_file(group, shared_lines)
+    assert sum(found.values()) <= ALLOWED_SHARED[group], found
+
 
 def statements(function):
     "How many statements a function holds, its docstring and itself left out"
@@ -265,12 +339,40 @@ def functions():
                 yield statements(node), nodes, f'{path.name}:{node.name}'
 
 
+def nine_in_ten(sizes):  # sorted
+    "What nine in ten stay at or under"
+    return sizes[len(sizes) * 9 // 10]
+
+
 def test_functions_are_short():
     "Median at most 6 statements, nine in ten at most 12, none over 30"
     sizes = sorted(functions())
     count = [s for s, _, _ in sizes]
-    assert count[len(count) // 2] <= 6 and count[len(count) * 9 // 10] <= 12
+    assert statistics.median(count) <= 6
+    assert nine_in_ten(count) <= 12
     assert count[-1] <= 30, sizes[-1]
+
+
+def test_functions_are_not_dense():
+    "The nodes of a function's syntax tree: what a short function can hide"
+    sizes = sorted(nodes for _, nodes, _ in functions())
+    assert statistics.median(sizes) <= MOST_NODES['median']
+    assert nine_in_ten(sizes) <= MOST_NODES['nine_in_ten']
+
+
+def public_names(path):
+    "Those of a module's `__all__`"
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '__all__':
+            return ast.literal_eval(node.value)
+    return []
+
+
+def test_few_public_names():
+    "What no reader or user needs begins with an underscore"
+    names = {p.relative_to(PACKAGE).as_posix(): public_names(p) for p in PACKAGE.rglob('*.py')}
+    count = {name: len(n) for name, n in sorted(names.items(), key=lambda x: -len(x[1])) if n}
+    assert sum(count.values()) <= MOST_NAMES, count
 
 
 # what may be in the repository
