@@ -1076,7 +1076,10 @@ class Evaluator(_Sets):
         "Every score of some of the clips of a set"
         return scores(h, self.real, self.reference, i)
 
-    def conditions(self) -> dict:
+    def conditions(
+        self,
+        h: Hearing,  # a set of this evaluation
+    ) -> dict:
         "What a record says of how its numbers were got"
         others = f'{len(self.reference)} real clips, other arrangements of the same tunes'
         halves = f'95 %, {self.repeats} half samples of whole clips, without replacement'
@@ -1086,6 +1089,7 @@ class Evaluator(_Sets):
             loudness='-18 LUFS',
             split='test',
             reference=others,
+            embedders=sorted(h.embeddings),
             listener=sha256(assets() / 'listen' / 'probes.safetensors'),
             intervals=f'{halves}; the reference is held fixed',
             date=time.strftime('%Y-%m-%d'),
@@ -1098,7 +1102,7 @@ class Evaluator(_Sets):
     ) -> dict:  # the record, also written to scores.json of the set
         "All scores of a set with intervals, and how they were got"
         record = dict(name=h.name, made=load_json(self.out / h.name / 'made.json'), clips=len(h))
-        record |= self.conditions() | dict(embedders=sorted(h.embeddings))
+        record |= self.conditions(h)
         record['scores'] = with_intervals(lambda i: self.scores(h, i), len(h), self.repeats)
         with atomic_path(self.out / h.name / 'scores.json') as tmp:
             tmp.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
