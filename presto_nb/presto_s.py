@@ -223,12 +223,9 @@ def simulated_input(
     levels = noise_at(config.p_gen).levels().flip(0).to(sigma)
     x = levels[0] * draw.noise(x0)
     for level, lower in zip(levels, levels[1:]):
-        noise = draw.noise(x0)
-        rows = (sigma < 0.999 * level).nonzero().squeeze(1)  # those that go on
-        if len(rows):
-            some = cond if cond is None else cond[rows]
-            x0_hat = generator(x[rows], level.expand(len(rows)), some)
-            x = x.index_copy(0, rows, x0_hat + lower * noise[rows])
+        goes_on = (sigma < 0.999 * level).view(-1, *[1] * (x.ndim - 1))
+        x0_hat = generator(x, level.expand(len(x)), cond)
+        x = torch.where(goes_on, x0_hat + lower * draw.noise(x0), x)
     return x
 
 
@@ -399,7 +396,7 @@ def cycle_forwards(
 ) -> float:
     "Forward passes of a cycle: `ratio` fake turns, a generator turn; a backward pass counts as two"
     f = (middle_block(depth) + 1) / depth if config.game else 0.0
-    earlier = (noise_at(config.p_gen).n - 1) / 2 if config.simulate else 0.0
+    earlier = noise_at(config.p_gen).n - 1 if config.simulate else 0
     guided_passes = 1 if config.w == 1 else 2
     matching = 1 + guided_passes if config.dmd else 0
     regression = 3 if config.nu_reg else 0
