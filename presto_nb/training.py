@@ -301,7 +301,7 @@ def bin_names(
     between = [f"{a}-{b}" for a, b in zip(e, e[1:])]
     return [f"<{e[0]}", *between, f">{e[-1]}"] if e else []
 
-
+# %% ../nbs/13_training.ipynb #91454049
 def _as_float(value) -> torch.Tensor:
     "A number or a tensor as a float tensor without a graph"
     if isinstance(value, torch.Tensor):
@@ -354,6 +354,15 @@ class _Meter:
         bins = [b.flatten().to(device) for b in self.bins.values()]
         return torch.cat([counts, sums, *bins])
 
+    def _means(self, flat: torch.Tensor) -> dict:  # as `_flat` gives it
+        "The columns of a row"
+        sizes = 2 * [len(self.sums)] + 2 * len(self.bins) * [len(self.edges) + 1]
+        counts, sums, *bins = [part.tolist() for part in flat.cpu().split(sizes)]
+        row = {k: s / n for k, s, n in zip(self.sums, sums, counts)}
+        for k, s, n in zip(self.bins, bins[::2], bins[1::2]):
+            row |= self._bin_means(k, s, n)
+        return row
+
     def _bin_means(self, name: str, sums: list, counts: list) -> dict:
         "A column for each interval that has rows"
         columns = zip(bin_names(self.edges), sums, counts)
@@ -366,12 +375,7 @@ class _Meter:
         "The means since the last reading; then start again"
         if not self.sums:
             return {}
-        sizes = 2 * [len(self.sums)] + 2 * len(self.bins) * [len(self.edges) + 1]
-        parts = reduce(self._flat()).cpu().split(sizes)
-        counts, sums, *bins = [p.tolist() for p in parts]
-        row = {k: s / n for k, s, n in zip(self.sums, sums, counts)}
-        for k, s, n in zip(self.bins, bins[::2], bins[1::2]):
-            row |= self._bin_means(k, s, n)
+        row = self._means(reduce(self._flat()))
         self._clear()
         return row
 
@@ -727,6 +731,17 @@ def _params_of(optimizer) -> list:
     return [p for g in optimizer.param_groups for p in g["params"]]
 
 
+def _averaged_names(stage) -> list:
+    "The models that are averaged"
+    return list(getattr(stage, "ema", stage.models))
+
+
+def _load_each(objects: dict, states: dict):
+    "What a checkpoint kept, back into each object"
+    for k, o in objects.items():
+        o.load_state_dict(states[k])
+
+
 def _note_peaks(optimizer):
     "The learning rates as they are now are the peaks"
     for g in optimizer.param_groups:
@@ -808,7 +823,7 @@ class Trainer:
         models, optimizers = self.stage.models, self.stage.optimizers
         for o in optimizers.values():
             _note_peaks(o)
-        names = getattr(self.stage, "ema", models)
+        names = _averaged_names(self.stage)
         self.emas = {k: EMA(models[k], self.config.ema_decay) for k in names}
         self.params = {k: _params_of(o) for k, o in optimizers.items()}
         self.ema_of = {k: self._averages_of(ps) for k, ps in self.params.items()}
@@ -936,10 +951,8 @@ class Trainer:
         "Everything as it was saved"
         for k, m in self.stage.models.items():
             load_state(m, tree["models"].get(k, {}), f"the checkpoint in {self.out}")
-        for k, e in self.emas.items():
-            e.load_state_dict(tree["emas"][k])
-        for k, o in self.stage.optimizers.items():
-            o.load_state_dict(tree["optimizers"][k])
+        _load_each(self.emas, tree["emas"])
+        _load_each(self.stage.optimizers, tree["optimizers"])
         if hasattr(self.stage, "load_state_dict"):
             self.stage.load_state_dict(tree["stage"])
         self.meter.load_state_dict(tree["meter"])
@@ -1018,7 +1031,7 @@ def every(
 
     return callback
 
-
+# %% ../nbs/13_training.ipynb #c598f9b6
 def _board_name(column: str) -> str:
     "A column of the log as TensorBoard takes it"
     name = column.replace("@", "/sigma ")
@@ -1067,7 +1080,7 @@ class _Writers:
             with self._without_board():
                 self.board.close()
 
-
+# %% ../nbs/13_training.ipynb #cf227ae6
 @contextlib.contextmanager
 def _quiet_board():
     "Inside this block a failed write of TensorBoard's thread is no traceback: its next call tells"
@@ -1223,7 +1236,7 @@ def _goes_on(trainer) -> bool:
     trainer.progress = spent
     return True
 
-
+# %% ../nbs/13_training.ipynb #e536f0f5
 def _save_due(trainer) -> bool:
     "Is it time for a checkpoint?"
     c, when = trainer.config, trainer.saved[1]
@@ -1245,7 +1258,7 @@ def _walk(trainer, writers, callbacks, bar):
     if trainer.saved[0] != trainer.step:
         trainer.save()
 
-
+# %% ../nbs/13_training.ipynb #44e0b15f
 def _progress_bar(trainer):
     "A bar on the main process, where the run is not quiet"
     c = trainer.config
@@ -1285,20 +1298,22 @@ def _bytes(tensors) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
+def _parameters(models) -> list:
+    "All parameters of some models"
+    return [p for m in models for p in m.parameters()]
+
+
 def _training_memory(
     stage,  # what is trained
     rows: int = 0,  # of a batch that go through the network at a time
     precision: str = "no",  # of the activations
 ) -> dict:  # name -> bytes
     "What training holds in memory: weights, gradients, Adam's two moments, averages, activations"
-    averaged = [stage.models[k] for k in getattr(stage, "ema", stage.models)]
+    weights = _parameters(stage.models.values())
+    averaged = _parameters(stage.models[k] for k in _averaged_names(stage))
     trained = _bytes(p for o in stage.optimizers.values() for p in _params_of(o))
-    out = dict(
-        weights=_bytes(p for m in stage.models.values() for p in m.parameters()),
-        gradients=trained,
-        optimizers=2 * trained,
-        ema=_bytes(p for m in averaged for p in m.parameters() if p.requires_grad),
-    )
+    out = dict(weights=_bytes(weights), gradients=trained, optimizers=2 * trained)
+    out["ema"] = _bytes(p for p in averaged if p.requires_grad)
     if hasattr(stage, "memory"):
         out["activations"] = int(stage.memory(rows, precision))
     return out
@@ -1520,6 +1535,12 @@ def _adamw(params: list, lr: float, betas: tuple, weight_decay: float):
     return torch.optim.AdamW(groups, lr, betas)
 
 
+def _muon(matrices: list, lr: float, weight_decay: float):
+    "Muon with steps of AdamW's size"
+    how = dict(weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return torch.optim.Muon(matrices, lr, **how)
+
+
 def _base_optimizer(
     network,  # the denoiser's network
     lr: float,  # peak learning rate
@@ -1530,14 +1551,13 @@ def _base_optimizer(
     "AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest"
     if muon and not hasattr(torch.optim, "Muon"):
         raise PrestoError(f"Muon comes with torch 2.9; this is {torch.__version__}")
-    named = [(k, p) for k, p in network.named_parameters() if p.requires_grad]
-    hidden = [p for k, p in named if muon and _is_block_matrix(k, p)]
-    own = {id(p) for p in hidden}
-    adam = _adamw([p for _, p in named if id(p) not in own], lr, betas, weight_decay)
+    named = {k: p for k, p in network.named_parameters() if p.requires_grad}
+    hidden = [k for k, p in named.items() if muon and _is_block_matrix(k, p)]
+    rest = [p for k, p in named.items() if k not in hidden]
+    adam = _adamw(rest, lr, betas, weight_decay)
     if not hidden:
         return adam
-    like_adam = dict(weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return _OptimizerPair(torch.optim.Muon(hidden, lr, **like_adam), adam)
+    return _OptimizerPair(_muon([named[k] for k in hidden], lr, weight_decay), adam)
 
 # %% ../nbs/13_training.ipynb #fd694c56
 def _two_chances(n: int, rng: torch.Generator) -> torch.Tensor:  # [n, 2]
@@ -1648,6 +1668,19 @@ def _smooth(values: list, n: int) -> torch.Tensor:
     return v[: len(v) // n * n].view(-1, n).nanmean(1)
 
 
+def _plot_bins(ax, log: dict, name: str, smooth: int):
+    "A line for each noise interval"
+    import matplotlib.pyplot as plt
+
+    columns = sorted((k for k in log if k.startswith(name + "@")), key=_bin_place)
+    for i, k in enumerate(columns):
+        color, label = plt.cm.plasma(i / len(columns)), "sigma " + k.split("@")[1]
+        ax.plot(_smooth(log["step"], smooth), _smooth(log[k], smooth), color=color, label=label)
+    if columns:
+        ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(title=f"{name} by noise level", xlabel="step")
+
+
 def plot_log(
     log,  # a log file, or what `read_log` returns
     name: str = "loss",  # which loss
@@ -1660,16 +1693,9 @@ def plot_log(
     log = log if isinstance(log, dict) else read_log(log)
     if axes is None:
         _, axes = plt.subplots(1, 2, figsize=(9, 2.6), dpi=70, layout="constrained")
-    steps = _smooth(log["step"], smooth)
-    bins = sorted((k for k in log if k.startswith(name + "@")), key=_bin_place)
-    axes[0].plot(steps, _smooth(log[name], smooth))
+    axes[0].plot(_smooth(log["step"], smooth), _smooth(log[name], smooth))
     axes[0].set(title=name, xlabel="step")
-    axes[1].set(title=f"{name} by noise level", xlabel="step")
-    for i, k in enumerate(bins):
-        color, label = plt.cm.plasma(i / len(bins)), "sigma " + k.split("@")[1]
-        axes[1].plot(steps, _smooth(log[k], smooth), color=color, label=label)
-    if bins:
-        axes[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    _plot_bins(axes[1], log, name, smooth)
     return axes
 
 # %% ../nbs/13_training.ipynb #5d818a20
@@ -1753,6 +1779,17 @@ def _device_of(denoiser, x: torch.Tensor):
     return next(denoiser.parameters()).device if isinstance(denoiser, nn.Module) else x.device
 
 
+def _held_out(data, encoder, rows: int, seed: int) -> tuple:  # x0, cond, sigma, noise
+    "Windows in turn from each clip, with their noise"
+    rng = new_rng("held out", seed)
+    batch = data.batch([i % len(data) for i in range(rows)], rng)
+    captions = batch["captions"]
+    sigma = LogNormal().sample(rows, generator=rng)
+    noise = torch.randn(batch["x0"].shape, generator=rng)
+    cond = Condition(*encoder(captions), batch["bpm"], keys_of(captions))
+    return batch["x0"], cond, sigma, noise
+
+
 @torch.no_grad()
 def held_out_loss(
     denoiser,  # x [b, frames, channels], sigma [b], cond -> x0_hat
@@ -1762,13 +1799,8 @@ def held_out_loss(
     seed: int = 0,  # of windows, noise levels and noise
 ) -> torch.Tensor:  # the EDM loss of each window, [rows]
     "A loss that two models can be compared by"
-    rng = new_rng("held out", seed)
-    batch = data.batch([i % len(data) for i in range(rows)], rng)
-    x0, captions = batch["x0"], batch["captions"]
-    sigma = LogNormal().sample(rows, generator=rng)
-    noise = torch.randn(x0.shape, generator=rng)
-    cond = Condition(*encoder(captions), batch["bpm"], keys_of(captions))
-    device = _device_of(denoiser, x0)
-    x0, sigma, noise, cond = (t.to(device) for t in (x0, sigma, noise, cond))
+    drawn = _held_out(data, encoder, rows, seed)
+    device = _device_of(denoiser, drawn[0])
+    x0, cond, sigma, noise = (t.to(device) for t in drawn)
     parts = [slice(i, i + 16) for i in range(0, rows, 16)]
     return torch.cat([edm_loss(denoiser, x0[s], cond[s], sigma[s], noise[s]) for s in parts])
