@@ -55,7 +55,7 @@ def _series(
         k += 2
     return total
 
-# %% ../../nbs/labs/78_blind_test.ipynb #4202cc1d
+# %% ../../nbs/labs/78_blind_test.ipynb #1940aa3c
 @lru_cache(maxsize=None)
 def student_t(
     p: float,  # two-sided
@@ -124,7 +124,7 @@ def read_ratings(
     _check_ratings(rows)
     return rows
 
-# %% ../../nbs/labs/78_blind_test.ipynb #a9ac1633
+# %% ../../nbs/labs/78_blind_test.ipynb #e0a8ec67
 def _read_file(file: Path) -> list:  # of dict
     "The ratings of a file, which has whole lines"
     try:
@@ -146,7 +146,7 @@ def _read_file(file: Path) -> list:  # of dict
         )
     return rows
 
-# %% ../../nbs/labs/78_blind_test.ipynb #43cc745b
+
 def _to_rating(line: dict) -> dict:  # field -> text
     "A line of a file, with its numbers"
     numbers = dict(
@@ -156,24 +156,29 @@ def _to_rating(line: dict) -> dict:  # field -> text
     )
     return {k: line[k] for k in _FIELDS} | numbers
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #b8084763
 def _check_ratings(rows: list):  # of dict
-    "Refuse what is no rating, and a clip that one listener rated twice"
+    "Refuse numbers that cannot be, and a clip that one listener rated twice"
     seen = set()
     for r in rows:
         who = f"{r['listener']}'s rating of {r['model']} for {r['prompt']!r}"
-        if not 0 <= r["rating"] <= 100:
-            raise PrestoError(
-                f"{who} is {str(r['rating'])[:20]}; ratings are whole numbers from 0 to 100"
-            )
-        if not 0 <= r["seconds"] < 1e9:
-            raise PrestoError(
-                f"{who} was heard for {r['seconds']} s, which cannot be; the file is damaged"
-            )
+        _check_numbers(who, r["rating"], r["seconds"])
         key = r["listener"], r["prompt"], r["model"]
         if key in seen:
             raise PrestoError(f"{who} is there twice; give each listener's file once")
         seen.add(key)
+
+
+def _check_numbers(
+    who: str,  # whose rating of what
+    rating: int,
+    seconds: float,  # heard
+):
+    "Refuse what is no rating"
+    if not 0 <= rating <= 100:
+        raise PrestoError(f"{who} is {str(rating)[:20]}; ratings are whole numbers from 0 to 100")
+    if not 0 <= seconds < 1e9:
+        raise PrestoError(f"{who} was heard for {seconds} s, which cannot be; the file is damaged")
 
 # %% ../../nbs/labs/78_blind_test.ipynb #71b54d76
 def _by_prompt(
@@ -292,7 +297,7 @@ All this holds for these listeners.</p>
 {means}
 {differences}"""
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #be103825
 def _means_row(
     model: str,
     mean: float,
@@ -303,7 +308,7 @@ def _means_row(
     bar = _BAR.format(mean=mean, low=max(low, 0), high=min(high, 100))
     return _MEANS_ROW.format(model=escape(model), mean=mean, low=low, high=high, bar=bar)
 
-# %% ../../nbs/labs/78_blind_test.ipynb #121d2e74
+
 def _p_text(p: float) -> str:
     "A probability, or how small it is"
     return f"{p:.3f}" if p >= 0.001 else "&lt; 0.001"
@@ -480,7 +485,7 @@ def _listener_name(name) -> str:  # as typed
     allowed = "letters a to z, digits and - are allowed, 32 at most"
     raise _Refusal(400, f"the listener is {name[:40]!r}; {allowed}")
 
-# %% ../../nbs/labs/78_blind_test.ipynb #6eb7f691
+# %% ../../nbs/labs/78_blind_test.ipynb #d49fa759
 def _check_answer(
     answer,  # [rating, seconds heard] as sent
     seconds: float,  # length of a clip
@@ -496,7 +501,7 @@ def _check_answer(
         raise _Refusal(400, f"a clip was heard for {part}; hear all of them before you rate")
     return int(rating), round(float(heard), 2)
 
-# %% ../../nbs/labs/78_blind_test.ipynb #7cb2d8f7
+
 def _is_number(x) -> bool:  # as sent
     "A number that is neither NaN nor beyond all bounds"
     return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e9
@@ -901,7 +906,7 @@ title="letters, digits and -" autocomplete="off"> <button class="go">Begin</butt
 {known}"""
 _KNOWN = '<li><a href="/?listener={link}">{name}</a>: {done} of {screens}</li>'
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #b3e3aae7
 def _page(
     title: str,
     body: str,  # HTML
@@ -909,7 +914,7 @@ def _page(
     "A whole page"
     return _PAGE.format(title=escape(title), body=body)
 
-# %% ../../nbs/labs/78_blind_test.ipynb #473b5fad
+
 def _start_page(test: BlindTest) -> str:
     "Who listens?"
     known = [_known_line(test, listener) for listener in test.listeners()]
@@ -931,7 +936,7 @@ def _known_line(
     done = n - len(test.left(listener))
     return _KNOWN.format(link=quote(listener), name=escape(listener), done=done, screens=n)
 
-# %% ../../nbs/labs/78_blind_test.ipynb #330876f8
+# %% ../../nbs/labs/78_blind_test.ipynb #76173336
 _CLIP = """<div class="clip" data-clip="{name}">
 <button type="button" disabled data-label="Clip {k}" aria-label="play Clip {k}">▶ Clip {k}</button>
 <input type="range" min="0" max="100" value="50" disabled
@@ -945,9 +950,9 @@ _SCREEN = """<progress max="{n}" value="{done}" aria-label="screens rated"></pro
 <p><button class="go" id="next" type="button" disabled data-listener="{listener}">Next</button></p>
 <p class="small keys">Keys: 1 to {last} play a clip, space stops and plays it again,
 arrows move its slider, Tab goes on.</p>"""
-_SCALE = "bad", "poor", "fair", "good", "excellent"
+_SCALE = "".join(f"<span>{w}</span>" for w in ("bad", "poor", "fair", "good", "excellent"))
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #ce0a0b8a
 def _screen_page(
     test: BlindTest,
     listener: str,
@@ -955,18 +960,24 @@ def _screen_page(
     "The next screen of a listener: clips without names, and their sliders"
     left = test.left(listener)
     n = len(test.plan.prompts)
+    done = n - len(left)
     i, order = left[0]
     names = [clip_name(test.plan, i, system) for system in order]
     body = _SCREEN.format(
         n=n,
-        done=n - len(left),
+        done=done,
         prompt=escape(test.plan.prompts[i]),
-        scale="".join(f"<span>{word}</span>" for word in _SCALE),
-        clips="\n".join(_CLIP.format(name=name, k=k) for k, name in enumerate(names, 1)),
+        scale=_SCALE,
+        clips=_clips_html(names),
         listener=escape(listener),
         last=len(order),
     )
-    return _page(f"Screen {n - len(left) + 1} of {n}", body)
+    return _page(f"Screen {done + 1} of {n}", body)
+
+# %% ../../nbs/labs/78_blind_test.ipynb #fcfbb96a
+def _clips_html(names: list) -> str:  # of `clip_name`
+    "Clips without a name, each with its slider"
+    return "\n".join(_CLIP.format(name=name, k=k) for k, name in enumerate(names, 1))
 
 # %% ../../nbs/labs/78_blind_test.ipynb #00054d7d
 _RESULT = """<p>Thank you, {listener}. All is in <code>{file}</code>.</p>{verdict}
@@ -1028,15 +1039,23 @@ def _on_get(
     if url.path != "/":
         raise _Refusal(404, "there is no such page")
     asked = parse_qs(url.query, keep_blank_values=True).get("listener")
-    if not asked:
-        return _text_answer("text/html", _start_page(test))
-    name = _listener_name(asked[0].strip() or secrets.token_hex(3))
-    if name != asked[0]:
+    if asked:
+        return _listener_page(test, asked[0])
+    return _text_answer("text/html", _start_page(test))
+
+# %% ../../nbs/labs/78_blind_test.ipynb #fd9c04c1
+def _listener_page(
+    test: BlindTest,
+    asked: str,  # a name as typed; nothing: a random one
+) -> tuple:  # as `_on_get`
+    "A listener's next screen, or the verdict; a name that is written otherwise leads on"
+    name = _listener_name(asked.strip() or secrets.token_hex(3))
+    if name != asked:
         return 303, {"Location": f"/?listener={name}"}, b""
     page = _screen_page if test.left(name) else _result_page
     return _text_answer("text/html", page(test, name))
 
-# %% ../../nbs/labs/78_blind_test.ipynb #2f71ec4c
+# %% ../../nbs/labs/78_blind_test.ipynb #10d2f8aa
 def _text_answer(
     kind: str,  # of content
     text: str,
@@ -1044,7 +1063,7 @@ def _text_answer(
     "What is sent of a text"
     return 200, {"Content-Type": f"{kind}; charset=utf-8"}, text.encode()
 
-# %% ../../nbs/labs/78_blind_test.ipynb #cac1b0b5
+
 def _on_post(
     test: BlindTest,
     target: str,  # path and query as asked
@@ -1072,7 +1091,7 @@ _SAFE = {  # headers of every answer
 }
 _LONGEST = 16_384  # bytes of a request's body
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #d74d7d89
 def _check_body(headers) -> int:  # of the request -> bytes of its body
     "Refuse ratings that are none, or too long"
     if headers.get_content_type() != "application/json":
@@ -1095,7 +1114,7 @@ def _sentence_answer(
         headers["Allow"] = "GET, POST"
     return status, headers, f"{sentence}\n".encode()
 
-# %% ../../nbs/labs/78_blind_test.ipynb #6ec369d1
+# %% ../../nbs/labs/78_blind_test.ipynb #a81370fe
 class _Handler(BaseHTTPRequestHandler):
     "One request, answered or refused"
 
@@ -1142,7 +1161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = run
 
-# %% ../../nbs/labs/78_blind_test.ipynb #3002b38e
+# %% ../../nbs/labs/78_blind_test.ipynb #4cf6ef6b
 def listen_server(
     test: BlindTest,
     port: int = 0,  # 0: any that is free
@@ -1160,7 +1179,7 @@ def listen_server(
     server.gate = Gate(server.server_port, token)
     return server
 
-
+# %% ../../nbs/labs/78_blind_test.ipynb #1b1a3bb6
 def serve_test(
     test: BlindTest,
     port: int = 0,  # 0: any that is free

@@ -468,7 +468,7 @@ def _check_models(names: list):
             f"two of --models would be written to {twice[0]}.wav; give models whose names differ"
         )
 
-# %% ../../nbs/tools/81_cli.ipynb #76bbd188
+# %% ../../nbs/tools/81_cli.ipynb #37b838cb
 def _compare(args):  # of the command line
     "The same prompt and seed through several models: a table, a picture, sounds and a page"
     wait_awake()
@@ -478,16 +478,27 @@ def _compare(args):  # of the command line
     out = Path(args.out)
     _check_models(names)
     check_comparison(out, args.prompt, args.seed, [slug(m) for m in names])
+    asked = args.prompt, args.seconds, args.seed, args.device
     with _new_folder(out, "*.wav"):
-        audios, rows = [], []
-        for name in names:
-            audio, row = _one_model(name, args.prompt, args.seconds, args.seed, args.device)
-            audio.save(out / f"{slug(name)}.wav")
-            audios.append(audio)
-            rows.append(row)
+        audios, rows = _save_each(names, asked, out)
         record = dict(prompt=args.prompt, seed=args.seed, rows=rows, command=args.command)
         _write_comparison(out, audios, record)
     print(f"{_comparison_table(rows)}\n{out / 'index.html'}")
+
+# %% ../../nbs/tools/81_cli.ipynb #2c5e823a
+def _save_each(
+    names: list,  # of models
+    asked: tuple,  # what `_one_model` takes after the name
+    out: Path,  # folder
+) -> tuple:  # sounds, rows of the table
+    "Music from every model, each sound saved as soon as it is there"
+    audios, rows = [], []
+    for name in names:
+        audio, row = _one_model(name, *asked)
+        audio.save(out / f"{slug(name)}.wav")
+        audios.append(audio)
+        rows.append(row)
+    return audios, rows
 
 # %% ../../nbs/tools/81_cli.ipynb #28cd4c67
 def _write_comparison(
@@ -643,7 +654,7 @@ def latents_of(
         )
     return own_latents(run, codec, window)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #48e41c2e
 def _check_codec(
     folder: Path,  # of latents
     codec,
@@ -681,7 +692,7 @@ def own_latents(
         encode_folder(codec, whole, out, per_shard=8, get_id=get_id)
     return out
 
-# %% ../../nbs/tools/81_cli.ipynb #1642555c
+# %% ../../nbs/tools/81_cli.ipynb #22587dd8
 def _clip_id(
     clip,  # as `load_folder` gives it
     top: Path,  # the folder of all clips, resolved
@@ -690,7 +701,7 @@ def _clip_id(
     place = Path(clip.path).resolve().relative_to(top).as_posix()
     return str(clip.meta.get("id", place))
 
-
+# %% ../../nbs/tools/81_cli.ipynb #719392b5
 def _check_lengths(
     data: str,  # folder
     frames: list,  # of each clip
@@ -709,7 +720,7 @@ def _check_lengths(
         said = f"{short} of {len(frames)} clips are shorter than {length} and are left out"
         print(said, file=sys.stderr)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #925f8127
 def _claim_sounds(
     out: Path,  # the folder of latents, which is locked
     clips: list,
@@ -747,23 +758,21 @@ def from_nothing(
     stage.noise = _noise(stage.noise, args.P_mean, args.P_std)
     return config, stage, _finish_base(stage, codec, encoder)
 
-# %% ../../nbs/tools/81_cli.ipynb #03f0572a
+# %% ../../nbs/tools/81_cli.ipynb #1240b415
 def from_model(
     args,  # of the command line
     run=None,  # `_Run`
 ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
     "What goes on with a trained model"
-    from presto_nb.pipeline import MusicPipeline
     from presto_nb.training import FINE_RUN, fine_stage
 
     config = train_config(vars(args), FINE_RUN)
     _check_own_parts(args.init, preset=args.preset, codec=args.codec)
-    pipe = MusicPipeline.from_pretrained(args.init, device="cpu")
-    if _is_distilled(pipe.config):
-        raise PrestoError(
-            f"--init is {args.init}, a distilled model, which this training would undo; "
-            f"go on with the one it was made from, such as base, and distil that"
-        )
+    pipe = _whole_model(
+        args.init,
+        f"--init is {args.init}, a distilled model, which this training would undo; "
+        f"go on with the one it was made from, such as base, and distil that",
+    )
     frames = _window(pipe, args.seconds)
     latents = latents_of(run, pipe.codec, f"of {args.init}", frames)
     stage = fine_stage(latents, pipe, frames, **_given(lr=args.lr))
@@ -771,7 +780,7 @@ def from_model(
     kept = _playing(pipe.config)
     return config, stage, _finish_base(stage, pipe.codec, pipe.encoder, frames, **kept)
 
-# %% ../../nbs/tools/81_cli.ipynb #d3dc2140
+# %% ../../nbs/tools/81_cli.ipynb #c7ef21a5
 def _check_own_parts(
     init: str,  # a model to go on with
     **options,  # name -> what was given
@@ -785,11 +794,24 @@ def _check_own_parts(
             )
 
 
+def _whole_model(
+    name: str,  # a model
+    refusal: str,  # of one that was distilled
+):
+    "A model with all its steps and blocks"
+    from presto_nb.pipeline import MusicPipeline
+
+    pipe = MusicPipeline.from_pretrained(name, device="cpu")
+    if _is_distilled(pipe.config):
+        raise PrestoError(refusal)
+    return pipe
+
+
 def _is_distilled(config) -> bool:  # `PipelineConfig`
     "Was the model made with fewer steps or blocks from another?"
     return config.step == "pingpong" or any(config.drops)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #2eb289f6
 def _window(
     pipe,  # `MusicPipeline`
     seconds,  # what was asked; None = what the model was trained at
@@ -803,7 +825,7 @@ def _window(
     longest = pipe.config.dit["max_frames"] / rate
     return round(check_range("--seconds", seconds, 0.1, longest) * rate)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #6089c9ff
 def _noise(
     usual,  # `LogNormal`
     P_mean,  # of the logarithm of the noise level; None = as usual
@@ -912,17 +934,12 @@ class Method:
     def say(self, pipe, stage, run):
         "Nothing: what a distilled model is worth, `presto-nb evaluate` says"
 
-# %% ../../nbs/tools/81_cli.ipynb #fdfa2698
+# %% ../../nbs/tools/81_cli.ipynb #2264f299
 def _teacher(name: str):  # what `--base` says
-    "The model that is distilled; one that already was is a `PrestoError`"
-    from presto_nb.pipeline import MusicPipeline
-
-    pipe = MusicPipeline.from_pretrained(name, device="cpu")
-    if _is_distilled(pipe.config):
-        raise PrestoError(
-            f"--base is {name}, a distilled model; distil the one it was made from, such as base"
-        )
-    return pipe
+    "The model that is distilled"
+    return _whole_model(
+        name, f"--base is {name}, a distilled model; distil the one it was made from, such as base"
+    )
 
 # %% ../../nbs/tools/81_cli.ipynb #0eae8622
 def _presto_s() -> Method:
@@ -1224,7 +1241,7 @@ def _how_made(
         made |= dict(step=config.step, to_min=config.to_min)
     return made
 
-# %% ../../nbs/tools/81_cli.ipynb #393b6cab
+# %% ../../nbs/tools/81_cli.ipynb #eb4a4e5f
 def _evaluate(args):  # of the command line
     "Judge models on held-out prompts, with intervals, beside real clips"
     need("symusic", "data")
@@ -1237,7 +1254,7 @@ def _evaluate(args):  # of the command line
         found = _judgement(ev, sets, args.memorisation)
         _show_scores(ev.out, found | dict(command=args.command))
 
-
+# %% ../../nbs/tools/81_cli.ipynb #ec9d6863
 @contextmanager
 def _evaluation_folder(out):  # what `--out` says
     "A folder of nothing else, held inside this block; what a killed process left in it goes"
@@ -1252,7 +1269,7 @@ def _evaluation_folder(out):  # what `--out` says
             remove_leftovers(folder, "*")
         yield
 
-
+# %% ../../nbs/tools/81_cli.ipynb #9c6ba122
 def _evaluator(
     out,  # folder
     n: int,  # prompts
@@ -1268,7 +1285,7 @@ def _evaluator(
     ev.listener  # loads what hears
     return ev
 
-# %% ../../nbs/tools/81_cli.ipynb #9cb0791f
+# %% ../../nbs/tools/81_cli.ipynb #19cac97d
 def _judgement(
     ev,  # `Evaluator`
     sets: list,  # of `Hearing`
@@ -1299,7 +1316,7 @@ def _find_memorised(
     held = ev.nearest("real", finder, n)
     return {h.name: memorised(ev.nearest(h.name, finder, n), held) for h in sets}
 
-# %% ../../nbs/tools/81_cli.ipynb #662f07a9
+# %% ../../nbs/tools/81_cli.ipynb #f145f05f
 def _show_scores(
     out: Path,  # folder of the evaluation
     record: dict,  # sets, differences, chance, more_alike
@@ -1354,7 +1371,7 @@ def _bench(args):  # of the command line
         _write_json(args.out, record)
     print(json.dumps(record))
 
-
+# %% ../../nbs/tools/81_cli.ipynb #13c311da
 def _check_bench(args):  # of the command line
     "Refuse impossible wishes before anything is loaded"
     if not args.budget > 0:
@@ -1372,7 +1389,7 @@ def _check_bench_lab(args):  # of the command line
         if getattr(args, name) is not None:
             raise PrestoError(f"--{name} goes with bench model; the lab has models of its own")
 
-
+# %% ../../nbs/tools/81_cli.ipynb #16ba94d9
 def _check_bench_model(args):  # of the command line
     "A trained model or a preset, in modes there are"
     from presto_nb.evidence.latency import MODES
@@ -1390,7 +1407,7 @@ def _check_bench_model(args):  # of the command line
     if unknown := [m for m in args.mode or () if m not in MODES]:
         raise PrestoError(f"--mode is {unknown[0]!r}; allowed are {', '.join(MODES)}")
 
-# %% ../../nbs/tools/81_cli.ipynb #e48df920
+# %% ../../nbs/tools/81_cli.ipynb #a99d6477
 class _BenchPlan(NamedTuple):
     "What is to be timed"
 
@@ -1399,7 +1416,7 @@ class _BenchPlan(NamedTuple):
     compose: bool  # are rows composed from single evaluations?
     seconds: object  # of a piece; None = as usual
 
-
+# %% ../../nbs/tools/81_cli.ipynb #efc2b2db
 def _preset_plan(
     preset: str,  # all four models of the paper at its size
     seconds,  # of a piece, or None
@@ -1414,7 +1431,7 @@ def _preset_plan(
     compose = preset == "paper" and device.type == "cpu"
     return _BenchPlan(pipe, latency.variants(preset), compose, seconds)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #4c373d15
 def _model_plan(
     name: str,  # a model
     seconds,  # of a piece, or None
@@ -1429,28 +1446,39 @@ def _model_plan(
     request = pipe.request("a reel", seconds, steps)
     return _BenchPlan(pipe, [latency.own_variant(pipe, request.steps)], False, request.seconds)
 
-# %% ../../nbs/tools/81_cli.ipynb #ee5e9f85
+# %% ../../nbs/tools/81_cli.ipynb #98209068
 def _bench_model(args) -> dict:  # of the command line
     "Time a model; what is written of it"
     from presto_nb.evidence import latency
-    from presto_nb.pipeline import check_range
 
     if args.preset:
         plan = _preset_plan(args.preset, args.seconds, args.device)
     else:
         plan = _model_plan(args.model or "base", args.seconds, args.steps, args.device)
+    modes = args.mode or _usual_modes(plan.pipe.device)
+    runs = args.runs or (1 if plan.compose else 5)
+    record = _bench_record(plan, modes, runs, 1000 * args.budget)
+    print(latency.table(record))
+    return record
+
+# %% ../../nbs/tools/81_cli.ipynb #02145e3c
+def _bench_record(
+    plan: _BenchPlan,
+    modes,  # of `presto_nb.evidence.latency`
+    runs: int,  # that are measured
+    budget: float,  # milliseconds that a call may take
+) -> dict:
+    "Check the length of a piece, and measure"
+    from presto_nb.evidence import latency
+    from presto_nb.pipeline import check_range
+
     pipe, variants, compose, seconds = plan
     if seconds:
         longest = pipe.config.max_seconds
         check_range("seconds", seconds, 0.1, longest, ", what the network hears at once")
-    modes = args.mode or _usual_modes(pipe.device)
-    runs = args.runs or (1 if compose else 5)
-    budget = 1000 * args.budget
-    record = latency.bench(pipe, variants, modes, seconds, runs, compose, budget, note=_say_row)
-    print(latency.table(record))
-    return record
+    return latency.bench(pipe, variants, modes, seconds, runs, compose, budget, note=_say_row)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #c130ed16
 def _usual_modes(device) -> tuple:  # `torch.device`
     "Eager, and graph on a GPU"
     return ("eager", "graph") if device.type == "cuda" else ("eager",)
@@ -1579,7 +1607,7 @@ def _pip(*words):  # what follows `python -m pip`
     why = (errors or lines[-1:])[0].removeprefix("ERROR: ")
     raise PrestoError(f"pip {words[0]} failed: {_one_line(why, 300)}")
 
-# %% ../../nbs/tools/81_cli.ipynb #78ff17b7
+# %% ../../nbs/tools/81_cli.ipynb #51e97d2d
 def _lab(args):  # of the command line
     "Open a widget of the course, or a blind listening test, as a page on this machine"
     from presto_nb.labs.gallery import free_port, serve
@@ -1611,7 +1639,7 @@ def _listening_test(args):  # of the command line
     with _new_folder(out, "*.wav") as folder:
         return make_test(folder, prompts, makers, seed, seconds)
 
-# %% ../../nbs/tools/81_cli.ipynb #552d6203
+# %% ../../nbs/tools/81_cli.ipynb #82e1710b
 def _check_listening(
     out: str,  # folder of the test
     data,  # folder of recordings, or None
@@ -1721,6 +1749,8 @@ _GUIDANCE = _option(
     type=float,
     help="how strongly the prompt is followed; fixed in a few-step model",
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #5d0d9329
 _GENERATE = (
     _option(
         "prompt",
@@ -1768,6 +1798,8 @@ _GENERATE = (
     ),
     _DEVICE,
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #53adab84
 _COMPARE = (
     _option("prompt", help="what to play"),
     _option(
@@ -1782,7 +1814,7 @@ _COMPARE = (
     _DEVICE,
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #950ba66e
+# %% ../../nbs/tools/81_cli.ipynb #6bad6888
 _DATA = _Group(
     "build and encode training data",
     dict(
@@ -1817,6 +1849,8 @@ _DATA = _Group(
         ),
     ),
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #4586b892
 _RUN = (  # of every training, after --data
     _option("--out", required=True, help="folder for log, checkpoint and model"),
     _option("--minutes", type=float, help="time budget"),
@@ -1837,6 +1871,8 @@ _TRAIN_CODEC = (
     _option("--init", help="what to go on with: a file of weights or a run's folder"),
     *_NEW,
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #5e4d0b73
 _TRAIN_BASE = (
     _option("--init", help="what to go on with: a model, such as base, or a folder"),
     *_NEW,
@@ -1856,7 +1892,7 @@ _TRAIN_BASE = (
     ),
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #9840dbc8
+# %% ../../nbs/tools/81_cli.ipynb #86c313fa
 _TRAIN_PRESTO_L = (
     _option(
         "--base",
@@ -1874,6 +1910,8 @@ _TRAIN_PRESTO_L = (
     ),
     _option("--lr", type=float, help="peak learning rate; 1e-3 unless given"),
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #c95a9510
 _FEW_STEPS = (
     _option("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"),
     _option(
@@ -1907,6 +1945,8 @@ _TRAIN_PRESTO_LS = (
     ),
     _TO_MIN,
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #7ff605eb
 _OWN_OPTIONS = {
     "base": _TRAIN_BASE,
     "presto-l": _TRAIN_PRESTO_L,
@@ -1940,7 +1980,7 @@ def _trainings() -> _Group:
         "train a codec, a base model, one that skips blocks, or a generator of few steps", commands
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #1fb1990e
+# %% ../../nbs/tools/81_cli.ipynb #bef85b2d
 _EVALUATE = (
     _option(
         "model",
@@ -1967,6 +2007,8 @@ _EVALUATE = (
     ),
     _DEVICE,
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #67a58ec6
 _BENCH = (
     _option(
         "what", nargs="?", default="model", choices=("model", "lab"), help="model unless given"
@@ -1999,6 +2041,8 @@ _BENCH = (
         help="eager, compile, graph, bf16, int8, openvino; eager, and graph on a GPU, unless given",
     ),
 )
+
+# %% ../../nbs/tools/81_cli.ipynb #8fbb370d
 _LAB = (
     _option(
         "name",
@@ -2037,7 +2081,7 @@ def parser():
         _add_command(subparsers, name, command)
     return p
 
-# %% ../../nbs/tools/81_cli.ipynb #58eedb46
+
 def _commands() -> dict:  # name -> `_Command` or `_Group`
     "All there are"
     names = _option("name", choices=list(_SETUPS))
@@ -2118,7 +2162,7 @@ def _at_home(value):  # of an option that names a place: text, a list, or None
         return [os.path.expanduser(v) for v in value]
     return value
 
-# %% ../../nbs/tools/81_cli.ipynb #4681de18
+# %% ../../nbs/tools/81_cli.ipynb #a98df9f4
 def main(
     argv=None,  # words of the command line; None = those the program was started with
 ) -> int:  # exit status
@@ -2142,7 +2186,14 @@ def main(
         print(f"presto-nb: {_one_line(message)}", file=sys.stderr)
         return status
 
-# %% ../../nbs/tools/81_cli.ipynb #92385097
+# %% ../../nbs/tools/81_cli.ipynb #e36744c2
+def _is_no_memory(e: BaseException) -> bool:
+    "Did a tensor not fit?"
+    name = type(e).__name__
+    fits_not = isinstance(e, MemoryError) or name == "OutOfMemoryError"
+    return fits_not or "can't allocate memory" in str(e)
+
+# %% ../../nbs/tools/81_cli.ipynb #acd16da9
 def _sentence(e: BaseException):
     "(sentence, exit status) of what went wrong; None for a fault of our own"
     if isinstance(e, PrestoError):
@@ -2157,14 +2208,7 @@ def _sentence(e: BaseException):
         return f"not enough memory ({e}); ask for fewer seconds or a smaller preset", 1
     return None
 
-
-def _is_no_memory(e: BaseException) -> bool:
-    "Did a tensor not fit?"
-    name = type(e).__name__
-    fits_not = isinstance(e, MemoryError) or name == "OutOfMemoryError"
-    return fits_not or "can't allocate memory" in str(e)
-
-
+# %% ../../nbs/tools/81_cli.ipynb #d73e0e79
 def _open_streams():
     "What is said to a closed stream goes nowhere; what a code page lacks is escaped"
     for name in ("stdout", "stderr"):
@@ -2174,7 +2218,7 @@ def _open_streams():
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
-# %% ../../nbs/tools/81_cli.ipynb #d6f2fb47
+# %% ../../nbs/tools/81_cli.ipynb #28cfb99a
 def _dispatch(
     words: list,  # of the command line
 ) -> int:  # exit status
@@ -2189,13 +2233,19 @@ def _dispatch(
     if not hasattr(args, "run"):
         p.print_help()
         return 0
-    args.command = shlex.join(("presto-nb", *words)).encode("utf-8", "backslashreplace").decode()
+    args.command = _as_typed(words)
     _check_limits(words[0] if words else "", vars(args))
     for name in set(_PLACES) & set(vars(args)):
         setattr(args, name, _at_home(getattr(args, name)))
     return args.run(args) or 0
 
+# %% ../../nbs/tools/81_cli.ipynb #77326c08
+def _as_typed(words: list) -> str:  # of the command line
+    "The command as one would type it again; what is no text is shown as an escape"
+    line = shlex.join(("presto-nb", *words))
+    return line.encode("utf-8", "backslashreplace").decode()
 
+# %% ../../nbs/tools/81_cli.ipynb #265bc82a
 def _print_version() -> int:  # exit status
     "Say which version this is"
     import presto_nb
