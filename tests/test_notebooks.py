@@ -179,7 +179,7 @@ def test_the_hundred_lines():
     method = [s for s in cells if not s.startswith(('# picture', '# check'))]
     lines = [line.strip() for s in method for line in s.splitlines()]
     lines = [line for line in lines if line and not line.startswith('#')]
-    assert 80 <= len(lines) <= 175, len(lines)
+    assert 80 <= len(lines) <= 120, len(lines)
     ours = r'presto_nb|default_exp|^#\|\s*export'
     assert not any(re.search(ours, s, re.M) for s in cells)
     assert sum('assert' in s for s in cells if s.startswith('# check')) >= 5
