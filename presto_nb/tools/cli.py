@@ -372,7 +372,7 @@ def _comparison_table(
     lines += [_table_line(r["model"][:12], _cells(r, first_ms)) for r in rows]
     return "\n".join(lines)
 
-# %% ../../nbs/tools/81_cli.ipynb #1bfae059
+# %% ../../nbs/tools/81_cli.ipynb #5e8fda77
 def _comparison_figure(
     audios,  # of `Audio`
     rows,  # of `_one_model`, in the same order
@@ -388,13 +388,18 @@ def _comparison_figure(
         ax.label_outer()
     return fig
 
-# %% ../../nbs/tools/81_cli.ipynb #a657a4b9
+# %% ../../nbs/tools/81_cli.ipynb #574cc533
 _PAGE = """<!doctype html><html lang=en><meta charset=utf-8>
 <meta name=viewport content='width=device-width'><title>One prompt, {n} models</title>
 <style>
-body {{ font: 16px system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
-  color-scheme: light dark }}
-td, th {{ padding: .3em .8em; text-align: left }} img {{ max-width: 100% }}
+body {{ font: 16px system-ui, sans-serif }}
+body {{ max-width: 60em }}
+body {{ margin: 2em auto }}
+body {{ padding: 0 1em }}
+body {{ color-scheme: light dark }}
+td, th {{ padding: .3em .8em }}
+td, th {{ text-align: left }}
+img {{ max-width: 100% }}
 </style>
 <h1>“{prompt}”</h1>
 <table>
@@ -1745,12 +1750,10 @@ _STEPS = _option(
     "--steps", type=int, help="evaluations of the network; the model's own number unless given"
 )
 _GUIDANCE = _option(
-    "--guidance",
-    type=float,
-    help="how strongly the prompt is followed; fixed in a few-step model",
+    "--guidance", type=float, help="how strongly the prompt is followed; fixed in a few-step model"
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #5d0d9329
+# %% ../../nbs/tools/81_cli.ipynb #93ff0db8
 _GENERATE = (
     _option(
         "prompt",
@@ -1799,7 +1802,7 @@ _GENERATE = (
     _DEVICE,
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #53adab84
+# %% ../../nbs/tools/81_cli.ipynb #ff39c054
 _COMPARE = (
     _option("prompt", help="what to play"),
     _option(
@@ -1814,7 +1817,7 @@ _COMPARE = (
     _DEVICE,
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #6bad6888
+# %% ../../nbs/tools/81_cli.ipynb #7afbb74a
 _DATA = _Group(
     "build and encode training data",
     dict(
@@ -1850,7 +1853,7 @@ _DATA = _Group(
     ),
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #4586b892
+# %% ../../nbs/tools/81_cli.ipynb #5f0133e0
 _RUN = (  # of every training, after --data
     _option("--out", required=True, help="folder for log, checkpoint and model"),
     _option("--minutes", type=float, help="time budget"),
@@ -1872,16 +1875,14 @@ _TRAIN_CODEC = (
     *_NEW,
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #5e4d0b73
+# %% ../../nbs/tools/81_cli.ipynb #c3875efa
 _TRAIN_BASE = (
     _option("--init", help="what to go on with: a model, such as base, or a folder"),
     *_NEW,
     _option("--codec", help="a codec's folder; the shipped one unless given"),
     _option("--lr", type=float, help="peak learning rate; 2e-3, with --init 2e-4, unless given"),
     _option(
-        "--P-mean",
-        type=float,
-        help="mean of the logarithm of the noise levels; -0.4 unless given",
+        "--P-mean", type=float, help="mean of the logarithm of the noise levels; -0.4 unless given"
     ),
     _option("--P-std", type=float, help="its standard deviation; 1 unless given"),
     _option(
@@ -1892,7 +1893,7 @@ _TRAIN_BASE = (
     ),
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #86c313fa
+# %% ../../nbs/tools/81_cli.ipynb #4fe14ab3
 _TRAIN_PRESTO_L = (
     _option(
         "--base",
@@ -1911,7 +1912,7 @@ _TRAIN_PRESTO_L = (
     _option("--lr", type=float, help="peak learning rate; 1e-3 unless given"),
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #c95a9510
+# %% ../../nbs/tools/81_cli.ipynb #4f5e0ea3
 _FEW_STEPS = (
     _option("--base", default="base", help="the teacher: a shipped model, a folder, or a hub id"),
     _option(
@@ -1980,7 +1981,7 @@ def _trainings() -> _Group:
         "train a codec, a base model, one that skips blocks, or a generator of few steps", commands
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #bef85b2d
+# %% ../../nbs/tools/81_cli.ipynb #2b4d41f3
 _EVALUATE = (
     _option(
         "model",
@@ -2008,7 +2009,7 @@ _EVALUATE = (
     _DEVICE,
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #67a58ec6
+# %% ../../nbs/tools/81_cli.ipynb #166b5e72
 _BENCH = (
     _option(
         "what", nargs="?", default="model", choices=("model", "lab"), help="model unless given"
@@ -2042,7 +2043,7 @@ _BENCH = (
     ),
 )
 
-# %% ../../nbs/tools/81_cli.ipynb #8fbb370d
+# %% ../../nbs/tools/81_cli.ipynb #3b549f60
 _LAB = (
     _option(
         "name",
