@@ -11,7 +11,9 @@ import math
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import NamedTuple
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 from .material.core import PrestoError, load_tensors, save_tensors
 from .edm import noised
@@ -21,17 +23,15 @@ from .sampling import noise_like
 def find_blocks(
     module: nn.Module,  # any network
 ) -> nn.ModuleList:
-    "The list of blocks that carries the residual stream: the longest list of modules of one type, the outermost if several are equal"
-    lists = [
-        m
-        for m in getattr(module, "modules", list)()
-        if isinstance(m, nn.ModuleList) and len({type(b) for b in m}) == 1
-    ]
-    if not lists:
-        raise PrestoError(
-            f"{type(module).__name__} has no nn.ModuleList of equal blocks; give the probe its blocks as a list of modules"
-        )
-    return max(lists, key=len)
+    "The longest list of modules of one type: the blocks; the outermost if several are equal"
+    inner = getattr(module, "modules", list)()
+    lists = [m for m in inner if isinstance(m, nn.ModuleList)]
+    alike = [m for m in lists if len({type(block) for block in m}) == 1]
+    if not alike:
+        name = type(module).__name__
+        advice = "give the probe its blocks as a list of modules"
+        raise PrestoError(f"{name} has no nn.ModuleList of equal blocks; {advice}")
+    return max(alike, key=len)
 
 # %% ../nbs/30_variance.ipynb #92ffa709
 def float_tensors(
@@ -40,34 +40,30 @@ def float_tensors(
     "The float tensors of a call's arguments or its result, in order"
     if isinstance(value, Tensor):
         return [value] * value.is_floating_point()
-    items = (
-        value.values()
-        if isinstance(value, dict)
-        else value
-        if isinstance(value, (tuple, list))
-        else ()
-    )
-    return [t for v in items for t in float_tensors(v)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (tuple, list)):
+        return []
+    return [t for v in value for t in float_tensors(v)]
+
+
+def _shapes(value):
+    "The shapes of its float tensors, as text"
+    return ", ".join(str(list(t.shape)) for t in float_tensors(value)) or "no float tensor"
 
 
 def stream(
-    args,
-    kwargs,  # what a block was called with
+    args,  # what a block was called with
+    kwargs,  # by name
     output,  # what it returned
 ) -> tuple:  # (before, after), Tensors of one shape
     "The residual stream before and after a block"
-    pairs = (
-        (x, y)
-        for x in float_tensors((args, kwargs.get("hidden_states"), kwargs))
-        for y in float_tensors(output)
-        if x.shape == y.shape
-    )
-    if pair := next(pairs, None):
-        return pair
-    shapes = lambda v: ", ".join(str(list(t.shape)) for t in float_tensors(v)) or "no float tensor"
-    raise PrestoError(
-        f"a block was given {shapes((args, kwargs))} and returned {shapes(output)}; a residual block returns the shape it is given"
-    )
+    for before in float_tensors((args, kwargs.get("hidden_states"), kwargs)):
+        for after in float_tensors(output):
+            if before.shape == after.shape:
+                return before, after
+    given = f"a block was given {_shapes((args, kwargs))} and returned {_shapes(output)}"
+    raise PrestoError(f"{given}; a residual block returns the shape it is given")
 
 # %% ../nbs/30_variance.ipynb #5b02baa9
 def stats(
@@ -86,7 +82,7 @@ def stats(
 
 # %% ../nbs/30_variance.ipynb #87321e5a
 class Probe:
-    "Statistics of the residual stream at every block of a network, averaged over all rows while attached"
+    "Statistics of the residual stream at every block, averaged over all rows while attached"
 
     def __init__(
         self,
@@ -94,25 +90,24 @@ class Probe:
         blocks=None,  # the blocks, a list of modules; None: `find_blocks(module)`
         keep=stats,  # (before, after) [rows, ..., width] -> {name: [rows, ...]}
     ):
-        self.blocks, self.keep = list(find_blocks(module) if blocks is None else blocks), keep
+        self.blocks = list(find_blocks(module) if blocks is None else blocks)
+        self.keep = keep
         if not all(isinstance(b, nn.Module) for b in self.blocks):
-            raise PrestoError(
-                f"blocks is {blocks}; a probe needs a list of modules, such as find_blocks(network)[:3]"
-            )
+            needed = "a probe needs a list of modules, such as find_blocks(network)[:3]"
+            raise PrestoError(f"blocks is {blocks}; {needed}")
         if len(set(self.blocks)) < len(self.blocks):
-            raise PrestoError(
-                "one of the blocks is in the list twice; a probe needs each block once"
-            )
-        self.handles, self.sums = [], {}
+            twice = "one of the blocks is in the list twice"
+            raise PrestoError(f"{twice}; a probe needs each block once")
+        self.handles = []
+        self.sums = {}  # (block, name) -> sum over rows, number of rows
 
     def attach(self):
         "Listen from now on, with empty sums"
         self.detach()
         self.sums = {}
-        self.handles = [
-            b.register_forward_hook(partial(self.note, i), with_kwargs=True)
-            for i, b in enumerate(self.blocks)
-        ]
+        for i, block in enumerate(self.blocks):
+            hook = partial(self._note, i)
+            self.handles.append(block.register_forward_hook(hook, with_kwargs=True))
         return self
 
     def detach(self):
@@ -126,14 +121,15 @@ class Probe:
     def __exit__(self, *error):
         self.detach()
 
-    def note(self, i, block, args, kwargs, output):  # called by torch after block i
-        "Add a forward's rows to the sums"
-        for name, rows in self.keep(*(x.detach() for x in stream(args, kwargs, output))).items():
+    def _note(self, i, block, args, kwargs, output):
+        "Add a forward's rows to the sums; torch calls it after block i"
+        before, after = (x.detach() for x in stream(args, kwargs, output))
+        for name, rows in self.keep(before, after).items():
             total, n = self.sums.get((i, name), (0, 0))
             self.sums[i, name] = total + rows.sum(0), n + len(rows)
 
     @property
-    def stats(self):  # {block: {name: Tensor}}, in the order of the blocks
+    def stats(self):  # {block: {name: Tensor}}, blocks counted from 0 and in order
         "Mean over rows, for each block that ran"
         out = {i: {} for i in sorted({i for i, _ in self.sums})}
         for (i, name), (total, n) in self.sums.items():
@@ -158,10 +154,17 @@ FIELDS = "variance", "branch", "norm", "cosine"  # of `stats`
 
 
 class Spike(NamedTuple):
-    "The last block's variance over that of others: a spike is large in both, a stream that only grows is large in the first"
+    "The last block's variance over that of others; a stream that only grows is large in the first"
 
     over_median: Tensor  # over the median of the others, [s]
     over_before: Tensor  # over the block that ran before it, [s]
+
+
+def _table(rows, name, blocks):
+    "One number of every block at every level [s, L], NaN where a block did not run"
+    nan = torch.tensor(math.nan)
+    lines = [[row[i][name].cpu() if i in row else nan for i in blocks] for row in rows]
+    return torch.stack([torch.stack(line) for line in lines])
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,40 +172,43 @@ class Profile:
     "Statistics of a residual stream over noise levels and blocks; NaN where a block did not run"
 
     sigmas: Tensor  # noise levels, [s]
-    blocks: Tensor  # numbers of the blocks, [L]
+    blocks: Tensor  # numbers of the blocks, from 0, [L]
     variance: Tensor  # of the stream after each block, [s, L]
     branch: Tensor  # variance of what the block added, [s, L]
     norm: Tensor  # root mean square of a token, [s, L]
     cosine: Tensor  # of the stream before and after, [s, L]
 
     @classmethod
-    def of(cls, sigmas, rows):  # noise levels [s]; `Probe.stats` of each
+    def of(
+        cls,
+        sigmas,  # noise levels [s]
+        rows,  # `Probe.stats` of each
+    ):
         "From what a probe heard at each level"
         blocks = sorted(set().union(*rows))
         if not blocks:
             raise PrestoError("no block ran at any noise level; a profile needs one at least")
-        nan = torch.tensor(math.nan)
-        table = lambda name: torch.stack(
-            [torch.stack([r[i][name].cpu() if i in r else nan for i in blocks]) for r in rows]
-        )
-        return cls(
-            torch.as_tensor(sigmas, dtype=torch.float32),
-            torch.tensor(blocks),
-            **{k: table(k) for k in FIELDS},
-        )
+        numbers = {name: _table(rows, name, blocks) for name in FIELDS}
+        sigmas = torch.as_tensor(sigmas, dtype=torch.float32)
+        return cls(sigmas, torch.tensor(blocks), **numbers)
 
     def spike(self) -> Spike:
         "How far the last block stands out"
-        if len(self.blocks) < 2:
-            raise PrestoError(
-                f"the profile has {len(self.blocks)} block; a spike needs others to compare with"
-            )
-        last, others = self.variance[:, -1], self.variance[:, :-1]
+        n = len(self.blocks)
+        if n < 2:
+            raise PrestoError(f"the profile has {n} block; a spike needs others to compare with")
+        last = self.variance[:, -1]
+        others = self.variance[:, :-1]
         ran = ~others.isnan()
-        nearest = (ran * torch.arange(1, ran.shape[1] + 1)).argmax(1, keepdim=True)
-        return Spike(last / others.nanquantile(0.5, 1), last / others.gather(1, nearest)[:, 0])
+        nearest = (ran * torch.arange(1, n)).argmax(1, keepdim=True)
+        before = others.gather(1, nearest)[:, 0]
+        return Spike(last / others.nanquantile(0.5, 1), last / before)
 
-    def save(self, path, metadata=None):  # .safetensors file; name -> string
+    def save(
+        self,
+        path,  # .safetensors file
+        metadata=None,  # name -> string
+    ):
         "Write the profile"
         save_tensors(path, {f.name: getattr(self, f.name) for f in fields(self)}, metadata)
 
@@ -210,14 +216,13 @@ class Profile:
     def load(cls, path):  # .safetensors file, which may hold other tensors too
         "Read a profile"
         tensors = load_tensors(path)
-        if missing := [f.name for f in fields(cls) if f.name not in tensors]:
+        names = [f.name for f in fields(cls)]
+        missing = [name for name in names if name not in tensors]
+        if missing:
             raise PrestoError(f"{path} is no profile: it has no {missing[0]}")
-        return cls(
-            **{
-                f.name: tensors[f.name].float() if f.name in FIELDS else tensors[f.name]
-                for f in fields(cls)
-            }
-        )
+        own = {name: tensors[name] for name in names}
+        own |= {name: own[name].float() for name in FIELDS}
+        return cls(**own)
 
 # %% ../nbs/30_variance.ipynb #1558622b
 def check_levels(
@@ -225,12 +230,18 @@ def check_levels(
 ) -> Tensor:  # [s], float32
     "Noise levels a network can be asked at, or a `PrestoError`"
     sigmas = torch.as_tensor(sigmas, dtype=torch.float32).reshape(-1)
-    bad = [s for s in sigmas.tolist() if not 0 < s < math.inf]
-    if bad or not len(sigmas):
-        raise PrestoError(
-            f"{f'a noise level is {bad[0]:g}' if bad else 'there are no noise levels'}; finite numbers above 0 are needed"
-        )
+    if not len(sigmas):
+        raise PrestoError("there are no noise levels; finite numbers above 0 are needed")
+    for s in sigmas.tolist():
+        if not 0 < s < math.inf:
+            raise PrestoError(f"a noise level is {s:g}; finite numbers above 0 are needed")
     return sigmas
+
+
+def _cut(value, at, rows):
+    "The part of a value that has one for each row"
+    each = isinstance(value, Tensor) and value.ndim and len(value) == rows
+    return value[at] if each else value
 
 
 @torch.no_grad()
@@ -244,34 +255,38 @@ def variance_profile(
     blocks=None,  # those of a `Probe`; None: `find_blocks` of the network
     **kw,  # for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
 ) -> Profile:
-    "What the blocks do to the stream, at each noise level, in the mode (`eval` or `train`) the network is in"
+    "What the blocks do to the stream, at each noise level, in the mode the network is in"
     sigmas = check_levels(sigmas)
-    noise = noise_like(x0.shape, range(seed, seed + len(x0)), x0.device)
-    cut = lambda v, at: v[at] if isinstance(v, Tensor) and v.ndim and len(v) == len(x0) else v
+    n = len(x0)
+    noise = noise_like(x0.shape, range(seed, seed + n), x0.device)
     rows = []
     for sigma in sigmas.to(x0.device):
         with Probe(getattr(denoiser, "network", denoiser), blocks) as probe:
-            for at in torch.arange(len(x0), device=x0.device).split(batch):
+            for at in torch.arange(n, device=x0.device).split(batch):
                 s = sigma.expand(len(at))
-                denoiser(
-                    noised(x0[at], s, noise[at]),
-                    s,
-                    None if cond is None else cond[at],
-                    **{k: cut(v, at) for k, v in kw.items()},
-                )
+                some = None if cond is None else cond[at]
+                own = {k: _cut(v, at, n) for k, v in kw.items()}
+                denoiser(noised(x0[at], s, noise[at]), s, some, **own)
         rows.append(probe.stats)
     return Profile.of(sigmas.cpu(), rows)
 
 # %% ../nbs/30_variance.ipynb #f23112ab
+def _new_axes(height):
+    "Axes of a figure of its own"
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(6, height), dpi=70, layout="constrained")[1]
+
+
 def plot_profile(
     profile: Profile,  # what was measured
     axes=None,  # where to draw; None: a new figure
-):
+):  # the axes
     "Variance against the block, a curve for each noise level"
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
 
-    ax = plt.subplots(figsize=(6, 3), dpi=70, layout="constrained")[1] if axes is None else axes
+    ax = _new_axes(3) if axes is None else axes
     low, high = profile.sigmas.min().item(), profile.sigmas.max().item()
     colour = plt.cm.ScalarMappable(LogNorm(low, max(high, 1.001 * low)), "viridis")
     for sigma, v in zip(profile.sigmas.tolist(), profile.variance):
@@ -285,11 +300,9 @@ def plot_spike(
     profile: Profile,  # what was measured
     axes=None,  # where to draw; None: a new figure
     **style,  # of the curve, as `plot` takes it
-):
-    "The last block's variance over the median of the others, against the noise level; a dot marks the maximum"
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots(figsize=(6, 2.6), dpi=70, layout="constrained")[1] if axes is None else axes
+):  # the axes
+    "The last block's variance over the median of the others; a dot marks the maximum"
+    ax = _new_axes(2.6) if axes is None else axes
     spike = profile.spike().over_median
     top = spike.argmax()
     (line,) = ax.plot(profile.sigmas, spike, **style)
