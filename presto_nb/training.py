@@ -183,6 +183,13 @@ class EMA:
             v.copy_(state["average"][k])
 
 # %% ../nbs/13_training.ipynb #110ff4b5
+def _cannot_pack(value, name: str) -> PrestoError:
+    "What the user is told of a value that is no state"
+    kind = f"{name} of type {type(value).__name__}"
+    allowed = "tensors, numbers, strings, dicts and lists"
+    return PrestoError(f"a checkpoint cannot hold {kind}; only {allowed}")
+
+
 def pack(
     tree,  # nested dicts, lists, tuples, numbers, strings, None and tensors
     tensors: dict,  # filled with name -> tensor
@@ -200,10 +207,7 @@ def pack(
         return {type(tree).__name__: items}
     if tree is None or isinstance(tree, (bool, int, float, str)):
         return tree
-    raise PrestoError(
-        f"a checkpoint cannot hold {name} of type {type(tree).__name__}; "
-        "only tensors, numbers, strings, dicts and lists"
-    )
+    raise _cannot_pack(tree, name)
 
 
 def unpack(
@@ -725,7 +729,7 @@ def _make_accelerator(config):
         precision = faster_precision("cpu" if on_cpu else "cuda")
     return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
 
-
+# %% ../nbs/13_training.ipynb #e3a20289
 def _params_of(optimizer) -> list:
     "The parameters an optimiser moves"
     return [p for g in optimizer.param_groups for p in g["params"]]
@@ -1424,7 +1428,7 @@ def _resume_or_start(trainer, resume: bool, init_from):
         for e in trainer.emas.values():
             e.reset()
 
-
+# %% ../nbs/13_training.ipynb #b116a1f3
 def _named(models: dict) -> dict:  # model -> {name: tensor}
     "All tensors on the CPU, names begin with the model's"
     tensors = [(f"{m}.{k}", v) for m, state in models.items() for k, v in state.items()]
