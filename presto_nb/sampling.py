@@ -59,7 +59,7 @@ def heun(
     d = ((x - U) / sigma + (x_e - U2) / sigma_next) / 2
     return x + (sigma_next - sigma) * d + (D2 - U2), state
 
-# %% ../nbs/11_sampling.ipynb #ab2c6535
+# %% ../nbs/11_sampling.ipynb #860b7d38
 def dpmpp_2s(
     denoise,  # `denoise(x, sigma) -> Guess`
     x,  # noised latents [b, ...]
@@ -95,9 +95,7 @@ def dpmpp_2m(
     return x_next, (U, h)
 
 # %% ../nbs/11_sampling.ipynb #0deb16d7
-def _check_sigmas(
-    sigmas,  # noise levels, a tensor or a list
-) -> list:  # of floats
+def _check_sigmas(sigmas) -> list:  # noise levels, a tensor or a list -> floats
     "The levels as plain numbers; they must fall from a positive one to 0 or more"
     s = [float(v) for v in (sigmas.tolist() if torch.is_tensor(sigmas) else sigmas)]
     falling = len(s) > 1 and all(a > b >= 0 for a, b in zip(s, s[1:]))
@@ -108,20 +106,12 @@ def _check_sigmas(
     return s
 
 # %% ../nbs/11_sampling.ipynb #0c1a981b
-def _paste(
-    x,  # latents [b, ...]
-    known,  # latents to keep, broadcastable to x
-    mask,  # True where they are kept, broadcastable to x
-):
+def _paste(x, known, mask):  # latents [b, ...]; what is known of them, and where, broadcastable
     "`x` with the known latents in their places, [b, ...]"
     return torch.where(mask.to(x.device), known.to(x), x)
 
 
-def _keep_known(
-    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat or Guess`
-    known,  # latents to keep, broadcastable to [b, ...]
-    mask,  # True where they are kept, broadcastable
-):
+def _keep_known(denoiser, known, mask):  # as in `_paste`
     "A denoiser that knows part of the answer"
 
     def denoise(x, sigma, cond=None, **kw):
@@ -132,14 +122,8 @@ def _keep_known(
 
     return denoise
 
-# %% ../nbs/11_sampling.ipynb #2abed464
-def _start_from(
-    noise,  # standard normal [b, ...]
-    sigma,  # first noise level
-    init=None,  # latents under the noise; None: zeros
-    known=None,  # latents to keep, or None
-    known_mask=None,  # True where they are kept
-):
+# %% ../nbs/11_sampling.ipynb #a70f67ed
+def _start_from(noise, sigma, init=None, known=None, known_mask=None):  # as in `sample`
     "Where a sampler begins: noise, on top of what is known, [b, ...]"
     x0 = torch.zeros_like(noise) if init is None else init.to(noise)
     if known is not None:
@@ -173,7 +157,7 @@ def _evaluating(denoiser):  # a module, or a function around one, such as `guide
         for m in parts:
             m.training = True
 
-# %% ../nbs/11_sampling.ipynb #451be127
+# %% ../nbs/11_sampling.ipynb #4c40a359
 @torch.no_grad()
 def sample(
     denoiser,  # `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, or a `Guess`
@@ -214,10 +198,7 @@ def sample(
     return x if known is None else _paste(x, known, known_mask)
 
 # %% ../nbs/11_sampling.ipynb #3503ed3f
-def _calls_of(
-    step,  # a step function
-    sigma_next=1.0,  # where it goes from 2; 0 asks for the price of the closing step
-):
+def _calls_of(step, sigma_next=1.0):  # a step function; where it goes from 2
     "How many denoiser calls one step makes: it is run once on nothing"
     calls = []
 
@@ -240,7 +221,7 @@ def _euler_start(step, k=1):  # a step function; how many steps are replaced
 
     return step_or_euler
 
-# %% ../nbs/11_sampling.ipynb #872747b1
+# %% ../nbs/11_sampling.ipynb #e4c7b2db
 def plan(
     evaluations: int,  # denoiser calls to spend, at least 1
     step=dpmpp_2s,  # a step function
@@ -266,15 +247,8 @@ def cat_cond(a, b):  # two conditions: None, tensors, or objects with `.cat(othe
         raise PrestoError("guidance joins a condition with a null condition; one of them is None")
     return torch.cat([a, b]) if torch.is_tensor(a) else a.cat(b)
 
-# %% ../nbs/11_sampling.ipynb #989e1131
-def _both_guesses(
-    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
-    x,  # noised latents [b, ...]
-    sigma,  # noise level [b]
-    cond,  # condition of b rows
-    null,  # null condition of b rows
-    **kw,  # passed to the denoiser
-):
+# %% ../nbs/11_sampling.ipynb #99b7c1d5
+def _both_guesses(denoiser, x, sigma, cond, null, **kw):  # x, sigma and conditions of b rows
     "(D_c, D_null): the guesses with and without the condition, [b, ...] each, from one call"
     out = denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), cat_cond(cond, null), **kw)
     return out.chunk(2)
@@ -353,11 +327,8 @@ def few_sigmas(
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 # %% ../nbs/11_sampling.ipynb #ede8ec4d
-def _renoisers(
-    generator,  # seeds in a list, a range, a tensor or an array; or one torch.Generator
-    rows: int,  # of the batch
-):  # what `noise_like` takes, which goes on from step to step
-    "Where the fresh noise of all steps comes from"
+def _renoisers(generator, rows: int):  # as in `pingpong`; of the batch
+    "Where the fresh noise of all steps comes from: what `noise_like` takes, and goes on with"
     if isinstance(generator, torch.Generator):
         return generator
     try:
