@@ -1513,7 +1513,7 @@ def _facts(
     facts |= dict(key=key_name(tune.tonic, tune.mode), mode=tune.mode)
     return facts | dict(metre=tune.metre, dance=tune.dance)
 
-# %% ../../nbs/material/02_tunes.ipynb #17f6290a
+# %% ../../nbs/material/02_tunes.ipynb #5b4c3784
 def arrange(
     tune: Tune,  # as read
     seed: int = 0,  # another seed, another arrangement
@@ -1535,7 +1535,7 @@ def arrange(
         beat=tune.beat,
     )
 
-# %% ../../nbs/material/02_tunes.ipynb #5922f08b
+# %% ../../nbs/material/02_tunes.ipynb #8785a3b3
 def score_hash(
     a: Arrangement,  # notes and all
 ) -> str:  # 16 hex digits
@@ -2153,7 +2153,7 @@ def _half_seconds(
     usual = next((h for h in (2, 3, 4, 6, 8) if h / 2 >= span), None)
     return usual or -(-int(2 * span + 1) // 8) * 8
 
-# %% ../../nbs/material/02_tunes.ipynb #3607ec86
+# %% ../../nbs/material/02_tunes.ipynb #4d5dac42
 def _released(
     tone: np.ndarray,  # [n] held down
     length: int,  # samples until the key is let go
@@ -2165,7 +2165,7 @@ def _released(
         tone[length:] *= np.exp(t * np.float32(-11.5 / (release * RATE)))
     return tone
 
-
+# %% ../../nbs/material/02_tunes.ipynb #8a7ccb93
 def _note_sound(
     held: tuple,  # a tone held down, and its release in seconds
     length: float,  # s
@@ -2178,7 +2178,7 @@ def _note_sound(
     k = max(0, min(until + int(release * RATE), len(tone), room))
     return _released(tone[:k] * np.float32((velocity / 127) ** 2), until, release)
 
-# %% ../../nbs/material/02_tunes.ipynb #f3f6c00e
+# %% ../../nbs/material/02_tunes.ipynb #876fd930
 def _play(
     notes: list,  # (onset, duration, key, velocity), seconds
     program: int,  # General MIDI
