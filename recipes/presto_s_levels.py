@@ -1,10 +1,19 @@
-"""Where a generator goes astray: python recipes/presto_s_levels.py NAME=RUN ... [--latents latents/full] [--out data_samples/logs/presto_s_levels.json]
+"""Where a generator goes astray.
 
-For each run (a folder of `presto-nb train presto-s`, ended or not): the averaged generator's answers to 48 held-out windows noised at the four levels, and ping-pong samples of 1, 4 and 8 steps with the same
-captions, each compared with the real windows (`likeness_by_level`). The base model's own samples with and without guidance stand beside them. NAME says how the run was made.
+    python recipes/presto_s_levels.py NAME=RUN ... [--latents latents/full] [--out
+        data_samples/logs/presto_s_levels.json]
+
+For each run (a folder of `presto-nb train presto-s`, ended or not): the averaged generator's
+answers to 48 held-out windows noised at the four levels, and ping-pong samples of 1, 4 and 8 steps
+with the same
+captions, each compared with the real windows (`likeness_by_level`). The base model's own samples
+with and without guidance stand beside them. NAME says how the run was made.
 """
 
-import argparse, datetime, json, os
+import argparse
+import datetime
+import json
+import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path

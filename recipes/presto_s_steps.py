@@ -1,10 +1,19 @@
-"""Steps and placements of a few-step model on validation prompts: python recipes/presto_s_steps.py [MODEL] [--n 128] --work FOLDER [--out data_samples/logs/presto_s_steps.json]
+"""Steps and placements of a few-step model on validation prompts.
 
-Tunes of the split `valid`, which no released number is taken from: the base model at its own settings, and the generator with 1, 2, 4, 8 and 15 ping-pong steps at both placements of the levels, and four steps at rho 3 and 1000.
-Each set against other arrangements of the same tunes: agreement, KAD and Frechet distance (no intervals: this is for choosing, and differences of a few points are luck).
+    python recipes/presto_s_steps.py [MODEL] [--n 128] --work FOLDER [--out
+        data_samples/logs/presto_s_steps.json]
+
+Tunes of the split `valid`, which no released number is taken from: the base model at its own
+settings, and the generator with 1, 2, 4, 8 and 15 ping-pong steps at both placements of the
+levels, and four steps at rho 3 and 1000.
+Each set against other arrangements of the same tunes: agreement, KAD and Frechet distance (no
+intervals: this is for choosing, and differences of a few points are luck).
 """
 
-import argparse, datetime, json, os
+import argparse
+import datetime
+import json
+import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path

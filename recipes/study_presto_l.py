@@ -1,20 +1,39 @@
-"""Layer distillation, component by component: python recipes/study_presto_l.py --latents latents/full --work FOLDER [--only NAME ...] [--out data_samples/logs/presto_l_study.json]
+"""Layer distillation, component by component.
 
-Every run fine-tunes the shipped study base for STEPS steps of batch 16 with one set of switches of `LAYER_BASELINES`: the same batches, noise levels, noise and seed (0) for all. Each is judged twice:
-- the EDM loss on 128 windows of the split `valid` at ten levels of the inference schedule, blocks skipped as in sampling, every row compared with the same row of the run `base`, and
-- 256 prompts of the split `valid`, 40 evaluations with guidance: agreement, KAD, key, lead, drums, recall, with 95 % intervals and paired differences to `base`.
-`untrained` is the shipped base with the shifted schedule and no fine-tuning at all. Written before the runs (`base` is trained further too, and skips nothing):
+    python recipes/study_presto_l.py --latents latents/full --work FOLDER [--only NAME ...] [--out
+        data_samples/logs/presto_l_study.json]
 
-presto-l against base    as we understand the paper, better than the base although it is cheaper; we expect no more than equal at this size: agreement within 3 points, KAD within intervals
+Every run fine-tunes the shipped study base for STEPS steps of batch 16 with one set of switches of
+`LAYER_BASELINES`: the same batches, noise levels, noise and seed (0) for all. Each is judged
+twice:
+- the EDM loss on 128 windows of the split `valid` at ten levels of the inference schedule, blocks
+  skipped as in sampling, every row compared with the same row of the run `base`, and
+- 256 prompts of the split `valid`, 40 evaluations with guidance: agreement, KAD, key, lead, drums,
+  recall, with 95 % intervals and paired differences to `base`.
+`untrained` is the shipped base with the shifted schedule and no fine-tuning at all. Written before
+the runs (`base` is trained further too, and skips nothing):
+
+presto-l against base    as we understand the paper, better than the base although it is cheaper;
+                         we expect no more than equal at this size: agreement within 3 points, KAD
+                         within intervals
 presto-l against ase     better in KAD and in agreement, at equal operations
-shift, budget, self-teacher   ASE and that one alone: shift gives most of the gain; budget and self-teacher little
-inf-noise                presto-l with the levels drawn as a sampler visits them: better than presto-l at high noise, where the drops are largest and training hardly ever looks
-train-fifths             the fifths of the training distribution: skips more at low noise; worse at equal operations
-                         (written wrongly: it skips more at high noise, none below sigma = .29, and a quarter more in all; not run)
-shift-2, shift-4         the gap further inside (two, four blocks always run at the end): no better than shift
+shift, budget, self-teacher   ASE and that one alone: shift gives most of the gain; budget and
+                              self-teacher little
+inf-noise                presto-l with the levels drawn as a sampler visits them: better than
+                         presto-l at high noise, where the drops are largest and training hardly
+                         ever looks
+train-fifths             the fifths of the training distribution: skips more at low noise; worse at
+                         equal operations
+                         (written wrongly: it skips more at high noise, none below sigma = .29, and
+                         a quarter more in all; not run)
+shift-2, shift-4         the gap further inside (two, four blocks always run at the end): no better
+                         than shift
 """
 
-import argparse, datetime, json, os
+import argparse
+import datetime
+import json
+import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path

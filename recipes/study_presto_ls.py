@@ -1,18 +1,35 @@
-"""The order of layer and step distillation: python recipes/study_presto_ls.py --latents latents/full --work FOLDER --s-work FOLDER [--only NAME ...] [--out data_samples/logs/presto_ls_study.json]
+"""The order of layer and step distillation.
 
-Every run is 800 turns of batch 8 with the switches of `STUDY` and four levels (as `chosen` of study_presto_s.py, whose folder is --s-work and which is the Presto-S here), seed 0, drops (3, 2, 2, 0, 0). The runs with a layer stage
-have 800 steps of batch 16 of it before. Judged on 256 prompts of the split `valid` with four steps: 95 % intervals, paired differences to `presto-s` and to `presto-ls`. The logs of the turns are kept beside the record.
+    python recipes/study_presto_ls.py --latents latents/full --work FOLDER --s-work FOLDER [--only
+        NAME ...] [--out data_samples/logs/presto_ls_study.json]
+
+Every run is 800 turns of batch 8 with the switches of `STUDY` and four levels (as `chosen` of
+study_presto_s.py, whose folder is --s-work and which is the Presto-S here), seed 0, drops (3, 2,
+2, 0, 0). The runs with a layer stage
+have 800 steps of batch 16 of it before. Judged on 256 prompts of the split `valid` with four
+steps: 95 % intervals, paired differences to `presto-s` and to `presto-ls`. The logs of the turns
+are kept beside the record.
 Written before the runs:
 
-presto-ls        against presto-s: KAD within intervals, agreement at most 5 points lower; recall higher (the paper's claim, as we understand it; a longer run here did not show it)
-jointly          the generator begins as the base, which never learned to skip: worse KAD than presto-ls, and the discriminator more often right about real pieces (the signature in the paper)
-step-then-layer  the generator begins as the Presto-S of this study and goes on for as many turns: the same signature; it had twice the turns, so equal scores would already speak against it
-layered-scores   real and fake score are the layer-distilled model as well, all blocks running: scores as presto-ls, but a larger and more variable matching gradient
+presto-ls        against presto-s: KAD within intervals, agreement at most 5 points lower; recall
+                 higher (the paper's claim, as we understand it; a longer run here did not show it)
+jointly          the generator begins as the base, which never learned to skip: worse KAD than
+                 presto-ls, and the discriminator more often right about real pieces (the signature
+                 in the paper)
+step-then-layer  the generator begins as the Presto-S of this study and goes on for as many turns:
+                 the same signature; it had twice the turns, so equal scores would already speak
+                 against it
+layered-scores   real and fake score are the layer-distilled model as well, all blocks running:
+                 scores as presto-ls, but a larger and more variable matching gradient
 ase              the layer stage is early exit: worse KAD than presto-ls at equal operations
-continuous       presto-ls with p_gen = inf: equal at four steps; with rho 1000 (more low levels) and rho 2 (more high ones) instead of 7 the same network is a little worse in KAD, since most of its training levels lie as rho 7 puts them
+continuous       presto-ls with p_gen = inf: equal at four steps; with rho 1000 (more low levels)
+                 and rho 2 (more high ones) instead of 7 the same network is a little worse in KAD,
+                 since most of its training levels lie as rho 7 puts them
 """
 
-import argparse, os, shutil
+import argparse
+import os
+import shutil
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path

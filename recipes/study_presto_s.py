@@ -1,20 +1,35 @@
-"""Which noise levels, which game, continuous or discrete, on music: python recipes/study_presto_s.py --latents latents/full --work FOLDER [--only NAME ...] [--out data_samples/logs/presto_s_study.json]
+"""Which noise levels, which game, continuous or discrete, on music.
 
-Every run distils the shipped study base with the switches of `STUDY` (w = 1, no normaliser, lr 4e-4), batch 8, seed 0, for TURNS turns (a fifth of them the generator's) with the last 30 % of them at a falling
-rate, and is judged, with the weights it ended with, on 256 prompts of the split `valid` with four steps (and 1, 2, 8 for the comparison of levels): agreement, KAD, recall with 95 % intervals, and paired differences to `chosen`.
+    python recipes/study_presto_s.py --latents latents/full --work FOLDER [--only NAME ...] [--out
+        data_samples/logs/presto_s_study.json]
+
+Every run distils the shipped study base with the switches of `STUDY` (w = 1, no normaliser, lr
+4e-4), batch 8, seed 0, for TURNS turns (a fifth of them the generator's) with the last 30 % of
+them at a falling rate, and is judged, with the weights it ended with, on 256 prompts of the split `valid` with four
+steps (and 1, 2, 8 for the comparison of levels): agreement, KAD, recall with 95 % intervals, and
+paired differences to `chosen`.
 Written before the runs:
 
-all-inf          p_dmd, p_dsm, p_gan = inf is worse than `chosen` in KAD and agreement (paper, table 1, as we understand it)
+all-inf          p_dmd, p_dsm, p_gan = inf is worse than `chosen` in KAD and agreement (paper,
+                 table 1, as we understand it)
 dmd-train        p_dmd = train alone makes up most of that
 chosen           p_dmd, p_dsm, p_gan = train, least squares on the map, four levels
 non-saturating   one answer and the non-saturating game: a little worse than `chosen`
-continuous       p_gen = inf: better than four levels at 1, 2 and 8 steps, equal at 4. (Trials with other switches make the opposite likely at this budget.)
-dmd-gan          DMD2's grid of 1,000 inference levels for all three losses, non-saturating: like all-inf, worse than `chosen` in KAD
-no-gan           matching alone: KAD worse than `chosen` (nothing holds the samples to real data), agreement equal
-offline          no GAN, regression on PAIRS samples of the teacher (40 evaluations, no guidance) instead: KAD worse than `chosen`, recall not worse than no-gan's
+continuous       p_gen = inf: better than four levels at 1, 2 and 8 steps, equal at 4. (Trials with
+                 other switches make the opposite likely at this budget.)
+dmd-gan          (the row in the record: without normaliser and AdamW, whole grid.)
+                 DMD2's grid of 1,000 inference levels for all three losses, non-saturating: like
+                 all-inf, worse than `chosen` in KAD
+no-gan           matching alone: KAD worse than `chosen` (nothing holds the samples to real data),
+                 agreement equal
+offline          no GAN, regression on PAIRS samples of the teacher (40 evaluations, no guidance)
+                 instead: KAD worse than `chosen`, recall not worse than no-gan's
 """
 
-import argparse, datetime, json, os
+import argparse
+import datetime
+import json
+import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path

@@ -1,12 +1,26 @@
-"""Train the toy's teacher, and measure what averaging, a falling learning rate and steps are worth: python recipes/toy_teacher.py [--out presto_nb/assets/toy] [--record data_samples/logs/toy_teacher.json]
+"""Train the toy's teacher, and measure what averaging, a falling learning rate and steps are worth.
 
-Question, written before the run: how close does a learned denoiser of eight modes on a ring come to the exact one? The measure is the unbiased MMD^2 (bandwidth 0.2) of n = 4096 samples per seed, drawn
-with 40 steps of dpmpp_2s from noise of level 80, against 4096 exact samples, as a multiple of what 95 % of 200 pairs of exact sets stay under (the floor). The target: at most 3 for the median of five seeds.
-Each setting of steps (300, 1000, 6000) and schedule (constant, cosine) is trained once, five seeds at a time, and judged twice: with its last weights and with its averaged ones. Shipped are the
-averaged weights of one more long cosine run, trained at TOY_NOISE, which reaches deeper than the usual noise; they are judged on five fresh draws of noise and exact samples, and once with n = 16384, where luck is a quarter. 20,600 steps of five seeds in all.
+    python recipes/toy_teacher.py [--out presto_nb/assets/toy] [--record
+        data_samples/logs/toy_teacher.json]
+
+Question, written before the run: how close does a learned denoiser of eight modes on a ring come
+to the exact one? The measure is the unbiased MMD^2 (bandwidth 0.2) of n = 4096 samples per seed,
+drawn
+with 40 steps of dpmpp_2s from noise of level 80, against 4096 exact samples, as a multiple of what
+95 % of 200 pairs of exact sets stay under (the floor). The target: at most 3 for the median of
+five seeds.
+Each setting of steps (300, 1000, 6000) and schedule (constant, cosine) is trained once, five seeds
+at a time, and judged twice: with its last weights and with its averaged ones. Shipped are the
+averaged weights of one more long cosine run, trained at TOY_NOISE, which reaches deeper than the
+usual noise; they are judged on five fresh draws of noise and exact samples, and once with n =
+16384, where luck is a quarter. 20,600 steps of five seeds in all.
 """
 
-import argparse, datetime, json, os, time
+import argparse
+import datetime
+import json
+import os
+import time
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 from pathlib import Path
@@ -44,7 +58,7 @@ def digits(t, n=4):
 
 
 def deep(denoiser, n=5000):
-    "At sigma = 80, where nothing can be known: distance of the mean answer from the exact one, 0, and its spread, of each seed"
+    "At sigma = 80: distance of the mean answer from 0, and its spread, of each seed"
     x = by_seed(
         denoiser(
             80 * torch.randn(n * seeds, 2, generator=new_rng('toy judge', 'deep')),
