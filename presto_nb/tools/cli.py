@@ -901,9 +901,9 @@ class Method:
     network: str  # the model of its stage that is kept
     switches: type  # a `Config`
     variants: dict  # name -> values of the switches
-    begin: Callable  # (args, base, switches) -> (what its network begins as, switches)
+    begin: Callable  # (base, switches, --start, --drops) -> (start, switches)
     stage: Callable  # (latents, base, start, switches, seed) -> stage of `fit`
-    finish: Callable  # (args, base, start, switches) -> (network -> pipeline)
+    finish: Callable  # (base, start, switches, --variant, --to-min) -> (network -> pipeline)
     study: dict = field(default_factory=dict)  # values of the switches at study size
     callbacks: tuple = ()  # of `fit`
 
@@ -913,13 +913,14 @@ class Method:
         run: _Run,
     ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
         "Check what was asked, load the models, and build the stage"
+        asked = vars(args).get  # an option that this method does not have is None
         config = train_config(vars(args), self.run)
-        switches = self.choose(args.variant, _given(w=getattr(args, "w", None), lr=args.lr))
+        switches = self.choose(args.variant, _given(w=asked("w"), lr=args.lr))
         base = _teacher(args.base)
-        start, switches = self.begin(args, base, switches)
+        start, switches = self.begin(base, switches, asked("start"), asked("drops"))
         latents = latents_of(run, base.codec, f"of {args.base}", _window(base, None))
         stage = self.stage(latents, base, start, switches, config.seed)
-        return config, stage, self.finish(args, base, start, switches)
+        return config, stage, self.finish(base, start, switches, args.variant, asked("to_min"))
 
     def choose(
         self,
@@ -946,7 +947,7 @@ def _teacher(name: str):  # what `--base` says
         name, f"--base is {name}, a distilled model; distil the one it was made from, such as base"
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #0eae8622
+# %% ../../nbs/tools/81_cli.ipynb #d7a0f352
 def _presto_s() -> Method:
     "Distil a model into a generator of few steps"
     from presto_nb import presto_s
@@ -964,26 +965,31 @@ def _presto_s() -> Method:
         callbacks=(HealthMonitor(),),
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #c8471895
-def _begin_presto_s(args, base, switches):
-    "What the generator begins as: the model of `--start`, or None for the teacher"
+# %% ../../nbs/tools/81_cli.ipynb #9f9386c3
+def _begin_presto_s(
+    base,
+    switches,
+    name,  # what `--start` says, or None
+    drops,  # None: it skips no blocks
+) -> tuple:  # (start, switches)
+    "The generator begins as the model of `--start`, or as the teacher"
     from presto_nb.pipeline import MusicPipeline
 
-    start = args.start and MusicPipeline.from_pretrained(args.start, device="cpu")
-    if start and any(start.config.drops):
-        raise PrestoError(
-            f"--start is {args.start}, which skips blocks; use train presto-ls for it"
-        )
+    if not name:
+        return None, switches
+    start = MusicPipeline.from_pretrained(name, device="cpu")
+    if any(start.config.drops):
+        raise PrestoError(f"--start is {name}, which skips blocks; use train presto-ls for it")
     return start, switches
 
-# %% ../../nbs/tools/81_cli.ipynb #37c56e96
+
 def _stage_presto_s(latents, base, start, switches, seed):
     "A generator, its teacher and their referee"
     from presto_nb.presto_s import presto_s_stage
 
     return _with_start(presto_s_stage(latents, base, switches, seed, start), start)
 
-
+# %% ../../nbs/tools/81_cli.ipynb #0c7813ff
 def _with_start(stage, start):
     "The stage, which knows the weights its generator began as"
     from presto_nb.training import weights_hash
@@ -992,13 +998,19 @@ def _with_start(stage, start):
     return stage
 
 
-def _finish_presto_s(args, base, start, switches):
+def _finish_presto_s(
+    base,
+    start,
+    switches,
+    variant: str,
+    to_min: bool,  # the generator's levels end at sigma_min
+) -> Callable:  # network -> pipeline
     "The teacher's pipeline with the generator's few steps"
     from presto_nb.presto_s import few_step_pipeline
 
-    return functools.partial(few_step_pipeline, base, to_min=args.to_min)
+    return functools.partial(few_step_pipeline, base, to_min=to_min)
 
-# %% ../../nbs/tools/81_cli.ipynb #819c21c8
+# %% ../../nbs/tools/81_cli.ipynb #ec94f880
 def _presto_l() -> Method:
     "Teach a model to skip blocks"
     from presto_nb import presto_l
@@ -1013,11 +1025,16 @@ def _presto_l() -> Method:
         finish=_finish_presto_l,
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #8da8eafc
-def _begin_presto_l(args, base, switches):
+# %% ../../nbs/tools/81_cli.ipynb #1ac81eae
+def _begin_presto_l(
+    base,
+    switches,
+    name,  # None: it begins as the base
+    drops,  # what `--drops` says, or None
+) -> tuple:  # (start, switches)
     "Nothing but the model itself; `--drops` says how many blocks it skips"
-    if args.drops:
-        switches = switches.replace(drops=_drops(args.drops, base))
+    if drops:
+        switches = switches.replace(drops=_drops(drops, base))
     return None, switches
 
 
@@ -1030,7 +1047,7 @@ def _drops(
 
     return drops_of(text, pipe.config.dit["depth"]).drops
 
-# %% ../../nbs/tools/81_cli.ipynb #9b720af5
+# %% ../../nbs/tools/81_cli.ipynb #a02716d9
 def _stage_presto_l(latents, base, start, switches, seed):
     "A model that learns to skip blocks"
     from presto_nb.presto_l import presto_l_stage
@@ -1038,16 +1055,22 @@ def _stage_presto_l(latents, base, start, switches, seed):
     return presto_l_stage(latents, base, switches, seed)
 
 
-def _finish_presto_l(args, base, start, switches):
+def _finish_presto_l(
+    base,
+    start,
+    switches,
+    variant: str,  # which names the model
+    to_min,  # None: it has the base's levels
+) -> Callable:  # network -> pipeline
     "A pipeline that skips blocks as it was trained to, called as the variant"
     from presto_nb.presto_l import layer_pipeline
 
     def finish(network):
-        return layer_pipeline(base, network, switches, args.variant)
+        return layer_pipeline(base, network, switches, variant)
 
     return finish
 
-# %% ../../nbs/tools/81_cli.ipynb #976fd369
+# %% ../../nbs/tools/81_cli.ipynb #6bb09931
 def _presto_ls() -> Method:
     "Distil a model that skips blocks into few steps, beside the full model"
     from dataclasses import replace
@@ -1059,24 +1082,29 @@ def _presto_ls() -> Method:
         finish=_finish_presto_ls,
     )
 
-# %% ../../nbs/tools/81_cli.ipynb #8a27019b
-def _begin_presto_ls(args, base, switches):
+# %% ../../nbs/tools/81_cli.ipynb #23eddd93
+def _begin_presto_ls(
+    base,
+    switches,
+    name: str,  # what `--start` says
+    drops,  # what `--drops` says, or None
+) -> tuple:  # (start, switches)
     "The model of `--start`, with a schedule of blocks to skip: its own, or `--drops`"
     from presto_nb.dit import DROPS
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_ls import skipping
 
-    start = MusicPipeline.from_pretrained(args.start, device="cpu")
+    start = MusicPipeline.from_pretrained(name, device="cpu")
     own = start.config.drops
-    if args.drops and any(own):
+    if drops and any(own):
         raise PrestoError(
-            f"--drops {args.drops} was given, but {args.start} already skips "
+            f"--drops {drops} was given, but {name} already skips "
             f"{', '.join(map(str, own))}; leave --drops out"
         )
-    drops = _drops(args.drops, start) if args.drops else DROPS["study"]["ls"]
-    return skipping(start, drops), switches
+    schedule = _drops(drops, start) if drops else DROPS["study"]["ls"]
+    return skipping(start, schedule), switches
 
-# %% ../../nbs/tools/81_cli.ipynb #e90a9714
+# %% ../../nbs/tools/81_cli.ipynb #82e1739e
 def _stage_presto_ls(latents, base, start, switches, seed):
     "A generator that skips blocks, its teacher and their referee"
     from presto_nb.presto_ls import presto_ls_stage
@@ -1084,11 +1112,17 @@ def _stage_presto_ls(latents, base, start, switches, seed):
     return _with_start(presto_ls_stage(latents, base, start, switches, seed), start)
 
 
-def _finish_presto_ls(args, base, start, switches):
+def _finish_presto_ls(
+    base,
+    start,
+    switches,
+    variant: str,
+    to_min: bool,  # the generator's levels end at sigma_min
+) -> Callable:  # network -> pipeline
     "The pipeline of the model it began as, with the generator's few steps"
     from presto_nb.presto_s import few_step_pipeline
 
-    return functools.partial(few_step_pipeline, start, name="presto-ls", to_min=args.to_min)
+    return functools.partial(few_step_pipeline, start, name="presto-ls", to_min=to_min)
 
 # %% ../../nbs/tools/81_cli.ipynb #16acfe17
 @dataclass(frozen=True)
