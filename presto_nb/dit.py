@@ -184,7 +184,7 @@ class _GELU(nn.Module):
         c = 2 * math.sqrt(2 / math.pi)
         return (x * x).mul_(0.044715 * c).add_(c).mul_(x).sigmoid_().mul_(x)
 
-# %% ../nbs/12_dit.ipynb #50d4d9ad
+# %% ../nbs/12_dit.ipynb #fd627f16
 def _attend(
     q: Tensor,  # [batch, heads, frames, dim]
     k: Tensor,  # [batch, heads, keys, dim]
@@ -239,7 +239,7 @@ class Attention(nn.Module):
         a = _attend(q, k, v, mask)
         return self.out(rearrange(a, 'b h n d -> b n (h d)'))
 
-# %% ../nbs/12_dit.ipynb #fb5d82a9
+# %% ../nbs/12_dit.ipynb #c5aa28b5
 class _Offset(nn.Module):
     "Adds a learned vector that starts at zero: a block's own part of the shared adaLN"
 
@@ -418,8 +418,8 @@ class DiT(nn.Module):
         "The embedded tempo, or the learned vector of no tempo"
         if bpm is None:
             return self.null_tempo
-        told = self.tempo(self.embed(_log_tempo(bpm.nan_to_num(120.0))))
-        return torch.where(bpm.isnan()[:, None], self.null_tempo.to(dtype), told)
+        tempo = self.tempo(self.embed(_log_tempo(bpm.nan_to_num(120.0))))
+        return torch.where(bpm.isnan()[:, None], self.null_tempo.to(dtype), tempo)
 
     def _key_vector(
         self,
@@ -428,8 +428,8 @@ class DiT(nn.Module):
         "The embedded key, or the learned vector of no key"
         if key is None:
             return self.null_key
-        told = self.key(_key_circle(key).to(self.null_key.dtype))
-        return torch.where(key.isnan()[:, :1], self.null_key, told)
+        vector = self.key(_key_circle(key).to(self.null_key.dtype))
+        return torch.where(key.isnan()[:, :1], self.null_key, vector)
 
     def tell(
         self,
