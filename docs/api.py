@@ -1,9 +1,16 @@
-"""The API pages: for every exported symbol its signature, its docstring, a table of its arguments with shapes and units, a link to its source"""
+"""The API pages
 
-import importlib, inspect, re
+For every exported symbol its signature, its docstring, a table of its arguments with shapes and
+units, and a link to its source.
+"""
+
+import importlib
+import inspect
+import re
 from functools import cached_property
-from fastcore.docments import docments
+
 from convert import ROOT, exported, fence
+from fastcore.docments import docments
 
 
 def modules():
@@ -16,30 +23,37 @@ def modules():
     return found
 
 
-def members(module):
-    "The exported symbols of a module and their public methods, as (name, the object itself), in the order of the notebook"
+def public_methods(module):
+    "Class.method of a module, in the order of the notebook"
     from presto_nb._modidx import d
 
+    for full in d['syms'][f'presto_nb.{module}']:
+        name = full.removeprefix(f'presto_nb.{module}.')
+        if '.' in name and not name.split('.')[-1].startswith('_'):
+            yield name
+
+
+def object_of(module, name):
+    "What a name stands for; of a property the property itself"
+    cls, _, attr = name.partition('.')
+    o = getattr(module, cls)
+    if not attr:
+        return o
+    static = inspect.getattr_static(o, attr)
+    return static if isinstance(static, (property, cached_property)) else getattr(o, attr)
+
+
+def members(module):
+    "The exported symbols of a module and their public methods, as (name, the object itself)"
     mod = importlib.import_module(f'presto_nb.{module}')
     top = list(mod.__all__)
-    methods = [
-        n
-        for k in d['syms'][f'presto_nb.{module}']
-        if '.' in (n := k.removeprefix(f'presto_nb.{module}.')) and not n.split('.')[-1].startswith('_')
-    ]
-    for name in top + [n for n in methods if n.split('.')[0] not in top]:
-        for n in [name] + [m for m in methods if m.startswith(name + '.') and name in top]:
-            cls, _, attr = n.partition('.')
-            o = getattr(mod, cls)
-            static = inspect.getattr_static(o, attr) if attr else o
-            yield (
-                n,
-                static
-                if isinstance(static, (property, cached_property))
-                else getattr(o, attr)
-                if attr
-                else o,
-            )
+    methods = list(public_methods(module))
+    names = []
+    for name in top:
+        names += [name, *(m for m in methods if m.startswith(name + '.'))]
+    names += [m for m in methods if m.split('.')[0] not in top]
+    for name in names:
+        yield name, object_of(mod, name)
 
 
 def symbols():
@@ -62,13 +76,11 @@ def short(value, most=60):
 
 def bare(o):
     "The function behind a method, a property or a cache"
-    return inspect.unwrap(
-        getattr(
-            o,
-            '__func__',
-            o.fget if isinstance(o, property) else o.func if isinstance(o, cached_property) else o,
-        )
-    )
+    if isinstance(o, property):
+        o = o.fget
+    elif isinstance(o, cached_property):
+        o = o.func
+    return inspect.unwrap(getattr(o, '__func__', o))
 
 
 def parameters(f):
@@ -81,91 +93,93 @@ def parameters(f):
         return {}
 
 
+def in_cell(text):
+    "As it may stand in a table"
+    return re.sub(r'\s+', ' ', str(text)).replace('|', '\\|')
+
+
+def type_text(annotation):
+    "An annotation as code"
+    if annotation is inspect._empty:
+        return ''
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return f'`{text}`'
+
+
+def table_row(name, p, given):  # docment; the parameter itself, if it is one
+    "Name, type, default, meaning; nothing for what needs no row"
+    kind = type_text(given.annotation if given else p.anno)
+    doc = p.docment if isinstance(p.docment, str) else ''
+    if name in ('self', 'cls') or (name == 'return' and not (kind or doc)):
+        return None
+    if name in ('args', 'kw', 'kwargs') and not doc:
+        return None
+    default = '' if p.default is inspect._empty else f'`{short(p.default)}`'
+    shown = '**returns**' if name == 'return' else f'`{name}`'
+    return shown, in_cell(kind), in_cell(default), in_cell(doc)
+
+
 def table(o):
     "Arguments and result: name, type, default, and the comment that stands beside it in the source"
-    rows, cell = [], lambda s: re.sub(r'\s+', ' ', str(s)).replace('|', '\\|')
-    for name, p in docments(o, full=True).items():
-        given = parameters(o).get(name)
-        kind = given.annotation if given else p.anno
-        kind = (
-            ''
-            if kind is inspect._empty
-            else f'`{inspect.formatannotation(kind) if not isinstance(kind, str) else kind}`'
-        )
-        default = '' if p.default is inspect._empty else f'`{short(p.default)}`'
-        doc = p.docment if isinstance(p.docment, str) else ''
-        if (
-            name == 'return'
-            and not (kind or doc)
-            or name in ('self', 'cls')
-            or name in ('args', 'kw', 'kwargs')
-            and not doc
-        ):
-            continue
-        rows.append(
-            (
-                '**returns**' if name == 'return' else f'`{name}`',
-                cell(kind),
-                cell(default),
-                cell(doc),
-            )
-        )
+    given = parameters(o)
+    rows = [table_row(name, p, given.get(name)) for name, p in docments(o, full=True).items()]
+    rows = [r for r in rows if r]
+    if not rows:
+        return ''
     used = [i for i in range(4) if any(r[i] for r in rows)]
     head = ('', 'type', 'default', 'meaning, shape, unit')
-    return (
-        ''.join('| ' + ' | '.join(r[i] for i in used) + ' |\n' for r in [head, ('---',) * 4] + rows)
-        if rows
-        else ''
-    )
+    lines = [' | '.join(r[i] for i in used) for r in [head, ('---',) * 4] + rows]
+    return ''.join(f'| {line} |\n' for line in lines)
+
+
+def kind_of(name, f, prop, call):
+    "What Sphinx calls a symbol"
+    if prop:
+        return 'attribute'
+    if not call:
+        return 'data'
+    if inspect.isclass(f):
+        return 'class'
+    return 'method' if '.' in name else 'function'
+
+
+def argument(p):
+    "A parameter as it stands in a signature"
+    bare_one = str(p.replace(annotation=inspect._empty, default=inspect._empty))
+    return bare_one + (f'={short(p.default, 30)}' if p.default is not inspect._empty else '')
+
+
+def value_text(name, o, assigned):
+    "The code that assigns a value, or what it is where that is long"
+    if len(assigned) >= 800:
+        assigned = f'{name.split()[0]} = ...  # a {type(o).__name__} of {len(o)}'
+    return fence('{code-block} python', assigned)
 
 
 def entry(module, name, o, cell, assigned):
     "The entry of one symbol"
-    f, prop = bare(o), isinstance(o, (property, cached_property))
+    f = bare(o)
+    prop = isinstance(o, (property, cached_property))
     call = (inspect.isroutine(f) or inspect.isclass(f)) and not prop
-    kind = (
-        'attribute'
-        if prop
-        else 'data'
-        if not call
-        else 'class'
-        if inspect.isclass(f)
-        else 'method'
-        if '.' in name
-        else 'function'
-    )
-    args = [p.replace(annotation=inspect._empty) for p in parameters(f).values()] if call else []
-    args = [
-        str(p.replace(default=inspect._empty))
-        + (f'={short(p.default, 30)}' if p.default is not inspect._empty else '')
-        for p in args
-    ]
-    options = ':classmethod:\n' if inspect.ismethod(o) else ''
-    doc = (
-        (inspect.getdoc(f) or '')
-        if call or prop
-        else fence(
-            '{code-block} python',
-            assigned
-            if len(assigned) < 800
-            else f'{name.split()[0]} = ...  # a {type(o).__name__} of {len(o)}',
-        )
-    )
+    kind = kind_of(name, f, prop, call)
+    doc = inspect.getdoc(f) or '' if call or prop else value_text(name, o, assigned)
     if not doc:
         raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
-    sig, names = f'{name}({", ".join(args)})' if call else name.split()[-1], name.split()[:-1]
-    before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in names)
-    return (
-        before
-        + f'````````{{py:{kind}}} {sig}\n{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell})\n````````\n'
-    )
+    *others, last = name.split()
+    args = ', '.join(argument(p) for p in parameters(f).values()) if call else ''
+    sig = f'{name}({args})' if call else last
+    options = ':classmethod:\n' if inspect.ismethod(o) else ''
+    before = ''.join(f'```{{py:{kind}}} {n}\n```\n' for n in others)
+    body = f'{options}\n{doc}\n\n{table(f) if call else ""}\n[source](#cell-{cell})\n'
+    return f'{before}````````{{py:{kind}}} {sig}\n{body}````````\n'
 
 
 def write(site):
     "One page a module, and their index"
     for module, book in modules().items():
         where = {n: (c, code) for n, c, code in exported(book)}
-        mod, page = importlib.import_module(f'presto_nb.{module}'), f'api/{module}'
+        mod = importlib.import_module(f'presto_nb.{module}')
+        page = f'api/{module}'
         out = [
             f'# {module}',
             f'{mod.__doc__}. Taught in [{book.stem}]({book.name}).',

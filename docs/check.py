@@ -1,4 +1,4 @@
-"""Look at built pages: links and anchors lead somewhere, nothing is loaded from a network, every picture has words"""
+"""Look at built pages: links and anchors lead somewhere, nothing is loaded, pictures have words"""
 
 from collections import Counter
 from html.parser import HTMLParser
@@ -22,7 +22,10 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.ids, self.links, self.wordless, self.images = set(), [], [], 0
+        self.ids = set()
+        self.links = []
+        self.wordless = []
+        self.images = 0
         self.feed(path.read_text())
         self.close()
 
@@ -33,43 +36,61 @@ class Page(HTMLParser):
             self.images += 1
             if not (a.get('alt') or '').strip():
                 self.wordless.append((a.get('src') or '')[:80])
-        self.links += [
-            (tag, k, v) for k, v in attrs if k in ('href', 'src', 'data', 'poster') and v
-        ]
+        leading = ('href', 'src', 'data', 'poster')
+        self.links += [(tag, k, v) for k, v in attrs if k in leading and v]
+
+
+def outside_fault(tag, key, url):
+    "What is wrong with a link that leaves the site, or nothing"
+    u = urlsplit(url)
+    if (tag, key) in LOADS:
+        return f'loads {url[:80]}'
+    known = u.scheme in ('http', 'https', 'mailto')
+    nowhere = u.scheme != 'mailto' and not u.netloc
+    return f'no address {url[:80]}' if not known or nowhere or ' ' in url else ''
+
+
+def inside_fault(path, url, pages):
+    "What is wrong with a link inside the site, or nothing"
+    u = urlsplit(url)
+    target = (path.parent / unquote(u.path)).resolve() if u.path else path
+    if not target.exists():
+        return f'dead link {url[:80]}'
+    missing = u.fragment and target in pages and unquote(u.fragment) not in pages[target].ids
+    return f'no anchor {url[:80]}' if missing else ''
+
+
+def link_fault(path, link, pages):
+    "What is wrong with a link, or nothing"
+    u = urlsplit(link[2])
+    if u.scheme == 'data':
+        return ''
+    return outside_fault(*link) if u.scheme or u.netloc else inside_fault(path, link[2], pages)
+
+
+def page_faults(path, page, pages):
+    "What is wrong with a page"
+    faults = [f'no alternative text for {src}' for src in page.wordless]
+    return faults + list(filter(None, (link_fault(path, link, pages) for link in page.links)))
+
+
+def style_faults(html):
+    "Style sheets that load something"
+    for css in Path(html).rglob('*.css'):
+        text = css.read_text().replace('"', '').replace("'", '')
+        if 'url(http' in text or '@import' in text:
+            yield f'{css.name}: loads from a network'
 
 
 def check(html):
     "(Faults as sentences, counts) of the pages below the folder `html`"
-    pages = {
-        p.resolve(): Page(p) for p in sorted(Path(html).rglob('*.html')) if '_static' not in p.parts
-    }
-    faults, n = [], Counter(pages=len(pages))
+    files = [p for p in sorted(Path(html).rglob('*.html')) if '_static' not in p.parts]
+    pages = {p.resolve(): Page(p) for p in files}
+    faults = []
+    n = Counter(pages=len(pages))
     for path, page in pages.items():
         name = path.relative_to(Path(html).resolve())
         n['images'] += page.images
-        faults += [f'{name}: no alternative text for {src}' for src in page.wordless]
-        for tag, key, url in page.links:
-            u = urlsplit(url)
-            n['links'] += tag == 'a'
-            if u.scheme == 'data':
-                continue
-            if u.scheme or u.netloc:
-                if (tag, key) in LOADS:
-                    faults.append(f'{name}: loads {url[:80]}')
-                elif (
-                    u.scheme not in ('http', 'https', 'mailto')
-                    or u.scheme != 'mailto'
-                    and not u.netloc
-                    or ' ' in url
-                ):
-                    faults.append(f'{name}: no address {url[:80]}')
-                continue
-            target = (path.parent / unquote(u.path)).resolve() if u.path else path
-            if not target.exists():
-                faults.append(f'{name}: dead link {url[:80]}')
-            elif u.fragment and target in pages and unquote(u.fragment) not in pages[target].ids:
-                faults.append(f'{name}: no anchor {url[:80]}')
-    for css in Path(html).rglob('*.css'):
-        if 'url(http' in (s := css.read_text()).replace('"', '').replace("'", '') or '@import' in s:
-            faults.append(f'{css.name}: loads from a network')
-    return faults, dict(n)
+        n['links'] += sum(tag == 'a' for tag, _, _ in page.links)
+        faults += [f'{name}: {fault}' for fault in page_faults(path, page, pages)]
+    return faults + list(style_faults(html)), dict(n)

@@ -1,23 +1,39 @@
-"""Write settings.ini from pyproject.toml: python docs/make_settings.py
+"""Write settings.ini from pyproject.toml.
 
-pyproject.toml is the one truth (nbdev 3 reads it); settings.ini stands beside it for the tools and readers that look for it.
+    python docs/make_settings.py
+
+pyproject.toml is the one truth (nbdev 3 reads it); settings.ini stands beside it for the tools and
+readers that look for it.
 """
 
-import configparser, io, re, tomllib
+import configparser
+import io
+import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+NOTE = (
+    '# Made from pyproject.toml by docs/make_settings.py; '
+    'change that file, then run this command again.\n'
+)
 
 
 def version():
+    "Of the package"
     return re.search(r'__version__ = "([^"]+)"', (ROOT / 'presto_nb/__init__.py').read_text())[1]
+
+
+def spaced(deps):
+    "Dependencies in one line"
+    return ' '.join(d.replace(' ', '') for d in deps)
 
 
 def fields():
     "The fields of settings.ini, as {name: value}"
     t = tomllib.loads((ROOT / 'pyproject.toml').read_text())
-    p, n = t['project'], t['tool']['nbdev']
-    spaced = lambda deps: ' '.join(d.replace(' ', '') for d in deps)
+    p = t['project']
+    n = t['tool']['nbdev']
     out = dict(
         repo=n['repo'],
         lib_name=p['name'],
@@ -40,14 +56,12 @@ def fields():
 
 
 def text():
-    c, s = configparser.ConfigParser(interpolation=None), io.StringIO()
+    "The file"
+    c = configparser.ConfigParser(interpolation=None)
+    s = io.StringIO()
     c['DEFAULT'] = fields()
     c.write(s)
-    return (
-        '# Made from pyproject.toml by docs/make_settings.py; change that file, then run this command again.\n'
-        + s.getvalue().rstrip()
-        + '\n'
-    )
+    return NOTE + s.getvalue().rstrip() + '\n'
 
 
 if __name__ == '__main__':
