@@ -70,7 +70,7 @@ class PipelineConfig(Config):
         schedule = DropSchedule(self.drops, self.sigma_min, self.sigma_max, over=self.over)
         return with_drops(denoiser, schedule, self.dit["depth"], self.shift)
 
-# %% ../nbs/14_pipeline.ipynb #8854309b
+# %% ../nbs/14_pipeline.ipynb #d161891f
 def check_range(
     name: str,  # what the user calls it
     value,  # a number
@@ -85,7 +85,7 @@ def check_range(
         return value
     raise PrestoError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}{unit}")
 
-
+# %% ../nbs/14_pipeline.ipynb #b7668202
 def _whole(name, value, low, high):
     "A whole number in a range"
     value = plain(value)
@@ -112,7 +112,7 @@ _SIZES = dict(  # of a network; what is not named here may be up to a million
     depth=(1, 1000), mlp_ratio=(0.01, 1000.0), rope_base=(1.0, 1e9), frame_rate=(0.01, 1e6)
 )
 
-
+# %% ../nbs/14_pipeline.ipynb #dd550ea3
 def _check_config(c: PipelineConfig):
     "Refuse a config that no model can have"
     for name, (low, high) in _RANGES.items():
@@ -127,7 +127,7 @@ def _check_field(c, name, allowed, needed):
     if not allowed:
         raise PrestoError(f"the config's {name} is {getattr(c, name)!a:.60}; {needed}")
 
-# %% ../nbs/14_pipeline.ipynb #ffb9bcdb
+# %% ../nbs/14_pipeline.ipynb #b921e4b4
 def _check_sampling(c):
     "Refuse a sampler that there is not, and guidance that does not go with it"
     _check_field(c, "step", c.step in _STEPS, f"it must be one of {', '.join(_STEPS)}")
@@ -140,7 +140,7 @@ def _check_sampling(c):
     needed = f"it must be below sigma_max, {c.sigma_max:g}"
     _check_field(c, "sigma_min", c.sigma_min < c.sigma_max, needed)
 
-
+# %% ../nbs/14_pipeline.ipynb #5bda9b4b
 def _check_words(c):
     "Refuse a name that no line can hold, hashes that are none, and lists of other things"
     one_line = 0 < len(c.name) <= 100 and c.name.isprintable()
@@ -152,7 +152,7 @@ def _check_words(c):
         numbers = all(isinstance(v, kinds) for v in getattr(c, name))
         _check_field(c, name, numbers, "it must be a list of numbers")
 
-
+# %% ../nbs/14_pipeline.ipynb #379ed487
 def _check_network(c):
     "Refuse a network that no memory can hold, and more blocks left out than it has"
     needed = "it must be an object with the fields of DiTConfig"
@@ -177,7 +177,7 @@ def model_names() -> list:  # of str
     whole = [f.name for f in folders if (f / "model.safetensors").is_file()]
     return sorted(name for name in whole if name not in _PARTS)
 
-
+# %% ../nbs/14_pipeline.ipynb #f748b6ce
 def _is_file(path) -> bool:
     "Is there such a file? Also for names that no file can have"
     try:
@@ -194,7 +194,7 @@ def _is_run(folder) -> bool:
     fields = load_json(config)
     return "batch_size" in fields and "dit" not in fields
 
-# %% ../nbs/14_pipeline.ipynb #10fc4cb9
+# %% ../nbs/14_pipeline.ipynb #ba0ae009
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -222,7 +222,7 @@ def find_model(
         f"a folder with config.json and model.safetensors, or a hub id like owner/name"
     )
 
-
+# %% ../nbs/14_pipeline.ipynb #af662ab8
 def _is_place(path: Path) -> bool:
     "May owner/name be meant as a path, since it or a folder `owner` lies here?"
     return path.exists() or path.parent.is_dir()
@@ -253,7 +253,7 @@ def _find_part(
             return path
     raise PrestoError(f"the {part} of the model {folder} is neither in {own} nor in {shipped}")
 
-
+# %% ../nbs/14_pipeline.ipynb #bf17cba4
 def check_part(
     part: str,  # "codec" or "text"
     module,  # as loaded
@@ -281,7 +281,7 @@ def starts(
         return [0]
     return [round(i * (frames - window) / n) for i in range(n + 1)]
 
-
+# %% ../nbs/14_pipeline.ipynb #31692871
 def blend(
     frames: int,  # of the piece
     window: int,  # of the network
@@ -293,7 +293,7 @@ def blend(
     w = torch.stack(rows)  # [windows, frames]
     return w / w.sum(0)
 
-# %% ../nbs/14_pipeline.ipynb #de0c1f07
+# %% ../nbs/14_pipeline.ipynb #342d49ff
 def windowed(
     denoiser,  # x [b, frames, channels], sigma [b], cond -> guess, for up to `window` frames
     window: int,  # latent frames that it was trained on
@@ -314,7 +314,7 @@ def windowed(
 
     return denoise
 
-
+# %% ../nbs/14_pipeline.ipynb #ae5d5c02
 def _guess_windows(denoiser, x, sigma, cond, at, window):
     "Each window's guess [b, window, channels], all of them made in one batch"
     rows = torch.arange(len(x), device=x.device).repeat(len(at))
@@ -338,7 +338,7 @@ class Given:
             return 1.0
         return float(self.audio.normalise().samples.abs().max()) / top
 
-
+# %% ../nbs/14_pipeline.ipynb #7326335a
 def _check_spans(
     spans,  # (start, end) in seconds, or a list of such pairs
     end: float,  # s, where the piece or the given sound ends
@@ -358,7 +358,7 @@ def _check_spans(
             )
     return _merge(pairs)
 
-# %% ../nbs/14_pipeline.ipynb #582d2a4c
+# %% ../nbs/14_pipeline.ipynb #a1511c72
 def _sorted_pairs(spans) -> list:
     "(start, end), or a list of such pairs, as pairs of floats in order"
     pairs = [spans] if isinstance(spans[0], (int, float)) else spans
@@ -376,7 +376,7 @@ def _merge(pairs) -> tuple:
             merged.append((a, b))
     return tuple(merged)
 
-
+# %% ../nbs/14_pipeline.ipynb #ecb58800
 def _span_mask(
     spans,  # of (start, end), seconds
     n: int,  # how many units of time
@@ -400,7 +400,7 @@ def _kept_weight(
     mean = (total[2 * f + 1 :] - total[: -2 * f - 1]) / (2 * f + 1)  # [n]
     return (2 * mean - 1).clamp(min=0).float()
 
-
+# %% ../nbs/14_pipeline.ipynb #e4e4b169
 def _cut_or_pad(x: Tensor, n: int) -> Tensor:
     "Samples [..., any number] -> [..., n], with silence at the end"
     return F.pad(x, (0, max(0, n - x.shape[-1])))[..., :n]
@@ -437,7 +437,7 @@ def decode_blocks(
         samples, phase = _decode_block(codec, latents, a, b, context, phase)
         yield samples
 
-
+# %% ../nbs/14_pipeline.ipynb #f4b06033
 def _decode_block(codec, latents, a, b, context, phase):
     "Samples of the latent frames a to b, and the phase with which the next block begins"
     first, last = max(a - 1, 0), min(b + 1, latents.shape[1])  # windows overlap by a frame
@@ -528,7 +528,7 @@ class Request:
     rho: float  # curvature of the noise levels
     seed: int  # of the first prompt; prompt i uses seed + i
 
-
+# %% ../nbs/14_pipeline.ipynb #792323a9
 def _check_prompts(prompts) -> tuple:
     "A prompt or several as a tuple, or a `PrestoError`"
     if not isinstance(prompts, (str, list, tuple)):
@@ -540,7 +540,7 @@ def _check_prompts(prompts) -> tuple:
         raise PrestoError("there are no prompts; give one or more")
     return tuple(check_prompt(p) for p in prompts)
 
-
+# %% ../nbs/14_pipeline.ipynb #96e1e7a9
 def _check_init_audio(audio):
     "The sound a piece begins from, or a `PrestoError`"
     if not isinstance(audio, Audio):
@@ -658,8 +658,8 @@ class _Beginnings(_Requests):
         return start
 
 # %% ../nbs/14_pipeline.ipynb #73ca2659
-class _Samplers(_Beginnings):
-    "How the denoiser is asked, and by which sampler"
+class _Guided(_Beginnings):
+    "How the denoiser is asked"
 
     def guidance(
         self,
@@ -684,6 +684,10 @@ class _Samplers(_Beginnings):
         blocks = keep if callable(keep) else lambda sigma: keep
         denoiser = self.denoiser
         return lambda x, sigma, cond=None: denoiser(x, sigma, cond, keep=blocks(float(sigma[0])))
+
+# %% ../nbs/14_pipeline.ipynb #5a3be00b
+class _Samplers(_Guided):
+    "By which sampler the denoiser is asked"
 
     def sampler(
         self,
@@ -736,7 +740,7 @@ def timed(
     sync()
     timings[name] = timings.get(name, 0.0) + 1000 * (clock() - begin)
 
-
+# %% ../nbs/14_pipeline.ipynb #52cb2f97
 @contextmanager
 def _bar(
     total: int,  # steps of all batches
@@ -753,6 +757,38 @@ def _bar(
 
         yield after
 
+# %% ../nbs/14_pipeline.ipynb #4aac0aab
+class _Readers(_Samplers):
+    "What the network listens to, and what is not understood"
+
+    def _read(self, prompts, tempi) -> Condition:
+        "What the network listens to"
+        with timed(self.timings, "text", self.device):
+            return Condition.from_prompts(self.encoder, prompts, tempi).to(self.device)
+
+    def _note(self, r, tempi, shown) -> list:
+        "Note what is not understood, and return a tempo or None for each prompt"
+        tempi, chosen = self._tempi(r, tempi)
+        about = [f(p, self.encoder) for p in r.prompts for f in (unknown_words, unread_words)]
+        self.notes = [note for note in about + chosen if note]
+        if shown and self.notes:
+            print(*self.notes, sep="\n", file=sys.stderr)
+        return tempi
+
+    def _tempi(self, r, tempi) -> tuple:
+        "Where a network that counts beats is told no tempo, one that fits the words; and notes"
+        tempi, notes = list(tempi), []
+        if not self.config.dit.get("beat_heads"):
+            return tempi, notes
+        for i, prompt in enumerate(r.prompts):
+            if tempi[i] is None and read_bpm(prompt) is None:
+                tempi[i] = usual_bpm(prompt, new_rng("tempo", r.seed + i))
+                notes.append(
+                    f"no tempo was given for {prompt[:60]!r}: {tempi[i]} BPM, which fits its "
+                    f"words, was taken; add a number of BPM for another"
+                )
+        return tempi, notes
+
 # %% ../nbs/14_pipeline.ipynb #4aac0aaa
 def _init_level(given, init_sigma):
     "The noise level at which a walk begins; None = the highest"
@@ -762,8 +798,8 @@ def _init_level(given, init_sigma):
         return 10.0
     return init_sigma
 
-
-class _Walks(_Samplers):
+# %% ../nbs/14_pipeline.ipynb #53fdce4d
+class _Walks(_Readers):
     "From noise to latents"
 
     def walks(
@@ -802,34 +838,6 @@ class _Walks(_Samplers):
         size = batch_size or (1 if self.device.type == "cpu" else 8)
         return [slice(i, i + size) for i in range(0, n, size)]
 
-    def _read(self, prompts, tempi) -> Condition:
-        "What the network listens to"
-        with timed(self.timings, "text", self.device):
-            return Condition.from_prompts(self.encoder, prompts, tempi).to(self.device)
-
-    def _note(self, r, tempi, shown) -> list:
-        "Note what is not understood, and return a tempo or None for each prompt"
-        tempi, chosen = self._tempi(r, tempi)
-        about = [f(p, self.encoder) for p in r.prompts for f in (unknown_words, unread_words)]
-        self.notes = [note for note in about + chosen if note]
-        if shown and self.notes:
-            print(*self.notes, sep="\n", file=sys.stderr)
-        return tempi
-
-    def _tempi(self, r, tempi) -> tuple:
-        "Where a network that counts beats is told no tempo, one that fits the words; and notes"
-        tempi, notes = list(tempi), []
-        if not self.config.dit.get("beat_heads"):
-            return tempi, notes
-        for i, prompt in enumerate(r.prompts):
-            if tempi[i] is None and read_bpm(prompt) is None:
-                tempi[i] = usual_bpm(prompt, new_rng("tempo", r.seed + i))
-                notes.append(
-                    f"no tempo was given for {prompt[:60]!r}: {tempi[i]} BPM, which fits its "
-                    f"words, was taken; add a number of BPM for another"
-                )
-        return tempi, notes
-
 # %% ../nbs/14_pipeline.ipynb #fb79e4ce
 def _fade_out(
     n: int,  # samples
@@ -839,7 +847,7 @@ def _fade_out(
     f = min(n, round(0.02 * rate))
     return torch.cat([torch.ones(n - f), torch.linspace(1, 0, f)])
 
-
+# %% ../nbs/14_pipeline.ipynb #c85c1b8c
 class _Sounds(_Walks):
     "From latents to sound"
 
@@ -897,7 +905,7 @@ def _stepwise(steps):  # a function that yields
 
     return run
 
-
+# %% ../nbs/14_pipeline.ipynb #77dbd5e6
 class _Music(_Sounds):
     "From a prompt to music"
 
@@ -1045,7 +1053,7 @@ MODEL_FILES = (
     *(f"{part}/{name}" for part in _PARTS for name in _PART_FILES[part]),
 )
 
-
+# %% ../nbs/14_pipeline.ipynb #587257cb
 def _may_hold_model(path: Path) -> bool:  # a folder, or nothing yet
     "May a model be saved there? It is new or empty, or holds a model, be it half written"
     if not path.exists():
@@ -1060,7 +1068,7 @@ def _may_hold_model(path: Path) -> bool:  # a folder, or nothing yet
     except PrestoError:
         return False
 
-
+# %% ../nbs/14_pipeline.ipynb #e768c900
 @contextmanager
 def _new_model_folder(path):  # a folder to be made, or of a model to be replaced
     "A temporary folder whose files take their places when the block ends well; others stay"
@@ -1077,7 +1085,7 @@ def _new_model_folder(path):  # a folder to be made, or of a model to be replace
             if new:
                 _remove_empty(path)
 
-# %% ../nbs/14_pipeline.ipynb #ac8c3998
+# %% ../nbs/14_pipeline.ipynb #1d7847be
 @contextmanager
 def _in_one_sentence(path):
     "What the system says against writing becomes a `PrestoError`"
@@ -1089,7 +1097,7 @@ def _in_one_sentence(path):
         why = getattr(e, "strerror", None) or e
         raise PrestoError(f"cannot write {str(path)!r}: {why}") from None
 
-
+# %% ../nbs/14_pipeline.ipynb #86b851c3
 @contextmanager
 def _scratch(folder: Path):
     "A folder that is there inside the block only"
@@ -1100,7 +1108,7 @@ def _scratch(folder: Path):
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-
+# %% ../nbs/14_pipeline.ipynb #249617cf
 def _put_in_place(tmp: Path, path: Path):  # files of a model; its folder
     "Each file of a model replaces the one of its name; those that are no longer written go"
     for name in MODEL_FILES:
@@ -1135,7 +1143,7 @@ def find_device(
             f"the device is {str(device)[:40]!r}, which does not work here ({why}); cpu does"
         ) from None
 
-
+# %% ../nbs/14_pipeline.ipynb #e3482546
 def _load_parts(folder: Path, config: PipelineConfig, name) -> tuple:
     "The codec and the text encoder of a model; others than it was trained with are refused"
     codec = SpectralVAE.from_pretrained(_find_part(folder, "codec"))
@@ -1151,7 +1159,7 @@ def _load_parts(folder: Path, config: PipelineConfig, name) -> tuple:
             )
     return codec, encoder
 
-
+# %% ../nbs/14_pipeline.ipynb #cebcd282
 def _load_denoiser(folder: Path, config: PipelineConfig) -> Denoiser:
     "The network of a model, with its weights"
     file = folder / "model.safetensors"

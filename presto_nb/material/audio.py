@@ -11,6 +11,7 @@ import base64, html, io, math, mmap, re, struct, warnings, zlib
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from .core import PrestoError, atomic_path, import_torchaudio, plain
@@ -49,7 +50,7 @@ _HALF_RANGE = {
     torch.uint32: 2**31,
 }
 
-
+# %% ../../nbs/material/01_audio.ipynb #ebc11a2b
 def _as_tensor(samples) -> Tensor:  # a tensor or anything torch makes one of
     "Numbers as a tensor on the CPU"
     if isinstance(samples, np.ndarray):
@@ -63,7 +64,7 @@ def _as_tensor(samples) -> Tensor:  # a tensor or anything torch makes one of
             f'the samples are {kind} that is no array of numbers; one is needed'
         ) from None
 
-
+# %% ../../nbs/material/01_audio.ipynb #d1e8c7ab
 def _as_floats(samples) -> Tensor:  # float32
     "Samples in [-1,1]; the whole numbers that sound files hold are scaled, silence is 0"
     x = _as_tensor(samples)
@@ -251,7 +252,7 @@ def _check_format(format, channels, rate):
         rates = ', '.join(map(str, _MP3_RATES))
         raise PrestoError(f'mp3 holds 1 or 2 channels at {rates} Hz, not {channels} at {rate}')
 
-
+# %% ../../nbs/material/01_audio.ipynb #ec9aeecc
 def _encode(
     samples: Tensor,  # [audio_channels, n]
     rate: int,  # Hz
@@ -303,7 +304,7 @@ def stft(
     X = torch.stft(x, n_fft, hop, **how)
     return X.reshape(*samples.shape[:-1], *X.shape[-2:])
 
-
+# %% ../../nbs/material/01_audio.ipynb #0c54a408
 def istft(
     X: Tensor,  # complex, [..., n_fft//2+1, frames]
     n_fft: int = 2048,  # window, in samples
@@ -331,7 +332,7 @@ def mel_bank(
     top = sample_rate / 2
     return bank(n_fft // 2 + 1, 0.0, top, n_mels, sample_rate, norm=None, mel_scale='slaney')
 
-
+# %% ../../nbs/material/01_audio.ipynb #f38a7d7e
 def log_mel(
     samples: Tensor,  # [..., n]
     sample_rate: int,  # Hz
@@ -346,20 +347,25 @@ def log_mel(
     return torch.einsum('...ft,fm->...mt', height, bank).clamp(min=1e-5).log()
 
 # %% ../../nbs/material/01_audio.ipynb #89471489
+def _band_centres(rate: int, n_fft: int, n_mels: int) -> Tensor:  # Hz, [n_mels]
+    "The frequency in the middle of each mel band"
+    bank = mel_bank(rate, n_fft, n_mels)
+    freqs = torch.linspace(0, rate / 2, n_fft // 2 + 1)
+    return (bank * freqs[:, None]).sum(0) / bank.sum(0).clamp(min=1e-9)
+
+
 def _hz_ticks(
     sample_rate: int,  # Hz
     n_fft: int = 2048,  # window, in samples
     n_mels: int = 128,  # bands
 ) -> tuple:  # (band indices, labels)
     "Where round frequencies lie among the mel bands"
-    bank = mel_bank(sample_rate, n_fft, n_mels)
-    freqs = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)
-    centre = (bank * freqs[:, None]).sum(0) / bank.sum(0).clamp(min=1e-9)
-    hz = [f for f in (200, 1000, 4000, 12000) if f < 0.95 * sample_rate / 2]
-    labels = [f'{f // 1000}k' if f >= 1000 else str(f) for f in hz]
-    return [int((centre - f).abs().argmin()) for f in hz], labels
+    centres = _band_centres(sample_rate, n_fft, n_mels)
+    marks = {200: '200', 1000: '1k', 4000: '4k', 12000: '12k'}
+    hz = [f for f in marks if f < 0.95 * sample_rate / 2]
+    return [int((centres - f).abs().argmin()) for f in hz], [marks[f] for f in hz]
 
-
+# %% ../../nbs/material/01_audio.ipynb #18b6bc7b
 def _new_axes():
     "Axes for one spectrogram"
     import matplotlib.pyplot as plt
@@ -394,7 +400,7 @@ def _jpeg(audio: Audio) -> bytes:
     fig.savefig(out, format='jpeg')
     return out.getvalue()
 
-
+# %% ../../nbs/material/01_audio.ipynb #1eab0964
 def _page(audio: Audio) -> str:
     "Caption, player and small spectrogram, as HTML"
     b64 = lambda data: base64.b64encode(data).decode()
@@ -424,18 +430,27 @@ def onset_strength(
     growth = (M[:, 1:] - M[:, :-1]).relu()
     return F.pad(growth.mean(0), (1, 0)), 22050 / hop
 
+# %% ../../nbs/material/01_audio.ipynb #1c6d75a2
+def _peaks(
+    flux: Tensor,  # dB, [frames]
+    fps: float,  # frames per second
+    delta: float,  # dB
+) -> Tensor:  # bool, [frames]
+    "Maxima within 50 ms that stand `delta` above the mean of 0.4 s around"
+    near, around = round(0.05 * fps), round(0.2 * fps)
+    top = F.max_pool1d(flux[None], 2 * near + 1, 1, near)[0]
+    mean = F.avg_pool1d(flux[None], 2 * around + 1, 1, around, count_include_pad=False)[0]
+    return (flux == top) & (flux > mean + delta)
 
+# %% ../../nbs/material/01_audio.ipynb #9e400184
 def onset_times(
     audio: Audio,  # any sound
     delta: float = 1.5,  # dB by which a peak stands above the mean around it
 ) -> Tensor:  # s, [onsets]
-    "Moments of onset: maxima of the flux within 50 ms, `delta` above the mean of 0.4 s around"
+    "Moments of onset: peaks of the flux"
     flux, fps = onset_strength(audio)
-    near, around = round(0.05 * fps), round(0.2 * fps)
-    top = F.max_pool1d(flux[None], 2 * near + 1, 1, near)[0]
-    mean = F.avg_pool1d(flux[None], 2 * around + 1, 1, around, count_include_pad=False)[0]
-    peaks = (flux == top) & (flux > mean + delta)
-    at = (peaks.nonzero()[:, 0] / fps - _LEAD_IN).clamp(min=0)
+    frames = _peaks(flux, fps, delta).nonzero()[:, 0]
+    at = (frames / fps - _LEAD_IN).clamp(min=0)
     return at[at < audio.seconds - 0.05]  # a sound cut off clicks at its end: no onset
 
 
@@ -453,6 +468,13 @@ _KEY_PROFILES = dict(
 )
 
 
+def _pitches(hz: Tensor) -> tuple:  # frequencies -> pitch class, and how near it is, [n] each
+    "The pitch class that a frequency is heard as; one between two pitches counts for little"
+    midi = 69 + 12 * torch.log2(hz / 440)
+    nearness = torch.exp(-0.5 * ((midi - midi.round()) / 0.2) ** 2)
+    return midi.round().long() % 12, nearness
+
+# %% ../../nbs/material/01_audio.ipynb #0dba0c1f
 def chroma(
     audio: Audio,  # any sound
     low: float = 60.0,  # Hz, the lowest frequency heard
@@ -463,10 +485,8 @@ def chroma(
     X = stft(x, 8192, 2048).abs().mean(-1)  # [4097]
     hz = torch.linspace(0, 11025, 4097)
     band = (hz >= low) & (hz <= high)
-    midi = 69 + 12 * torch.log2(hz[band] / 440)
-    off = midi - midi.round()  # a bin between two pitches counts for little
-    weight = torch.exp(-0.5 * (off / 0.2) ** 2)
-    c = torch.zeros(12).index_add_(0, midi.round().long() % 12, X[band] * weight)
+    pitch, nearness = _pitches(hz[band])
+    c = torch.zeros(12).index_add_(0, pitch, X[band] * nearness)
     return c / c.sum() if c.sum() > 1e-6 else torch.zeros(12)
 
 
@@ -474,7 +494,7 @@ def _standardised(v: Tensor) -> Tensor:
     "Mean 0, length 1: the product of two such vectors is their correlation"
     return (v - v.mean()) / (v - v.mean()).norm().clamp(min=1e-9)
 
-
+# %% ../../nbs/material/01_audio.ipynb #f1142da3
 def key_scores(
     c: Tensor,  # chroma, [12]
 ) -> dict:  # {'C major': correlation, ...}, 24 keys
@@ -537,7 +557,7 @@ class _Pieces(io.RawIOBase):
                 self.at += len(found)
         return done
 
-
+# %% ../../nbs/material/01_audio.ipynb #c7685fa1
 def _cut(path):
     return PrestoError(f'{path} is cut off; a whole sound file is needed')
 
@@ -572,7 +592,7 @@ def _ogg_page_end(path, data: bytes, at: int) -> int:
         raise _cut(path)
     return end
 
-
+# %% ../../nbs/material/01_audio.ipynb #4aed54f2
 def _ogg_pages(path, data: bytes):  # yields (from, to, flags, stream, number)
     "The pages of an Ogg file; a missing stretch or a wrong checksum is a `PrestoError`"
     at = 0
@@ -624,7 +644,7 @@ _KBPS = {
 }
 _KBPS[False, 3] = _KBPS[False, 2]
 
-
+# %% ../../nbs/material/01_audio.ipynb #d8a39f3d
 def _version(h: int) -> int:  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
     "The version that a frame's header names"
     return h >> 19 & 3
@@ -715,7 +735,7 @@ def _mp3_frames(path, data: bytes) -> tuple:  # ([(from, to), ...], how many, is
             break  # what follows is no sound
     return spans, count, False
 
-
+# %% ../../nbs/material/01_audio.ipynb #6c467b27
 def _add_span(spans: list, at: int, to: int):
     "Make the last stretch longer, or begin another"
     if spans and spans[-1][1] == at:
@@ -750,16 +770,22 @@ def _crc16_table() -> np.ndarray:
     return table
 
 
-def _crc16(data: bytes, rows: int = 1024) -> int:
-    "LAME's checksum, of many stretches at a time; then each is carried over those after it"
+def _crc16_of_stretches(stretches) -> tuple:  # [length, rows] -> checksums [rows], carry [16]
+    "LAME's checksum of each row, and what becomes of each bit over so many bytes"
     table = _crc16_table()
-    padding = bytes(-len(data) % rows)
-    stretches = np.frombuffer(padding + data, np.uint8).reshape(rows, -1).T  # [length, rows]
-    crc = np.zeros(rows, np.uint16)
-    carry = 1 << np.arange(16, dtype=np.uint16)  # what becomes of each bit over a stretch
-    for step in np.ascontiguousarray(stretches):
+    crc = np.zeros(stretches.shape[1], np.uint16)
+    carry = 1 << np.arange(16, dtype=np.uint16)
+    for step in stretches:
         crc = table[(crc ^ step) & 255] ^ crc >> 8
         carry = table[carry & 255] ^ carry >> 8
+    return crc, carry
+
+# %% ../../nbs/material/01_audio.ipynb #84c72a34
+def _crc16(data: bytes, rows: int = 1024) -> int:
+    "LAME's checksum, of many stretches at a time; then each is carried over those after it"
+    padding = bytes(-len(data) % rows)
+    stretches = np.frombuffer(padding + data, np.uint8).reshape(rows, -1).T
+    crc, carry = _crc16_of_stretches(np.ascontiguousarray(stretches))
     total, carry = 0, carry.tolist()
     for one in crc.tolist():
         total = _carried(total, carry) ^ one
@@ -809,19 +835,28 @@ def _mp3_source(path, data: bytes):  # the path, or what to read in its place
     spans, count, cut = _mp3_frames(path, data)
     if not count:
         raise _cut(path) if cut else _unreadable(path)
-    first, to = spans[0]
-    stated = _stated_frames(data, first)
+    stated = _stated_frames(data, spans[0][0])
     if stated is not None:
         count -= 1  # the first frame is no sound
     if count < (stated or 0) - 1 or cut and count != stated:
         raise _cut(path)
-    if stated == count + 1 and _mp3_agrees(data, first, to) == (True, False):
-        raise _cut(path)
-    if stated != count or len(spans) > 1:
-        return _mp3_with_count(data, spans, count, stated)
-    if all(_mp3_agrees(data, first, to)):
+    _check_sums(path, data, spans, stated, count)
+    if stated == count and len(spans) == 1:
         return str(path)
-    raise PrestoError(f'{path} is damaged: its checksum is another; a whole sound file is needed')
+    return _mp3_with_count(data, spans, count, stated)
+
+# %% ../../nbs/material/01_audio.ipynb #2710c370
+def _check_sums(path, data, spans, stated, count):
+    "Refuse an mp3 whose sound is not what the encoder wrote"
+    if stated not in (count, count + 1):
+        return
+    agree = _mp3_agrees(data, *spans[0])
+    if stated == count + 1 and agree == (True, False):
+        raise _cut(path)
+    if stated == count and len(spans) == 1 and not all(agree):
+        raise PrestoError(
+            f'{path} is damaged: its checksum is another; a whole sound file is needed'
+        )
 
 
 def _mp3_with_count(data, spans, count, stated):
@@ -847,7 +882,7 @@ def _crc_table(bits: int, poly: int) -> list:
         table.append(crc)
     return table
 
-
+# %% ../../nbs/material/01_audio.ipynb #d4f99b07
 def _crc(data: bytes, bits: int, poly: int) -> int:
     "The checksum of FLAC's frames"
     table = _crc_table(bits, poly)
@@ -861,22 +896,22 @@ def _crc(data: bytes, bits: int, poly: int) -> int:
 def _flac_number(frame: bytes, fixed: int) -> int | None:  # None: no frame begins here
     "The sample after a frame's last; `fixed` is the block size when all are equal"
     size = frame[2] >> 4
-    more = _more_bytes(frame[4])
+    after = 5 + _more_bytes(frame[4])  # the number begins at byte 4
     for_block = {6: 1, 7: 2}.get(size, 0)
     for_rate = {12: 1, 13: 2, 14: 2}.get(frame[2] & 15, 0)
-    end = 5 + more + for_block + for_rate
+    end = after + for_block + for_rate
     if not size or len(frame) <= end or _crc(frame[:end], 8, 7) != frame[end]:
         return None
-    number = _coded_number(frame[4 : 5 + more])
+    number = _coded_number(frame[4:after])
     first = number if frame[1] & 1 else number * fixed
-    return first + _flac_block(size, frame[5 + more :])
+    return first + _flac_block(size, frame[after:])
 
 
 def _more_bytes(lead: int) -> int:
     "How many bytes follow the first one of a number that is written as in UTF-8"
     return 0 if lead < 0x80 else 7 - (lead ^ 0xFF).bit_length()
 
-
+# %% ../../nbs/material/01_audio.ipynb #75fb0fa2
 def _coded_number(code: bytes) -> int:
     "A number that is written as in UTF-8"
     lead, *others = code
@@ -940,7 +975,7 @@ def _map(path) -> mmap.mmap:
     with open(path, 'rb') as f:
         return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
 
-
+# %% ../../nbs/material/01_audio.ipynb #3e4c971c
 def _flac_source(path):  # the path, or what to read in its place
     "A FLAC file whose length in front is right"
     fixed, packed, md5 = _flac_front(path)
@@ -967,6 +1002,15 @@ _CHUNKED = {
 }
 
 
+class _Length(NamedTuple):
+    "Where a file says how long its samples are"
+
+    at: int  # place of the number
+    form: str  # its format
+    more: int  # what it counts besides the samples
+    begin: int  # place of the first sample
+
+
 def _read_number(f, at: int, form: str) -> int:
     "A number of a file; what lies after its end counts as 0"
     f.seek(at)
@@ -974,24 +1018,24 @@ def _read_number(f, at: int, form: str) -> int:
     (number,) = struct.unpack(form, f.read(size).ljust(size, b'\0'))
     return number
 
-
+# %% ../../nbs/material/01_audio.ipynb #bb90ff10
 def _data_length(
     f,  # the open file
     magic: bytes,  # its first four bytes
     size: int,  # bytes of the file
-) -> tuple | None:  # (place, format, added, first sample)
+) -> _Length | None:
     "Where a file says how long its samples are"
     if magic == b'.snd':
-        return 8, '>I', 0, _read_number(f, 4, '>I')
+        return _Length(8, '>I', 0, _read_number(f, 4, '>I'))
     at, name, form, more = _CHUNKED[magic]
     even = {b'riff': 8, b'caff': 1}.get(magic, 2)  # chunks begin at multiples of it
     while (begin := at + name + struct.calcsize(form)) <= size:
         f.seek(at)
         id = f.read(4)
         if magic == b'RF64' and id == b'data':
-            return 28, '<q', 0, begin
+            return _Length(28, '<q', 0, begin)
         if id in (b'data', b'SSND'):
-            return at + name, form, more, begin
+            return _Length(at + name, form, more, begin)
         length = _read_number(f, at + name, form) - more
         if length < 0:
             return None
@@ -999,7 +1043,7 @@ def _data_length(
         at += -at % even
     return None
 
-
+# %% ../../nbs/material/01_audio.ipynb #19d5f7e8
 def _is_chunk(rest: bytes, form: str, left: int) -> bool:
     "Do the bytes after the samples begin another chunk, or mean nothing?"
     rest = rest[1:] if rest[:1] == b'\0' else rest  # to an even length
@@ -1018,27 +1062,37 @@ def _is_cut(stated: int, left: int, size: int, form: str) -> bool:
     return stated > left + 1 and not dummy and not counted_in
 
 
+def _is_right(stated: int, left: int, form: str, chunk: bool) -> bool:
+    "Is the length right, or of a file whose length no number can hold?"
+    if left <= 0 or stated == left or 0 <= stated < left and chunk:
+        return True
+    return form[1] == 'I' and left >= 2**32
+
+# %% ../../nbs/material/01_audio.ipynb #24952337
 def _sample_source(path, magic: bytes):  # the path, or what to read in its place
     "A file of plain samples whose length in front is right"
     size = path.stat().st_size
     with open(path, 'rb') as f:
-        found = _data_length(f, magic, size)
-        if found is None:
+        place = _data_length(f, magic, size)
+        if place is None:
             return str(path)
-        at, form, more, begin = found
-        stated = _read_number(f, at, form) - more
-        f.seek(begin + max(0, stated))
+        stated = _read_number(f, place.at, place.form) - place.more
+        f.seek(place.begin + max(0, stated))
         after = f.read(64)
-    left = size - begin
-    if _is_cut(stated, left, size, form):
+    left = size - place.begin
+    if _is_cut(stated, left, size, place.form):
         raise _cut(path)
-    chunk = magic == b'riff' or magic != b'.snd' and _is_chunk(after, form, left - stated)
-    right = left <= 0 or stated == left or 0 <= stated < left and chunk
-    if right or form[1] == 'I' and left >= 2**32:
+    chunk = magic == b'riff' or magic != b'.snd' and _is_chunk(after, place.form, left - stated)
+    if _is_right(stated, left, place.form, chunk):
         return str(path)
-    data = memoryview(_map(path))
-    number = struct.pack(form, left + more)
-    return _Pieces(data[:at], number, data[at + len(number) :])
+    return _with_length(_map(path), place, left)
+
+# %% ../../nbs/material/01_audio.ipynb #a462b012
+def _with_length(data, place: _Length, samples: int):  # bytes of samples
+    "A file in which the right length stands"
+    number = struct.pack(place.form, samples + place.more)
+    view = memoryview(data)
+    return _Pieces(view[: place.at], number, view[place.at + len(number) :])
 
 # %% ../../nbs/material/01_audio.ipynb #611e0241
 def _sources(path: Path) -> list:  # of what libsndfile can open, one after another
@@ -1080,7 +1134,7 @@ def _opened(path):  # a sound file
         except (sf.SoundFileError, RuntimeError, MemoryError) as e:
             raise _unreadable(path) from e
 
-
+# %% ../../nbs/material/01_audio.ipynb #6999b6d4
 def _check_streams(path, files):
     "Refuse streams that do not fit together, and those that nobody knows the length of"
     if len({(f.samplerate, f.channels) for f in files}) > 1:
@@ -1105,23 +1159,32 @@ def _read(
     seconds: float | None,  # s; to the end if None
 ) -> tuple:  # (samples [n, audio_channels] numpy, sample rate in Hz)
     "Decode a piece of a sound file"
+    _check_times(start, seconds)
+    with _opened(path) as files:
+        rate = files[0].samplerate
+        skip, n = _piece(path, sum(f.frames for f in files), rate, start, seconds)
+        return _read_frames(path, files, skip, n), rate
+
+# %% ../../nbs/material/01_audio.ipynb #042a1597
+def _check_times(start: float, seconds: float | None):
+    "Refuse a piece that no sound has"
     if not math.isfinite(start) or (seconds is not None and not 0 < seconds < math.inf):
         asked = f'{seconds} s from {start} s were asked for'
         raise PrestoError(f'{asked}; finite seconds above 0 are allowed')
-    with _opened(path) as files:
-        rate = files[0].samplerate
-        frames = sum(f.frames for f in files)
-        if frames == 0:
-            raise PrestoError(f'{path} holds no samples; at least one is needed')
-        skip = round(start * rate)
-        left = frames - skip
-        if start < 0 or left <= 0:
-            length = f'{path} lasts {frames / rate:.3f} s'
-            raise PrestoError(f'{length} and cannot be read from {start} s')
-        n = left if seconds is None else min(left, round(seconds * rate))
-        return _read_frames(path, files, skip, n), rate
 
 
+def _piece(path, frames: int, rate: int, start: float, seconds: float | None) -> tuple:
+    "Where a piece begins and how long it is, in samples; a `PrestoError` outside of the sound"
+    if frames == 0:
+        raise PrestoError(f'{path} holds no samples; at least one is needed')
+    skip = round(start * rate)
+    left = frames - skip
+    if start < 0 or left <= 0:
+        length = f'{path} lasts {frames / rate:.3f} s'
+        raise PrestoError(f'{length} and cannot be read from {start} s')
+    return skip, left if seconds is None else min(left, round(seconds * rate))
+
+# %% ../../nbs/material/01_audio.ipynb #a2302c58
 def _read_frames(path, files, skip: int, n: int) -> np.ndarray:  # [n, audio_channels]
     "The n samples after the first `skip` ones, from streams that follow each other"
     found = [np.zeros((0, files[0].channels), 'float32')]

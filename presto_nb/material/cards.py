@@ -23,7 +23,7 @@ def _check_word(what: str, word):
             f"such as apache-2.0"
         )
 
-
+# %% ../../nbs/material/06_cards.ipynb #5dea16ed
 def _front_matter(
     license: str = "other",  # as the hub spells it, such as apache-2.0
     tags=_TAGS,
@@ -57,12 +57,23 @@ def _what_it_skips(c) -> str:
     parts = f"in the {len(c.drops)} parts of the noise levels, noisiest first"
     return f", which skips {drops} of its {c.dit['depth']} blocks {parts},"
 
-
+# %% ../../nbs/material/06_cards.ipynb #0a06aa0a
 def _count(module) -> str:
     "How many parameters"
     return f"{sum(p.numel() for p in module.parameters()):,} parameters"
 
 
+def _network_line(denoiser, dit: dict) -> str:
+    "The network in a line of the table"
+    return f"DiT, {dit['depth']} blocks of width {dit['width']}, {_count(denoiser)}"
+
+
+def _sampler_line(c) -> str:
+    "The sampler in a line of the table"
+    levels = f"sigma from {c.sigma_max:g} to {c.sigma_min:g}, rho {c.rho:g}"
+    return f"{c.step}, {c.steps} evaluations, {levels}"
+
+# %% ../../nbs/material/06_cards.ipynb #e21b4f4c
 def _codec_line(codec, rate: int, digest: str) -> str:
     "The codec in a line of the table"
     frames = f"{codec.channels} channels at {codec.frame_rate:.1f} frames a second"
@@ -70,25 +81,32 @@ def _codec_line(codec, rate: int, digest: str) -> str:
     return f"{name}, sha256 of its encoder `{digest or 'not recorded'}`"
 
 
+def _encoder_line(encoder, digest: str) -> str:
+    "The text encoder in a line of the table"
+    name = f"{type(encoder).__name__}, vectors of {encoder.dim}, {_count(encoder)}"
+    return f"{name}, sha256 `{digest or 'not recorded'}`"
+
+
+def _table(head: str, rows: dict) -> str:  # name -> value; None is left out
+    "A table of two columns"
+    lines = [f"| {k} | {v} |" for k, v in rows.items() if v is not None]
+    return "\n".join([head, "|---|---|", *lines])
+
+# %% ../../nbs/material/06_cards.ipynb #3fa36845
 def _parts_table(
     pipe,  # a `MusicPipeline`
     c,  # its `PipelineConfig`, with the hashes of its parts
     digest: str,  # sha256 of its model.safetensors
 ) -> str:
     "The parts, their sizes and hashes"
-    size = f"{c.dit['depth']} blocks of width {c.dit['width']}"
-    levels = f"sigma from {c.sigma_max:g} to {c.sigma_min:g}, rho {c.rho:g}"
-    encoder = (
-        f"{type(pipe.encoder).__name__}, vectors of {pipe.encoder.dim}, {_count(pipe.encoder)}"
-    )
     rows = {
-        "network": f"DiT, {size}, {_count(pipe.denoiser)}",
+        "network": _network_line(pipe.denoiser, c.dit),
         "weights": f"float16, sha256 `{digest}`",
-        "sampler": f"{c.step}, {c.steps} evaluations, {levels}",
+        "sampler": _sampler_line(c),
         "codec": _codec_line(pipe.codec, pipe.sample_rate, c.codec_sha256),
-        "text encoder": f"{encoder}, sha256 `{c.text_sha256 or 'not recorded'}`",
+        "text encoder": _encoder_line(pipe.encoder, c.text_sha256),
     }
-    return "\n".join(["| part | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())])
+    return _table("| part | |", rows)
 
 # %% ../../nbs/material/06_cards.ipynb #3475aa0b
 def _last_name(word: str) -> str:  # of a command
@@ -100,7 +118,7 @@ def _last_name(word: str) -> str:  # of a command
         value = PurePosixPath(value).name
     return option + equals + (value or "FOLDER")
 
-
+# %% ../../nbs/material/06_cards.ipynb #9917f1a4
 def _without_places(line: str) -> str:
     "A line of a command without places"
     try:
@@ -133,14 +151,13 @@ def _facts(record: dict) -> dict:  # name -> value, None where it is not recorde
         note=record.get("note"),
     )
 
-
+# %% ../../nbs/material/06_cards.ipynb #78a825a7
 def _how_made(record: dict) -> str:  # of a training
     "Command, seed, steps, time and machine of a training"
     if not record.get("command"):
         return "How it was trained is not recorded."
-    rows = [f"| {k} | {v} |" for k, v in _facts(record).items() if v is not None]
     command = ["```", without_places(record["command"]), "```", ""]
-    return "\n".join([*command, "| | |", "|---|---|", *rows])
+    return "\n".join([*command, _table("| | |", _facts(record))])
 
 # %% ../../nbs/material/06_cards.ipynb #d7e85fe3
 _AUTHORS = (
@@ -165,7 +182,7 @@ _UNKNOWN = dict(
     ears="Nobody has judged this model by ear yet: every number on this card is a machine's.",
 )
 
-
+# %% ../../nbs/material/06_cards.ipynb #240c4e60
 def _how_to_load(name: str) -> str:  # a shipped name, a folder, or owner/name on the hub
     "Three lines of Python"
     kinds = "a shipped name, a folder, or owner/name on the hub"
@@ -215,7 +232,7 @@ def _kept_card(pipe, config, digest: str) -> str | None:
     old = type(config).load(Path(folder) / "config.json")
     return text if config.replace(check=()) == old.replace(check=()) else None
 
-
+# %% ../../nbs/material/06_cards.ipynb #e71441eb
 def write_card(
     pipe,  # a `MusicPipeline`; `folder`: where it was loaded from; `record`: of its training
     config,  # `PipelineConfig`, as written

@@ -84,7 +84,7 @@ def _temporary_beside(path: Path) -> Path:
     os.close(fd)
     return Path(tmp)
 
-
+# %% ../../nbs/material/00_core.ipynb #464988f4
 def _mode(path: Path) -> int:
     "The rights of a file, or those of a new one"
     if path.is_file():
@@ -167,7 +167,7 @@ def _plain_or_refuse(value):
         raise TypeError(f"{type(value).__name__} is nothing that json can write")
     return number
 
-
+# %% ../../nbs/material/00_core.ipynb #24a9c13b
 def _json(*parts, **kwargs) -> str:
     "JSON in which a number of numpy or torch is a number"
     return json.dumps(*parts, **kwargs, default=_plain_or_refuse)
@@ -219,7 +219,7 @@ def save_tensors(
     except SafetensorError as e:
         raise PrestoError(f"cannot write {path}: {e}") from None
 
-
+# %% ../../nbs/material/00_core.ipynb #36e228b9
 def load_tensors(
     path,  # .safetensors file
 ) -> dict:  # name -> tensor on the CPU
@@ -252,7 +252,7 @@ def _check_state(
         if k not in own:
             raise PrestoError(f"{source} has a tensor {k} which the model does not know")
 
-
+# %% ../../nbs/material/00_core.ipynb #b89b3d63
 def load_state(
     module,  # an nn.Module
     tensors: dict,  # name -> tensor; any float dtype
@@ -298,7 +298,7 @@ def _json_object(text: str, source) -> dict:  # what to call the text in an erro
         raise PrestoError(f"{source} holds {type(d).__name__}, not a JSON object")
     return d
 
-
+# %% ../../nbs/material/00_core.ipynb #617e42bf
 def load_json(
     path,  # a .json file
 ) -> dict:
@@ -323,7 +323,7 @@ _KINDS = {
     dict: "an object",
 }
 
-
+# %% ../../nbs/material/00_core.ipynb #e566880a
 def _is_kind(
     value,  # from a file
     kinds,  # types of `_KINDS` that are allowed
@@ -337,7 +337,7 @@ def _is_kind(
         return float in kinds and math.isfinite(value)
     return isinstance(value, kinds)
 
-
+# %% ../../nbs/material/00_core.ipynb #12c2763f
 def _check_kind(
     name: str,  # of a config's field
     value,  # from a file
@@ -405,7 +405,7 @@ def write_hashes(
     with atomic_path(Path(folder) / HASHES) as p:
         p.write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
 
-
+# %% ../../nbs/material/00_core.ipynb #278c6464
 def check_hashes(folder):  # of a saved model; one of an earlier version has no hashes
     "Refuse a folder with a file that is not what was saved"
     folder = Path(folder)
