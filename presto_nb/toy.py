@@ -9,24 +9,30 @@ __all__ = ['BANDWIDTH', 'TOY_NOISE', 'GaussianMixture', 'eight_modes', 'plot_pla
            'toy_teacher']
 
 # %% ../nbs/20_toy.ipynb #8e98c1bb
-import copy, math
+import copy
+import math
 from dataclasses import dataclass
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
-from presto_nb.material.core import (
-    PrestoError,
-    assets,
-    new_rng,
-    load_json,
-    load_state,
-    load_tensors,
-    progress,
-)
+from .material.core import PrestoError, assets, new_rng, progress
+from .material.core import load_json, load_state, load_tensors
 from .edm import SIGMA_DATA, Denoiser, LogNormal, edm_loss
 from .dit import kept_rows, sinusoidal
 from .training import EMA, TrainConfig, lr_factor
 
 # %% ../nbs/20_toy.ipynb #50e27aa9
+def _one_each(value, k, name):
+    "A positive number for each of k components, float64 [k]"
+    v = torch.as_tensor(value, dtype=torch.float64)
+    fits = v.ndim <= 1 and v.numel() in (1, k)
+    if not fits or not (v > 0).all() or not v.isfinite().all():
+        allowed = f"one positive number, or one for each of the {k} components"
+        raise PrestoError(f"{name} is {v.tolist()}; allowed is {allowed}")
+    return v.expand(k)
+
+
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
     "Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser"
@@ -38,15 +44,13 @@ class GaussianMixture:
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64)
         if means.ndim != 2:
-            raise PrestoError(
-                f"the means have shape {list(means.shape)}; allowed is [components, dimensions]"
-            )
-        one = lambda v, name: _one_each(v, len(means), name)
-        weights = one(self.weights, "weights")
-        for k, v in dict(
-            means=means, std=one(self.std, "std"), weights=weights / weights.sum()
-        ).items():
-            object.__setattr__(self, k, v)
+            shape = f"the means have shape {list(means.shape)}"
+            raise PrestoError(f"{shape}; allowed is [components, dimensions]")
+        std = _one_each(self.std, len(means), "std")
+        weights = _one_each(self.weights, len(means), "weights")
+        object.__setattr__(self, "means", means)
+        object.__setattr__(self, "std", std)
+        object.__setattr__(self, "weights", weights / weights.sum())
 
     @property
     def dim(self):
@@ -63,34 +67,37 @@ class GaussianMixture:
         n: int,  # how many
         generator=None,  # torch.Generator on the CPU
         labels=False,  # also return which component each came from, int64 [n]
-    ):
-        "Independent clean samples x0, float32 [n, d]"
+    ):  # float32 [n, d]
+        "Independent clean samples x0"
         label = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.dim, generator=generator, dtype=torch.float64)
         x0 = (self.means[label] + self.std[label, None] * noise).float()
         return (x0, label) if labels else x0
 
     def parts(
-        self, x, sigma, cond=None
-    ):  # points [b, d]; noise level, a number or [b]; `Labels` or None
-        "Variance v of each component at this noise [b, k], and ln of weight times density [b, k]"
-        std, means = self.std.to(x), self.means.to(x)
+        self,
+        x,  # points [b, d]
+        sigma,  # noise level, a number or [b]
+        cond=None,  # `Labels` or None
+    ):  # both [b, k]
+        "Variance v of each component at this noise, and ln of weight times density"
+        std = self.std.to(x)
+        means = self.means.to(x)
         v = std**2 + torch.as_tensor(sigma).to(x).reshape(-1, 1) ** 2
         gap = (x[:, None] - means).square().sum(-1)  # |x - m|^2, [b, k]
-        return v, self.log_weights(cond).to(x) - gap / (2 * v) - self.dim / 2 * (
-            2 * math.pi * v
-        ).log()
+        log_weights = self.log_weights(cond).to(x)
+        return v, log_weights - gap / (2 * v) - self.dim / 2 * (2 * math.pi * v).log()
 
     def log_weights(self, cond=None):  # `Labels` of b rows or None
         "ln w [k], or [b, k] where a row with a label is certain of it"
         if cond is None:
             return self.weights.log()
+        k = len(self.weights)
         label = cond.labels.to(self.weights.device)[:, None]
-        if label.max() >= len(self.weights):
-            raise PrestoError(
-                f"there is a label {label.max()}; this mixture has components 0 to {len(self.weights) - 1}"
-            )
-        certain = torch.where(label == torch.arange(len(self.weights)), 0.0, -math.inf)
+        if label.max() >= k:
+            known = f"this mixture has components 0 to {k - 1}"
+            raise PrestoError(f"there is a label {label.max()}; {known}")
+        certain = torch.where(label == torch.arange(k), 0.0, -math.inf)
         return torch.where(label < 0, self.weights.log(), certain)
 
     def log_density(self, x, sigma=0.0, cond=None):  # as `parts`
@@ -106,29 +113,19 @@ class GaussianMixture:
     def denoiser(self, x, sigma, cond=None):  # as `parts`
         "E[x0 | x], the best guess: sum of r (sigma^2/v m + s^2/v x), [b, d]"
         v, log_joint = self.parts(x, sigma, cond)
-        r, stay = log_joint.softmax(-1), self.std.to(x) ** 2 / v  # [b, k] both
+        r = log_joint.softmax(-1)  # [b, k]
+        stay = self.std.to(x) ** 2 / v  # [b, k]
         return (r * (1 - stay)) @ self.means.to(x) + (r * stay).sum(-1, keepdim=True) * x
 
     def __call__(self, x, sigma, cond=None):
         return self.denoiser(x, sigma, cond)
 
-
-def _one_each(value, k, name):
-    "A positive number for each of k components, float64 [k]"
-    v = torch.as_tensor(value, dtype=torch.float64)
-    if v.ndim > 1 or v.numel() not in (1, k) or not (v > 0).all() or not v.isfinite().all():
-        raise PrestoError(
-            f"{name} is {v.tolist()}; allowed is one positive number, or one for each of the {k} components"
-        )
-    return v.expand(k)
-
 # %% ../nbs/20_toy.ipynb #4c31cf70
 def eight_modes(std=0.07):  # width of each mode
     "Eight equal modes on a ring; a coordinate's rms is SIGMA_DATA"
     angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
-    return GaussianMixture(
-        math.sqrt(2 * (SIGMA_DATA**2 - std**2)) * torch.stack([angle.cos(), angle.sin()], 1), std
-    )
+    radius = math.sqrt(2 * (SIGMA_DATA**2 - std**2))
+    return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std)
 
 # %% ../nbs/20_toy.ipynb #733909d1
 def _grid(lim, n):
@@ -137,33 +134,29 @@ def _grid(lim, n):
     return torch.cartesian_prod(u, u)
 
 
+def _draw_contours(ax, mixture, sigma, lim):
+    "A density at 60, 10, 1 and 0.1 % of its highest value"
+    p = mixture.log_density(_grid(lim, 120), sigma).view(120, 120).T
+    u = torch.linspace(-lim, lim, 120)
+    look = dict(colors="0.6", linewidths=0.7, linestyles="-", zorder=1)
+    ax.contour(u, u, p - p.max(), levels=[-6.9, -4.6, -2.3, -0.5], **look)
+
+
 def plot_plane(
     ax,  # matplotlib axes
     points=None,  # [n, 2] to scatter
-    mixture=None,  # drawn as contours at 60, 10, 1 and 0.1 % of its highest value
+    mixture=None,  # drawn as contours
     sigma=0.0,  # noise level of the contours
     lim=1.1,  # the picture shows [-lim, lim]^2
-    color="C1",
-    title="",  # of the points; of the picture
-):
+    color="C1",  # of the points
+    title="",  # of the picture
+):  # the axes
     "A density as contours, points over it"
     if mixture is not None:
-        p = mixture.log_density(_grid(lim, 120), sigma).view(120, 120).T
-        u = torch.linspace(-lim, lim, 120)
-        ax.contour(
-            u,
-            u,
-            p - p.max(),
-            levels=[-6.9, -4.6, -2.3, -0.5],
-            colors="0.6",
-            linewidths=0.7,
-            linestyles="-",
-            zorder=1,
-        )
+        _draw_contours(ax, mixture, sigma, lim)
     if points is not None:
-        ax.scatter(
-            *torch.as_tensor(points).detach().cpu().T, s=2, lw=0, color=color, alpha=0.5, zorder=2
-        )
+        x, y = torch.as_tensor(points).detach().cpu().T
+        ax.scatter(x, y, s=2, lw=0, color=color, alpha=0.5, zorder=2)
     ax.set(xlim=(-lim, lim), ylim=(-lim, lim), aspect="equal", xticks=[], yticks=[], title=title)
     return ax
 
@@ -172,25 +165,17 @@ def plot_arrows(
     ax,  # matplotlib axes
     f,  # `f(x [b, 2], sigma [b]) -> [b, 2]`, e.g. a score, or a denoiser minus x
     sigma,  # noise level, a number
-    lim=1.1,
-    n=15,  # the grid: [-lim, lim]^2, n x n arrows
+    lim=1.1,  # the grid: [-lim, lim]^2
+    n=15,  # n x n arrows
     color="C0",
-    scale=1.0,  # arrow length = vector/scale, in the picture's own units; None: matplotlib's choice
-):
+    scale=1.0,  # arrow length = vector/scale, in the picture's units; None: matplotlib's choice
+):  # the axes
     "A vector field as arrows on a grid"
     x = _grid(lim, n)
     with torch.no_grad():
-        v = f(x, x.new_full((len(x),), sigma))
-    ax.quiver(
-        *x.T,
-        *v.cpu().T,
-        color=color,
-        angles="xy",
-        scale_units="xy",
-        scale=scale,
-        width=0.004,
-        zorder=3,
-    )
+        v = f(x, x.new_full((len(x),), sigma)).cpu()
+    look = dict(color=color, width=0.004, zorder=3)
+    ax.quiver(*x.T, *v.T, angles="xy", scale_units="xy", scale=scale, **look)
     return ax
 
 # %% ../nbs/20_toy.ipynb #f70ec8ce
@@ -203,10 +188,11 @@ class Labels:
     def __len__(self):
         return len(self.labels)
 
-    def __getitem__(self, rows):
-        return Labels(
-            self.labels[[rows] if isinstance(rows, int) else rows]
-        )  # int, slice, list, or tensor of indices or bools
+    def __getitem__(
+        self,
+        rows,  # int, slice, list, or tensor of indices or bools
+    ):
+        return Labels(self.labels[[rows] if isinstance(rows, int) else rows])
 
     def to(self, device):
         "The same on a device"
@@ -220,9 +206,14 @@ class Labels:
         "The same rows with nothing told"
         return Labels(torch.full_like(self.labels, -1))
 
-    def drop(self, p: float, generator=None):  # probability of null per row; torch.Generator
+    def drop(
+        self,
+        p: float,  # probability of null per row
+        generator=None,  # torch.Generator
+    ):
         "Rows become null at random"
-        return Labels(self.labels.masked_fill(torch.rand(len(self), generator=generator) < p, -1))
+        lost = torch.rand(len(self), generator=generator) < p
+        return Labels(self.labels.masked_fill(lost, -1))
 
 # %% ../nbs/20_toy.ipynb #7fedda6a
 def gaussian_kl(
@@ -230,16 +221,17 @@ def gaussian_kl(
     s1,  # its standard deviation
     mu2,  # mean of q [d]
     s2,  # its standard deviation
-):
-    "KL(p || q) of two isotropic Gaussians, a scalar tensor"
+):  # a scalar tensor
+    "KL(p || q) of two isotropic Gaussians"
     mu1, mu2, s1, s2 = (torch.as_tensor(v, dtype=torch.float64) for v in (mu1, mu2, s1, s2))
     d = mu1.numel()
-    return d * (s2 / s1).log() + (d * s1**2 + (mu1 - mu2).square().sum()) / (2 * s2**2) - d / 2
+    spread = d * s1**2 + (mu1 - mu2).square().sum()
+    return d * (s2 / s1).log() + spread / (2 * s2**2) - d / 2
 
 
 def monte_carlo_kl(
-    p,
-    q,  # things with `sample(n, generator)` and `log_density(x, sigma)`
+    p,  # has `sample(n, generator)` and `log_density(x, sigma)`
+    q,  # has `log_density(x, sigma)`
     n: int,  # samples of p
     generator,  # torch.Generator
     sigma=0.0,  # noise level at which the two are compared
@@ -251,23 +243,30 @@ def monte_carlo_kl(
     return log_ratio.mean(), log_ratio.std() / math.sqrt(n)
 
 # %% ../nbs/20_toy.ipynb #8e703e0a
-BANDWIDTH = 0.2  # between a mode's width, 0.07, and the distance of neighbours, 0.53: the geometric mean of the two
+BANDWIDTH = 0.2  # near the geometric mean of a mode's width, 0.07, and its neighbours' distance
 
 
 def kernel_sums(
     x,  # [s, n, d]
     y,  # [s, m, d]; s may be 1
     bandwidth,  # h
-):
-    "Sum of exp(-|x - y|^2/2h^2) over all pairs, float64 [s]; works in blocks of half a million pairs"
-    x, y = x / bandwidth, y.expand(len(x), -1, -1) / bandwidth
-    half, total = y.square().sum(-1)[:, None] / 2, 0.0  # |y|^2/2, [s, 1, m]
-    for r in x.split(max(1, 2**19 // (len(x) * y.shape[1])), 1):
-        exponent = torch.baddbmm(-half, r, y.mT).sub_(
-            r.square().sum(-1, keepdim=True) / 2
-        )  # x.y - |y|^2/2 - |x|^2/2
+):  # float64 [s]
+    "Sum of exp(-|x - y|^2/2h^2) over all pairs, in blocks of half a million"
+    x = x / bandwidth
+    y = y.expand(len(x), -1, -1) / bandwidth
+    half = y.square().sum(-1)[:, None] / 2  # |y|^2/2, [s, 1, m]
+    total = 0.0
+    for rows in x.split(max(1, 2**19 // (len(x) * y.shape[1])), 1):
+        exponent = torch.baddbmm(-half, rows, y.mT)  # x.y - |y|^2/2
+        exponent.sub_(rows.square().sum(-1, keepdim=True) / 2)
         total = total + exponent.clamp_(max=0).exp_().sum((1, 2), dtype=torch.float64)
     return total
+
+
+def _mean_inside(z, bandwidth):
+    "Mean kernel over the pairs of a set, each point with itself left out"
+    n = z.shape[1]
+    return (kernel_sums(z, z, bandwidth) - n) / (n * (n - 1))
 
 
 @torch.no_grad()
@@ -275,32 +274,32 @@ def mmd(
     x,  # samples to judge [s, n, d]: s sets at once
     y,  # samples to judge against [m, d]
     bandwidth=BANDWIDTH,  # h of the kernel
-):
-    "Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6), float64 [s]"
+):  # float64 [s]
+    "Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6)"
     if x.ndim != 3 or y.ndim != 2:
-        raise PrestoError(
-            f"samples of shape {list(x.shape)} against {list(y.shape)}; allowed is [sets, n, d] against [m, d]"
-        )
-    n, m = x.shape[1], len(y)
-    inside = lambda z, n: (
-        (kernel_sums(z, z, bandwidth) - n) / (n * (n - 1))
-    )  # without the n pairs of a point and itself
-    return inside(x, n) + inside(y[None], m) - 2 * kernel_sums(x, y[None], bandwidth) / (n * m)
+        shapes = f"samples of shape {list(x.shape)} against {list(y.shape)}"
+        raise PrestoError(f"{shapes}; allowed is [sets, n, d] against [m, d]")
+    y = y[None]
+    between = kernel_sums(x, y, bandwidth) / (x.shape[1] * y.shape[1])
+    return _mean_inside(x, bandwidth) + _mean_inside(y, bandwidth) - 2 * between
+
+
+def _closeness(a, b, bandwidth):
+    "Exact mean kernel over points of two mixtures"
+    v = bandwidth**2 + a.std[:, None] ** 2 + b.std**2  # [k, k]
+    gap = (a.means[:, None] - b.means).square().sum(-1)
+    pairs = (bandwidth**2 / v) ** (a.dim / 2) * (-gap / (2 * v)).exp()
+    return a.weights @ pairs @ b.weights
 
 
 def mixture_mmd(
-    p,
-    q,  # two `GaussianMixture`
+    p,  # a `GaussianMixture`
+    q,  # another
     bandwidth=BANDWIDTH,  # h of the kernel
-):
-    "The exact MMD^2, a scalar tensor"
-
-    def closeness(a, b):
-        v = bandwidth**2 + a.std[:, None] ** 2 + b.std**2  # [k, k]
-        gap = (a.means[:, None] - b.means).square().sum(-1)
-        return a.weights @ ((bandwidth**2 / v) ** (a.dim / 2) * (-gap / (2 * v)).exp()) @ b.weights
-
-    return closeness(p, p) + closeness(q, q) - 2 * closeness(p, q)
+):  # a scalar tensor
+    "The exact MMD^2"
+    inside = _closeness(p, p, bandwidth) + _closeness(q, q, bandwidth)
+    return inside - 2 * _closeness(p, q, bandwidth)
 
 # %% ../nbs/20_toy.ipynb #9a640f31
 def mmd_quantile(
@@ -312,52 +311,47 @@ def mmd_quantile(
     seed=0,
 ) -> float:
     "What MMD^2 between two exact sets of n stays under with probability q: the sampling floor"
-    g = new_rng(seed, "mmd floor", n)
-    values = torch.cat(
-        [mmd(mixture.sample(n, g)[None], mixture.sample(n, g), bandwidth) for _ in range(repeats)]
-    )
-    return values.quantile(q).item()
+    rng = new_rng(seed, "mmd floor", n)
+    pair = lambda: mmd(mixture.sample(n, rng)[None], mixture.sample(n, rng), bandwidth)
+    return torch.cat([pair() for _ in range(repeats)]).quantile(q).item()
 
 # %% ../nbs/20_toy.ipynb #6795940b
 def by_seed(
     x,  # rows [b*seeds, ...]
     seeds: int,  # how many
-):
-    "[seeds, b, ...]"
+):  # [seeds, b, ...]
+    "Each seed's own rows"
     return x.view(-1, seeds, *x.shape[1:]).transpose(0, 1)
 
 
 class BatchedLinear(nn.Module):
-    "A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined end to end"
+    "A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined"
 
     def __init__(
         self,
-        seeds: int,
-        n_in: int,
-        n_out: int,  # how many layers; sizes
+        seeds: int,  # how many layers
+        n_in: int,  # numbers that come in
+        n_out: int,  # and go out
         generator=None,  # torch.Generator of the initial weights
     ):
         super().__init__()
         bound = math.sqrt(3 / n_in)  # uniform on [-bound, bound] has variance 1/n_in
-        self.weight = nn.Parameter(
-            (2 * torch.rand(seeds, n_in, n_out, generator=generator) - 1) * bound
-        )
+        uniform = 2 * torch.rand(seeds, n_in, n_out, generator=generator) - 1
+        self.weight = nn.Parameter(uniform * bound)
         self.bias = nn.Parameter(torch.zeros(seeds, 1, n_out))
 
     def forward(self, x):  # [b*seeds, n_in]
         "[b*seeds, n_out]"
-        return (
-            torch.baddbmm(self.bias, by_seed(x, len(self.weight)), self.weight)
-            .transpose(0, 1)
-            .flatten(0, 1)
-        )
+        rows = by_seed(x, len(self.weight))  # [seeds, b, n_in]
+        out = torch.baddbmm(self.bias, rows, self.weight)
+        return out.transpose(0, 1).flatten(0, 1)
 
 
 def mean_over_rows(
     loss,  # of each row [b*seeds]
     seeds: int,  # how many seeds
-):
-    "Mean over each seed's rows, summed over seeds: what to call backward on, so that each seed trains as if alone"
+):  # a scalar
+    "Mean over each seed's rows, summed over seeds, so that each seed trains as if alone"
     return loss.view(-1, seeds).mean(0).sum()
 
 # %% ../nbs/20_toy.ipynb #a7b4c5eb
@@ -365,71 +359,76 @@ class ToyBlock(nn.Module):
     "A residual block that is told the condition: `h + out(silu(in(h)*(1 + scale(c)) + shift(c)))`"
 
     def __init__(
-        self, seeds: int, width: int, generator=None
-    ):  # networks, size of the stream, torch.Generator
+        self,
+        seeds: int,  # networks
+        width: int,  # size of the stream
+        generator=None,  # torch.Generator
+    ):
         super().__init__()
-        self.inner, self.outer = (BatchedLinear(seeds, width, width, generator) for _ in range(2))
+        self.inner = BatchedLinear(seeds, width, width, generator)
+        self.outer = BatchedLinear(seeds, width, width, generator)
         self.cond = BatchedLinear(seeds, width, 2 * width, generator)
 
-    def forward(self, h, c):  # stream, condition: [b*seeds, width]
+    def forward(
+        self,
+        h,  # stream [b*seeds, width]
+        c,  # condition [b*seeds, width]
+    ):
         "An MLP beside a bypass, modulated by the condition"
         shift, scale = self.cond(c).chunk(2, -1)
         return h + self.outer(F.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
 
 class ToyNet(nn.Module):
-    "Small residual networks, one for each seed: `net(c_in*x, c_noise, cond)`, as `Denoiser` calls it"
+    "Small residual networks, one for each seed: `net(c_in*x, c_noise, cond)`"
 
     def __init__(
         self,
-        seeds=5,
-        dim=2,
-        width=64,
-        depth=4,  # networks, size of the data, of the stream, number of blocks
+        seeds=5,  # networks
+        dim=2,  # size of the data
+        width=64,  # of the stream
+        depth=4,  # number of blocks
         labels=0,  # how many labels a condition may have; 0: no condition
         generator=None,  # torch.Generator of the initial weights
     ):
         super().__init__()
-        self.seeds, self.sizes = seeds, dict(dim=dim, width=width, depth=depth, labels=labels)
-        self.input, self.noise = (
-            BatchedLinear(seeds, dim, width, generator),
-            BatchedLinear(seeds, 32, width, generator),
-        )
-        self.label = (
-            nn.Parameter(torch.randn(seeds, labels + 1, width, generator=generator))
-            if labels
-            else None
-        )  # the last one is null
+        self.seeds = seeds
+        self.sizes = dict(dim=dim, width=width, depth=depth, labels=labels)
+        self.input = BatchedLinear(seeds, dim, width, generator)
+        self.noise = BatchedLinear(seeds, 32, width, generator)
+        self.label = None
+        if labels:
+            vectors = torch.randn(seeds, labels + 1, width, generator=generator)
+            self.label = nn.Parameter(vectors)  # the last one is null
         self.blocks = nn.ModuleList(ToyBlock(seeds, width, generator) for _ in range(depth))
         self.output = BatchedLinear(seeds, width, dim, generator)
         nn.init.zeros_(self.output.weight)
 
-    def condition(self, c_noise, cond):  # ln(sigma)/4 [b*seeds]; `Labels` or None
-        "What every block is told, [b*seeds, width]"
+    def condition(
+        self,
+        c_noise,  # ln(sigma)/4 [b*seeds]
+        cond,  # `Labels` or None
+    ):  # [b*seeds, width]
+        "What every block is told"
         c = self.noise(sinusoidal(c_noise, 16).to(c_noise))
         if self.label is None:
             return F.silu(c)
         n = self.label.shape[1]
-        label = (
-            c_noise.new_full((len(c),), -1, dtype=torch.int64)
-            if cond is None
-            else cond.labels.to(c.device)
-        )
+        untold = c_noise.new_full((len(c),), -1, dtype=torch.int64)
+        label = untold if cond is None else cond.labels.to(c.device)
         if label.max() >= n - 1:
-            raise PrestoError(
-                f"there is a label {label.max()}; this network knows 0 to {n - 2}, and -1 for none"
-            )
+            known = f"this network knows 0 to {n - 2}, and -1 for none"
+            raise PrestoError(f"there is a label {label.max()}; {known}")
         seed = torch.arange(len(c), device=c.device) % self.seeds
         return F.silu(c + self.label[seed, label % n])  # -1 % n is the last vector
 
     def check(self, x, cond):
         "One sentence for a wrong shape"
-        dim, labels = self.sizes["dim"], self.sizes["labels"]
+        dim = self.sizes["dim"]
         if x.ndim != 2 or x.shape[1] != dim or len(x) % self.seeds:
-            raise PrestoError(
-                f"rows of shape {list(x.shape)}; allowed is [a multiple of {self.seeds} seeds, {dim}]"
-            )
-        if cond is not None and not labels:
+            allowed = f"[a multiple of {self.seeds} seeds, {dim}]"
+            raise PrestoError(f"rows of shape {list(x.shape)}; allowed is {allowed}")
+        if cond is not None and not self.sizes["labels"]:
             raise PrestoError("there is a condition, but this network was made with labels=0")
         if cond is not None and len(cond) != len(x):
             raise PrestoError(f"{len(cond)} labels for {len(x)} rows; one each is needed")
@@ -439,17 +438,19 @@ class ToyNet(nn.Module):
         x,  # scaled noised points c_in*x [b*seeds, dim]
         c_noise,  # ln(sigma)/4 [b*seeds]
         cond=None,  # `Labels` or None
-        keep=None,  # list of the blocks that run; None: all
+        keep=None,  # list of the blocks that run, from 0; None: all
         taps=(),  # blocks whose outputs are wanted too
     ):
         "[b*seeds, dim], and {block: [b*seeds, width]} if taps are given"
         self.check(x, cond)
-        runs, seen = kept_rows(keep, len(self.blocks), len(x)), {}
-        kept_rows(list(taps), len(self.blocks), len(x))  # names a wrong tap
-        h, c = self.input(x), self.condition(c_noise, cond)
+        depth = len(self.blocks)
+        runs = kept_rows(keep, depth, len(x))
+        kept_rows(list(taps), depth, len(x))  # names a wrong tap
+        h = self.input(x)
+        c = self.condition(c_noise, cond)
+        seen = {}
         for i, block in enumerate(self.blocks):
-            if runs[i]:
-                h = block(h, c)
+            h = block(h, c) if runs[i] else h
             if i in taps:
                 seen[i] = h
         out = self.output(h)
@@ -466,12 +467,12 @@ def pick_seeds(
 
 # %% ../nbs/20_toy.ipynb #48511040
 class PointHead(nn.Module):
-    "For points without time: two layers on the features of each row, one head for each seed of a `ToyNet`"
+    "A discriminator's head for points: two layers on the features of each row"
 
     def __init__(
         self,
         width: int,  # of the features
-        seeds: int = 1,  # how many heads
+        seeds: int = 1,  # how many heads, one for each seed of a `ToyNet`
         generator=None,  # torch.Generator of the first weights
     ):
         super().__init__()
@@ -493,29 +494,19 @@ def train_teacher(
     ema_decay=0.99,  # of the averaged weights; 0: the last weights
     noise=LogNormal(),  # levels to train at
     schedule="cosine",  # of the learning rate, as in `TrainConfig`
-    seed=0,
-    quiet=False,  # of data and noise; no progress bar
-):
-    "`(Denoiser, losses)`: the averaged weights as a denoiser, and the loss of each step and seed [steps, seeds]"
-    config, g, rows = (
-        TrainConfig(steps=steps, warmup_steps=min(100, steps // 10), schedule=schedule),
-        new_rng(seed, "toy teacher"),
-        net.seeds * batch,
-    )
-    opt, ema, denoiser, losses = (
-        torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99)),
-        EMA(net, ema_decay),
-        Denoiser(net),
-        [],
-    )
+    seed=0,  # of data and noise
+    quiet=False,  # no progress bar
+):  # the averaged weights as a `Denoiser`; losses [steps, seeds]
+    "Train all seeds of a toy network at once"
+    config = TrainConfig(steps=steps, warmup_steps=min(100, steps // 10), schedule=schedule)
+    rng = new_rng(seed, "toy teacher")
+    rows = net.seeds * batch
+    opt = torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99))
+    ema = EMA(net, ema_decay)
+    losses = []
     for i in progress(range(steps), desc="toy teacher", disable=quiet or None):
-        x0, label = mixture.sample(rows, g, labels=True)
-        cond = Labels(label).drop(0.1, g) if net.label is not None else None
-        loss = edm_loss(
-            denoiser, x0, cond, noise.sample(rows, g), torch.randn(x0.shape, generator=g)
-        )
-        for group in opt.param_groups:
-            group["lr"] = lr * lr_factor(config, i)
+        loss = _toy_loss(mixture, net, rows, noise, rng)
+        opt.param_groups[0]["lr"] = lr * lr_factor(config, i)
         opt.zero_grad()
         mean_over_rows(loss, net.seeds).backward()
         opt.step()
@@ -523,6 +514,14 @@ def train_teacher(
         losses.append(loss.detach().view(-1, net.seeds).mean(0))
     with ema.swapped():
         return Denoiser(copy.deepcopy(net)), torch.stack(losses)
+
+
+def _toy_loss(mixture, net, rows, noise, rng):
+    "The EDM loss of fresh samples, some of them without their label, [rows]"
+    x0, label = mixture.sample(rows, rng, labels=True)
+    cond = Labels(label).drop(0.1, rng) if net.label is not None else None
+    sigma = noise.sample(rows, rng)
+    return edm_loss(Denoiser(net), x0, cond, sigma, torch.randn(x0.shape, generator=rng))
 
 # %% ../nbs/20_toy.ipynb #a0192da6
 @torch.no_grad()
@@ -533,26 +532,22 @@ def excess_loss(
     n=2000,  # rows of each
     generator=None,  # torch.Generator
     noise=LogNormal(),  # noise levels
-):
-    "EDM-weighted squared distance from the exact denoiser: the part of the loss that could be avoided, [seeds]"
-    sigma, x0 = noise.sample(n * seeds, generator), mixture.sample(n * seeds, generator)
+):  # [seeds]
+    "EDM-weighted squared distance from the exact denoiser: the avoidable part of the loss"
+    sigma = noise.sample(n * seeds, generator)
+    x0 = mixture.sample(n * seeds, generator)
     x = x0 + sigma[:, None] * torch.randn(x0.shape, generator=generator)
-    return (
-        edm_loss(lambda *_: denoiser(x, sigma), mixture(x, sigma), None, sigma, 0 * x)
-        .view(n, seeds)
-        .mean(0)
-    )
+    guess = lambda *_: denoiser(x, sigma)
+    loss = edm_loss(guess, mixture(x, sigma), None, sigma, torch.zeros_like(x))
+    return loss.view(n, seeds).mean(0)
 
 # %% ../nbs/20_toy.ipynb #d1b92f29
-TOY_NOISE = LogNormal(
-    0.5, 1.8
-)  # deeper and wider than the usual one: a generator starts from what the teacher says at sigma = 80
+TOY_NOISE = LogNormal(0.5, 1.8)  # deeper and wider: a generator starts from sigma = 80
 
 
-def toy_teacher():
-    "`(mixture, Denoiser)`: the ring, and five networks in one that learned it from samples (`recipes/toy_teacher.py`)"
+def toy_teacher():  # the ring; five networks in one as a `Denoiser`
+    "The shipped teacher, which learned the ring from samples (`recipes/toy_teacher.py`)"
     folder = assets() / "toy"
     net = ToyNet(**load_json(folder / "config.json"))
-    return eight_modes(), Denoiser(
-        load_state(net, load_tensors(folder / "teacher.safetensors"), "the toy's teacher")
-    )
+    weights = load_tensors(folder / "teacher.safetensors")
+    return eight_modes(), Denoiser(load_state(net, weights, "the toy's teacher"))
