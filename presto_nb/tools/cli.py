@@ -48,7 +48,9 @@ class _OneLineParser(argparse.ArgumentParser):
 _SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
 
-def slug(prompt: str) -> str:  # a file name without suffix
+def slug(
+    prompt: str,
+) -> str:  # a file name without suffix
     "A file name from the first words of a prompt, in any script"
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", prompt.lower()))
     return "-".join(words)[:48].strip("-") or "music"
@@ -210,8 +212,10 @@ def _given(**values) -> dict:  # name -> value or None
     "Those that were given"
     return {k: v for k, v in values.items() if v is not None}
 
-# %% ../../nbs/tools/81_cli.ipynb #5ba0163a
-def spans_of(text: str) -> list:  # of (start, end)
+# %% ../../nbs/tools/81_cli.ipynb #34ffa7be
+def spans_of(
+    text: str,  # as typed after --keep
+) -> list:  # of (start, end)
     "Seconds as one types them, such as 0:2,5:6"
     try:
         return [(float(a), float(b)) for a, b in (part.split(":") for part in text.split(","))]
@@ -517,7 +521,9 @@ def _write_comparison(
     _write_text(out / "index.html", _comparison_page(record["prompt"], record["rows"]))
 
 # %% ../../nbs/tools/81_cli.ipynb #bc5dff0b
-def load_codec(folder=None):  # a folder made by `train codec`; None = the shipped one
+def load_codec(
+    folder=None,  # made by `train codec`; None = the shipped one
+):
     "The codec to encode with"
     from presto_nb.material.codec import SpectralVAE
 
