@@ -445,12 +445,14 @@ def damage(path, r) -> str:
     "Damage a file; in words, how"
     b = path.read_bytes()
     if r.random() < 0.5 and path.suffix in STRUCTURES:
-        new, how = STRUCTURES[path.suffix](b, r), 'structure'
+        new = STRUCTURES[path.suffix](b, r)
+        how = 'structure'
     elif r.random() < 0.3 and path.suffix == '.safetensors':
         if r.random() < 0.5:
             change_tensors(path, r)
             return 'tensors' if path.read_bytes() != b else 'nothing'
-        new, how = change_header(b, r), 'header'
+        new = change_header(b, r)
+        how = 'header'
     else:
         how = r.choice(list(BYTES))
         new = BYTES[how](b, r)
@@ -538,7 +540,8 @@ def case(store, work, name, seed, whole):
         how = damage(path, r)
         what, got = outcome(read, at, path)
         if what == 'read' and silent(name, path, how, got, whole, before):
-            what, got = 'silent', ''
+            what = 'silent'
+            got = ''
         return how, path.relative_to(at).as_posix(), what, got
     finally:
         shutil.rmtree(at)
@@ -556,7 +559,8 @@ def run(n, seed, only=None):
     draw = random.Random(seed)
     chosen = draw.choices(names, [TARGETS[k][3] for k in names], k=n)
     with tempfile.TemporaryDirectory() as d:
-        store, work = Path(d) / 'store', Path(d) / 'work'
+        store = Path(d) / 'store'
+        work = Path(d) / 'work'
         store.mkdir()
         work.mkdir()
         make_all(store)

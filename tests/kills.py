@@ -83,7 +83,10 @@ def counted(under, kill_at, seen):
         wrap(os, name, lambda a, k: a[:1])
     wrap(os, 'open', lambda a, k: a[:1] if a[1] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) else ())
     wrap(safetensors.torch, 'save_file', lambda a, k: a[1:2])
-    writes = lambda a, k: a[:1] if set('wax+') & set((a[1:2] or (k.get('mode', 'r'),))[0]) else ()
+
+    def writes(a, k):
+        return a[:1] if set('wax+') & set((a[1:2] or (k.get('mode', 'r'),))[0]) else ()
+
     wrap(builtins, 'open', writes)
     io.open = builtins.open
 
@@ -99,7 +102,8 @@ def in_child(folder, do, kill_at=None) -> tuple:
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return status, json.loads(said) if said else []
     os.close(read)
-    status, seen = 1, []
+    status = 1
+    seen = []
     try:
         os.chdir(folder)
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -143,7 +147,8 @@ def stages(store) -> dict:
     encode_folder(pipe.codec, store / 'sounds', store / 'latents')
     build_dataset('tiny', store / 'warm', limit=1)  # what it needs is loaded once, before the forks
     short = ['--steps', 2, '--batch-size', 2, '--out', 'run']
-    model, data = store / 'model', ['--data', store / 'latents']
+    model = store / 'model'
+    data = ['--data', store / 'latents']
     few = ['--base', model, *data, *short]
     layers = [*few, '--drops', '1,1,0,0,0']
     assert (

@@ -1,4 +1,7 @@
-"Bad input through the real command line: one line on stderr that names the value and what is allowed, status 1 or 2, and no file left behind"
+"""Bad input through the real command line
+
+One line on stderr that names the value and what is allowed, status 1 or 2, and no file left.
+"""
 
 import json, math, os, shutil, subprocess, sys
 from pathlib import Path
@@ -574,7 +577,7 @@ def test_missing_audiocraft(refused, tmp_path, monkeypatch):
 
 @pytest.fixture
 def full_disk(tmp_path, monkeypatch):
-    "A folder on a disk of 64 kB; where none can be mounted, writing more than that to a file there fails"
+    "A folder on a disk of 64 kB; where none can be mounted, longer files there fail"
     d = tmp_path / 'disk'
     d.mkdir()
     mounted = (

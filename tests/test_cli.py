@@ -1,4 +1,4 @@
-"The program `presto-nb`: what it writes and prints, how fast it starts, and that the same seed gives the same bytes"
+"The program `presto-nb`: what it writes and prints, how fast it starts, the same bytes for a seed"
 
 import importlib.util, json, os, re, signal, subprocess, sys, time
 from pathlib import Path
@@ -40,7 +40,14 @@ def model(tmp_path_factory):
 
 def test_help_and_version_need_no_torch():
     "Nor numpy, nor matplotlib: the first word comes at once"
-    code = 'import sys; from presto_nb.tools.cli import main; s = main(sys.argv[1:]); print(",".join(m for m in ("torch", "numpy", "matplotlib", "soundfile") if m in sys.modules), file=sys.stderr); sys.exit(s)'
+    code = '''
+import sys
+from presto_nb.tools.cli import main
+status = main(sys.argv[1:])
+heavy = "torch", "numpy", "matplotlib", "soundfile"
+print(",".join(m for m in heavy if m in sys.modules), file=sys.stderr)
+sys.exit(status)
+'''
     for words in (
         ['--help'],
         ['generate', '--help'],
@@ -84,12 +91,10 @@ def test_generate_writes_sound_and_picture_and_says_what_came_out(model, tmp_pat
     assert r.returncode == 0, r.stderr
     assert sorted(p.name for p in (tmp_path / 'new').iterdir()) == ['song.png', 'song.wav']
     x, sr = sf.read(tmp_path / 'new' / 'song.wav')
-    assert (
-        sr == 44100
-        and x.shape == (66150,)
-        and np.isfinite(x).all()
-        and 0.01 < np.abs(x).max() <= 0.9901
-    )
+    assert sr == 44100
+    assert x.shape == (66150,)
+    assert np.isfinite(x).all()
+    assert 0.01 < np.abs(x).max() <= 0.9901
     assert (tmp_path / 'new' / 'song.png').read_bytes()[1:4] == b'PNG'
     for words in (
         'text ',
@@ -128,7 +133,7 @@ def test_formats(model, tmp_path, suffix, capsys):
 
 
 def test_init_and_keep_and_a_long_piece(model, tmp_path):
-    "What is kept comes back as it was, up to the rounding of 16 bits; a piece longer than the window has no gap; the same seed gives the same bytes"
+    "Kept parts come back up to the rounding of 16 bits, long pieces have no gap, seeds repeat"
     t = np.arange(2 * 44100) / 44100
     mine = 0.05 * np.sin(2 * np.pi * (200 + 100 * t) * t)
     sf.write(tmp_path / 'mine.wav', mine, 44100)
@@ -149,17 +154,16 @@ def test_init_and_keep_and_a_long_piece(model, tmp_path):
     for out in ('a.wav', 'b.wav'):
         assert main([*words, '--out', str(tmp_path / out)]) == 0
     x, sr = sf.read(tmp_path / 'a.wav')
-    assert (
-        len(x) == 5 * sr and (tmp_path / 'a.wav').read_bytes() == (tmp_path / 'b.wav').read_bytes()
-    )
+    assert len(x) == 5 * sr
+    assert (tmp_path / 'a.wav').read_bytes() == (tmp_path / 'b.wav').read_bytes()
     for a, b in ((0, 0.75), (1.25, 1.95)):
         assert (
             np.abs(x - np.pad(mine, (0, 3 * sr)))[round(a * sr) : round(b * sr)].max() < 4 / 32768
         )
-    gap, after = x[round(0.85 * sr) : round(1.15 * sr)], x[round(2.1 * sr) : -2000].reshape(-1)
-    assert np.abs(gap - mine[round(0.85 * sr) : round(1.15 * sr)]).max() > 0.005 and all(
-        np.abs(p).max() > 1e-3 for p in np.array_split(after, 20)
-    )
+    gap = x[round(0.85 * sr) : round(1.15 * sr)]
+    after = x[round(2.1 * sr) : -2000].reshape(-1)
+    assert np.abs(gap - mine[round(0.85 * sr) : round(1.15 * sr)]).max() > 0.005
+    assert all(np.abs(p).max() > 1e-3 for p in np.array_split(after, 20))
     assert (
         main(
             [
@@ -234,7 +238,7 @@ def test_tempo_guidance_steps_and_seed_reach_the_music(model, tmp_path, capsys):
 
 
 def test_a_generator_makes_music(tmp_path, capsys):
-    "In any number of steps, with its levels where rho puts them; the same seed gives the same bytes; an old config knows no placement"
+    "In any number of steps, with its levels where rho puts them; an old config knows no placement"
     import json
 
     random_pipeline(step='pingpong', guidance='none', guidance_scale=1.0).save_pretrained(
@@ -307,11 +311,9 @@ def test_a_generator_makes_music(tmp_path, capsys):
         == 0
     )
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (
-        record['evaluations'] == 4
-        and record['rows'][0]['rows_per_evaluation'] == 1
-        and 'guidance' not in record['what']
-    )
+    assert record['evaluations'] == 4
+    assert record['rows'][0]['rows_per_evaluation'] == 1
+    assert 'guidance' not in record['what']
 
 
 def test_strange_words_get_one_line(tmp_path, capsys):
@@ -333,12 +335,10 @@ def test_strange_words_get_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == ''
     assert main(['generate', 'dubstep wobble on the violin', *common]) == 0
     err = capsys.readouterr().err
-    assert (
-        err.count('\n') == 1
-        and "'dubstep'" in err
-        and 'violin' in err
-        and (tmp_path / 'x.wav').exists()
-    )
+    assert err.count('\n') == 1
+    assert "'dubstep'" in err
+    assert 'violin' in err
+    assert (tmp_path / 'x.wav').exists()
 
 
 def test_bench_prints_a_table_and_its_last_line_is_the_record(model, tmp_path):
@@ -368,23 +368,18 @@ def test_bench_prints_a_table_and_its_last_line_is_the_record(model, tmp_path):
         tmp_path / 'new' / 'bench.json',
     )
     assert r.returncode == 0, r.stderr
-    record, lines = json.loads(r.stdout.splitlines()[-1]), r.stdout.splitlines()
-    assert record == json.loads((tmp_path / 'new' / 'bench.json').read_text()) and lines[0].split()[
-        :3
-    ] == ['model', 'mode', 'batch']
-    assert (
-        record['evaluations'] == 3
-        and record['threads'] == 1
-        and 'batch of two' in record['evaluation']
-        and record['command'].startswith('presto-nb bench --model')
-    )
-    assert [x['mode'] for x in record['rows'][:2]] == ['eager', 'bf16'] and record['rows'][0][
-        'rows_per_evaluation'
-    ] == 2
-    assert (
-        record['roofline']['network']['flops'] == record['roofline']['flops_by_formula']
-        and 0 < record['roofline']['modes']['bf16']['relative_error'] < 0.05
-    )
+    record = json.loads(r.stdout.splitlines()[-1])
+    lines = r.stdout.splitlines()
+    assert record == json.loads((tmp_path / 'new' / 'bench.json').read_text())
+    assert lines[0].split()[:3] == ['model', 'mode', 'batch']
+    assert record['evaluations'] == 3
+    assert record['threads'] == 1
+    assert 'batch of two' in record['evaluation']
+    assert record['command'].startswith('presto-nb bench --model')
+    assert [x['mode'] for x in record['rows'][:2]] == ['eager', 'bf16']
+    assert record['rows'][0]['rows_per_evaluation'] == 2
+    assert record['roofline']['network']['flops'] == record['roofline']['flops_by_formula']
+    assert 0 < record['roofline']['modes']['bf16']['relative_error'] < 0.05
 
 
 @pytest.mark.parametrize(
@@ -407,7 +402,14 @@ def test_bench_refuses_in_one_line(words, said, capsys):
 
 def test_passive_threads(model):
     "OMP_WAIT_POLICY is set before torch is imported"
-    code = 'import os, sys; os.environ.pop("OMP_WAIT_POLICY", None); from presto_nb.tools.cli import main; assert "torch" not in sys.modules; main(["--version"]); print(os.environ["OMP_WAIT_POLICY"])'
+    code = '''
+import os, sys
+os.environ.pop("OMP_WAIT_POLICY", None)
+from presto_nb.tools.cli import main
+assert "torch" not in sys.modules
+main(["--version"])
+print(os.environ["OMP_WAIT_POLICY"])
+'''
     r = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=60
     )
@@ -459,7 +461,7 @@ def test_ctrl_c(model, tmp_path):
 
 
 def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
-    "Sounds and captions -> codec -> latents -> base model -> music, each by its command; and a finished run is not run again"
+    "Sounds and captions -> codec -> latents -> base -> music; a finished run is not run again"
     if not importlib.util.find_spec('audiocraft'):
         pytest.skip('audiocraft is not installed: presto-nb setup audiocraft')
     monkeypatch.setenv('IN_TEST', '1')
@@ -561,19 +563,20 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     ]
     assert main(few) == 0
     capsys.readouterr()
+    assert main([*few, '--w', '2']) == 2
     assert (
-        main([*few, '--w', '2']) == 2 and 'was begun with w 1.0, not 2.0' in capsys.readouterr().err
+        'was begun with w 1.0, not 2.0' in capsys.readouterr().err
     )  # nothing goes on as something else
     assert (
         main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--out', 'y.wav'])
         == 0
-        and len(sf.read('y.wav')[0]) == 8820
     )
+    assert len(sf.read('y.wav')[0]) == 8820
     assert (
         main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--guidance', '3'])
         == 2
-        and 'distilled' in capsys.readouterr().err
     )
+    assert 'distilled' in capsys.readouterr().err
     cheap = [
         'train',
         'presto-l',
@@ -607,8 +610,8 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
             ]
         )
         == 0
-        and len(sf.read('z.wav')[0]) == 8820
     )
+    assert len(sf.read('z.wav')[0]) == 8820
     both = [
         'train',
         'presto-ls',
@@ -625,14 +628,12 @@ def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
         '--batch-size',
         '2',
     ]
+    assert main(both) == 0
     assert (
-        main(both) == 0
-        and main(
-            ['generate', 'a reel', '--model', 'both/model', '--seconds', '0.2', '--out', 'v.wav']
-        )
+        main(['generate', 'a reel', '--model', 'both/model', '--seconds', '0.2', '--out', 'v.wav'])
         == 0
-        and len(sf.read('v.wav')[0]) == 8820
     )
+    assert len(sf.read('v.wav')[0]) == 8820
     assert json.loads((tmp_path / 'both' / 'model' / 'config.json').read_text())['drops'] == [
         3,
         2,
@@ -676,7 +677,7 @@ def own_sounds(folder, n=10, seconds=2.2):
 
 
 def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
-    "Sounds and a model -> a model that knows clips of their kind better, though it did not hear them; and the distillations go on from there"
+    "A model learns a kind of clips that it did not hear, and the distillations go on from there"
     monkeypatch.setenv('IN_TEST', '1')
     monkeypatch.chdir(tmp_path)
     own_sounds(tmp_path / 'mine')
@@ -715,8 +716,8 @@ def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
     assert (
         main(['train', 'presto-l', '--data', 'run', '--drops', '1,1,0,0,0', '--out', 'l', *short])
         == 0
-        and not (tmp_path / 'l' / 'latents').exists()
     )
+    assert not (tmp_path / 'l' / 'latents').exists()
     assert (
         main(
             [
@@ -744,32 +745,37 @@ def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
 def test_own_sounds_after_a_kill(model, tmp_path):
     "Killed while it encodes, and while it trains: the same command goes on, to the same bytes"
     own_sounds(tmp_path / 'mine')
-    run = lambda out: [
-        'train',
-        'base',
-        '--data',
-        'mine',
-        '--init',
-        model,
-        '--out',
-        out,
-        '--steps',
-        '60',
-        '--batch-size',
-        '2',
-    ]
-    once = lambda: subprocess.Popen(
-        [
-            sys.executable,
-            '-c',
-            'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
-            *map(str, run('killed')),
-        ],
-        cwd=tmp_path,
-        env=ENV,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+
+    def run(out):
+        return [
+            'train',
+            'base',
+            '--data',
+            'mine',
+            '--init',
+            model,
+            '--out',
+            out,
+            '--steps',
+            '60',
+            '--batch-size',
+            '2',
+        ]
+
+    def once():
+        return subprocess.Popen(
+            [
+                sys.executable,
+                '-c',
+                'import sys; from presto_nb.tools.cli import main; sys.exit(main())',
+                *map(str, run('killed')),
+            ],
+            cwd=tmp_path,
+            env=ENV,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     for seen in ('latents/latents-0000.jsonl', 'checkpoint/state.json'):
         p = once()
         end = time.monotonic() + 240
@@ -852,18 +858,14 @@ def test_compare_plays_one_prompt_through_two_models(tmp_path, monkeypatch, caps
     ]
     record = json.loads((tmp_path / 'both' / 'comparison.json').read_text())
     assert [r['blocks'] for r in record['rows']] == [32, 25] and record['seed'] == 0
-    assert (
-        len(sf.read('both/presto-s.wav')[0]) == 22050
-        and '&lt;reel&gt;' in (tmp_path / 'both' / 'index.html').read_text()
-    )
+    assert len(sf.read('both/presto-s.wav')[0]) == 22050
+    assert '&lt;reel&gt;' in (tmp_path / 'both' / 'index.html').read_text()
     capsys.readouterr()
     for words, sentence in (
         (['--models', 'base', 'bass'], "no model 'bass'"),
         (['--models', 'base', 'base'], 'would be written to base.wav'),
         (['--models', 'presto-s', '--seconds', '121'], 'seconds is 121'),
     ):
-        assert (
-            main(['compare', 'a reel', '--out', 'none', *words]) == 2
-            and sentence in capsys.readouterr().err
-            and not (tmp_path / 'none').exists()
-        )
+        assert main(['compare', 'a reel', '--out', 'none', *words]) == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / 'none').exists()

@@ -379,10 +379,8 @@ def quick(monkeypatch):
 def test_limit_counts_clips(data, quick, tier, limit, families):
     tunes.build_dataset(tier, data, limit=np.int64(limit))
     made = load_folder(data)
-    assert (
-        len(made) == limit == load_json(data / 'record.json')['clips']
-        and len({c.meta['family'] for c in made}) == families
-    )
+    assert len(made) == limit == load_json(data / 'record.json')['clips']
+    assert len({c.meta['family'] for c in made}) == families
     assert sorted(p.name for p in data.iterdir()) == ['clips', 'metadata.jsonl', 'record.json']
 
 
@@ -487,18 +485,14 @@ def test_an_old_folder_keeps_its_names(codec, data, tmp_path):
     as_before(out)
     before = {p.name: p.read_bytes() for p in out.glob('*.safetensors')}
     encode_folder(codec, data, out, per_shard=2)
-    assert (
-        list(rows(out)) == ['one', 'two', 'three']
-        and {p.name: p.read_bytes() for p in out.glob('*.safetensors')} == before
-    )
+    assert list(rows(out)) == ['one', 'two', 'three']
+    assert {p.name: p.read_bytes() for p in out.glob('*.safetensors')} == before
     as_before(out)
     for p in (out / 'latents.jsonl', out / 'latents-0001.jsonl', out / 'latents-0001.safetensors'):
         p.unlink()  # interrupted
     encode_folder(codec, data, out, per_shard=2)
-    assert (
-        list(rows(out)) == ['one', 'two', 'three']
-        and {p.name: p.read_bytes() for p in out.glob('*.safetensors')} == before
-    )
+    assert list(rows(out)) == ['one', 'two', 'three']
+    assert {p.name: p.read_bytes() for p in out.glob('*.safetensors')} == before
 
 
 def test_new_captions_are_read_again(codec, own, tmp_path):
@@ -527,7 +521,8 @@ def test_a_sound_that_was_replaced(codec, own, tmp_path):
 
 
 def test_one_sound_more(codec, own, tmp_path, monkeypatch):
-    out, read = tmp_path / 'latents', []
+    out = tmp_path / 'latents'
+    read = []
     encode_folder(codec, own, out)
     side(sound(own / 'aa.wav', 500), dict(caption='one more'))
     plain = tunes.Clip.audio
@@ -579,7 +574,8 @@ def test_into_the_data_folder_itself(codec, own):
 
 
 def test_two_at_once(codec, own, tmp_path):
-    done, errors = [], []
+    done = []
+    errors = []
 
     def run():
         try:
@@ -587,7 +583,8 @@ def test_two_at_once(codec, own, tmp_path):
         except PrestoError as e:
             errors.append(str(e))
 
-    entered, go_on = threading.Event(), threading.Event()
+    entered = threading.Event()
+    go_on = threading.Event()
     plain = codecs._write_shard
 
     def slow(*args):
@@ -624,7 +621,9 @@ def test_killed_before_every_file(codec, own, tmp_path, monkeypatch, at):
     class Killed(BaseException):
         pass
 
-    whole, out, left = tmp_path / 'whole', tmp_path / 'latents', [at]
+    whole = tmp_path / 'whole'
+    out = tmp_path / 'latents'
+    left = [at]
     encode_folder(codec, own, whole, per_shard=2)
     replace = os.replace
 
@@ -705,7 +704,8 @@ def test_own_sound_before_training(codec, own, tmp_path, monkeypatch):
     from types import SimpleNamespace
     from presto_nb.tools.cli import own_latents
 
-    args, read = SimpleNamespace(data=str(own), out=str(tmp_path / 'run')), []
+    args = SimpleNamespace(data=str(own), out=str(tmp_path / 'run'))
+    read = []
     own_latents(args, codec, 1)
     side(sound(own / 'aa.wav', 500), dict(caption='one more'))
     plain = tunes.Clip.audio
@@ -775,9 +775,8 @@ def test_a_file_keeps_its_mode_and_its_link(tmp_path):
     (tmp_path / 'link.txt').symlink_to('a.txt')
     with atomic_path(tmp_path / 'link.txt') as p:
         p.write_text('new', encoding='utf-8')
-    assert (tmp_path / 'link.txt').is_symlink() and (tmp_path / 'a.txt').read_text(
-        encoding='utf-8'
-    ) == 'new'
+    assert (tmp_path / 'link.txt').is_symlink()
+    assert (tmp_path / 'a.txt').read_text(encoding='utf-8') == 'new'
     assert (tmp_path / 'a.txt').stat().st_mode & 0o777 == 0o600
 
 

@@ -1,17 +1,25 @@
 "run_gpu_cells.py, with a GPU acted out and nbdev absent"
 
-import json, shutil, subprocess, sys
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PRETEND = """import sys, runpy, torch
+PRETEND = """
+import sys, runpy, torch
 sys.modules['nbdev'] = None
-for name, value in dict(is_available=True, get_device_name='acted', synchronize=None, reset_peak_memory_stats=None, max_memory_allocated=0).items():
+acted = dict(is_available=True, get_device_name='acted', synchronize=None)
+acted |= dict(reset_peak_memory_stats=None, max_memory_allocated=0)
+for name, value in acted.items():
     setattr(torch.cuda, name, lambda *a, _v=value: _v)
-sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"""
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 CELLS = [
     '#| default_exp material.core',
-    '#| gpu\\nx = stable_hash(1); import torch',
+    '#| gpu\\nx = stable_hash(1)\\nimport torch',
     '#| gpu\\nassert x == stable_hash(1)',
     '#| gpu\\nassert x == 0',
     'never_run',
@@ -51,11 +59,9 @@ def test_record(tmp_path):
         1,
         'acted',
     ), r.stdout + r.stderr
-    assert (
-        [c['passed'] for c in record['cells']] == [True, True, False]
-        and record['cells'][2]['error'] == 'AssertionError: '
-        and record['versions']['torch']
-    )
+    assert [c['passed'] for c in record['cells']] == [True, True, False]
+    assert record['cells'][2]['error'] == 'AssertionError: '
+    assert record['versions']['torch']
 
 
 def test_without_a_gpu(tmp_path):

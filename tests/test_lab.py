@@ -1,15 +1,31 @@
-"""The labs as pages: Voila answers on loopback; in a Chromium, where there is one with node's playwright-core, a slider moves, the figure changes and the sound plays, and a blind listening test is taken by keys alone"""
+"""The labs as pages
 
-import json, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
+Voila answers on loopback. In a Chromium, where there is one with node's playwright-core, a slider
+moves, the figure changes and the sound plays, and a blind listening test is taken by keys alone.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+
 import pytest
+
 from presto_nb.tools.cli import main
 from presto_nb.labs.gallery import free_port, lab_notebook
 
-HERE, CHROMIUM = (
-    Path(__file__).parent,
-    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome'),
+HERE = Path(__file__).parent
+CHROMIUM = (
+    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 )
 
 
@@ -31,10 +47,17 @@ def served(*words, say):
         run.wait(20)
 
 
-def fetch(address, more='', tries=60):
-    "The page behind a printed address, with its token; more: what comes after the address once the token has left it"
+def fetch(
+    address,  # as printed, with its token
+    more='',  # what comes after the address once the token has left it
+    tries=60,
+):
+    "The page at an address"
     visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    get = lambda url: visitor.open(url, timeout=60).read().decode()
+
+    def get(url):
+        return visitor.open(url, timeout=60).read().decode()
+
     for _ in range(tries):
         try:
             onward = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', get(address))[1]
@@ -57,6 +80,7 @@ def wait_for(address, tries=120):
 
 
 def printed(line):
+    "The address in a line"
     return re.search(r'http://127[.]0[.]0[.]1:[0-9]+/[?]token=[\w-]+', line)[0]
 
 
@@ -76,11 +100,9 @@ def test_page_answers_on_loopback():
     with served(*LAB, str(port), say='the lab variance') as line:
         assert f'http://127.0.0.1:{port}/' in line
         page = fetch(printed(line))
-        assert (
-            'cdn.' not in page
-            and 'The variance lab' in page
-            and 'application/vnd.jupyter.widget-view+json' in page
-        )
+        assert 'cdn.' not in page
+        assert 'The variance lab' in page
+        assert 'application/vnd.jupyter.widget-view+json' in page
 
 
 OWN = 'lab', 'listen', '--data', str(HERE.parent / 'data_samples' / 'clips')
@@ -138,11 +160,9 @@ def browse(address, kind, tmp_path):
     seen = in_chromium('lab_browser.mjs', tmp_path, address, kind)
     print(seen)
     assert seen['moved'] and seen['redrawn'] and not seen['errors']
-    assert (
-        len(seen['sounds']) == 2
-        and all(abs(s - 3) < 0.2 for s in seen['sounds'])
-        and seen['played'] > 0.2
-    )
+    assert len(seen['sounds']) == 2
+    assert all(abs(s - 3) < 0.2 for s in seen['sounds'])
+    assert seen['played'] > 0.2
 
 
 @pytest.mark.timeout(240)
@@ -179,29 +199,31 @@ from types import SimpleNamespace
 from presto_nb.material.audio import Audio
 from presto_nb.labs.blind_test import make_test, serve_test
 tone = lambda hz: lambda prompts, first: [Audio(.2*torch.sin(hz*torch.arange(22050)/7000), 44100)]
-prompts = [SimpleNamespace(caption=c) for c in ('a reel', 'a jig', 'a march', 'a waltz', 'a polka', 'an <air> & "more"')]
-serve_test(make_test(sys.argv[1], prompts, {'original': tone(440), 'base': tone(550), 'presto-ls': tone(660)}, seconds=.5), browser=False)
+captions = 'a reel', 'a jig', 'a march', 'a waltz', 'a polka', 'an <air> & "more"'
+prompts = [SimpleNamespace(caption=c) for c in captions]
+makers = {'original': tone(440), 'base': tone(550), 'presto-ls': tone(660)}
+serve_test(make_test(sys.argv[1], prompts, makers, seconds=.5), browser=False)
 """
 
 
 @pytest.mark.timeout(240)
 def test_listening_in_a_browser(tmp_path):
-    "By keys alone: nothing can be answered before all was heard, the page does not say whose a clip is, a closed page goes on, and the file has what was said"
+    """By keys alone
+
+    Nothing can be answered before all was heard, the page does not say whose a clip is, a closed
+    page goes on, and the file has what was said."""
     from presto_nb.labs.blind_test import BlindTest, screens
 
     with served('-c', TEST, str(tmp_path / 'test'), say='the listening test') as line:
         seen = in_chromium('listen_browser.mjs', tmp_path, printed(line))
     assert seen['screens'] == 6 and seen['early'] and not seen['errors'] and not seen['foreign']
-    assert not [m for m in ('original', 'base', 'presto') if m in seen['seen'].lower()] and all(
-        m in seen['result'] for m in ('original', 'base', 'presto-ls')
-    )
+    assert not [m for m in ('original', 'base', 'presto') if m in seen['seen'].lower()]
+    assert all(m in seen['result'] for m in ('original', 'base', 'presto-ls'))
     test = BlindTest(tmp_path / 'test')
     rows = test.of('ann')
-    assert (
-        [r['rating'] for r in rows] == seen['sliders']
-        and len(rows) == 18
-        and all(0.45 <= r['seconds'] < 5 for r in rows)
-    )
+    assert [r['rating'] for r in rows] == seen['sliders']
+    assert len(rows) == 18
+    assert all(0.45 <= r['seconds'] < 5 for r in rows)
     assert (
         seen['result'].count('<td>69.0 [') == 3
     )  # rated by place alone: all means are equal, as the places are balanced
@@ -212,7 +234,7 @@ def test_listening_in_a_browser(tmp_path):
 
 @pytest.mark.timeout(240)
 def test_the_command_that_makes_a_listening_test(tmp_path):
-    "With recordings of our own: real models' clips, as long and as loud as the recording, and the first page"
+    "With recordings of our own: clips as long and as loud as the recording, and the first page"
     from presto_nb.material.audio import Audio
     from presto_nb.labs.blind_test import BlindTest, clip_name
 
@@ -231,10 +253,8 @@ def test_the_command_that_makes_a_listening_test(tmp_path):
     ) as line:
         assert '6 screens' in fetch(printed(line))
     test = BlindTest(tmp_path / 'test')
-    assert (
-        test.plan.systems == ('original', 'presto-ls')
-        and {p.name for p in (tmp_path / 'test' / 'clips').iterdir()} == test.clips
-    )
+    assert test.plan.systems == ('original', 'presto-ls')
+    assert {p.name for p in (tmp_path / 'test' / 'clips').iterdir()} == test.clips
     for i in range(6):
         a, b = (Audio.load(test.clip(clip_name(test.plan, i, m))) for m in test.plan.systems)
         assert a.samples.shape == b.samples.shape and abs(a.loudness() - b.loudness()) < 0.1
@@ -267,6 +287,5 @@ def test_a_killed_listening_test_goes_on(tmp_path):
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / 'test' / 'clips').iterdir()}
     with open_it('the listening test') as line:
         assert 'Screen 2 of 6' in fetch(printed(line), '?listener=ann')
-    assert BlindTest(tmp_path / 'test').left('ann') == rest and before == {
-        p.name: p.stat().st_mtime_ns for p in (tmp_path / 'test' / 'clips').iterdir()
-    }
+    assert BlindTest(tmp_path / 'test').left('ann') == rest
+    assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / 'test' / 'clips').iterdir()}

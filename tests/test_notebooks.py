@@ -102,7 +102,8 @@ def texts_under(top):
 
 def changed(folder, copy):
     "Files that differ between the repository and the copy"
-    a, b = texts_under(ROOT / folder), texts_under(copy / folder)
+    a = texts_under(ROOT / folder)
+    b = texts_under(copy / folder)
     return sorted(n for n in a.keys() | b.keys() if a.get(n) != b.get(n))
 
 
@@ -145,7 +146,8 @@ def test_every_exported_definition_is_followed_by_a_check(book):
 @pytest.mark.parametrize('book', CHAPTERS, ids=lambda b: b.name)
 def test_form(book):
     "Title and subtitle first, one module of the same name, nothing writes the library when run"
-    first, src = ''.join(cells_of(book)[0]['source']), sources(book)
+    first = ''.join(cells_of(book)[0]['source'])
+    src = sources(book)
     assert re.match(r'# .+\n+> .+', first)
     assert f'#| default_exp {module(book)}' in '\n'.join(src).splitlines()
     assert not [s for s in src if 'nbdev_export' in s]

@@ -89,9 +89,11 @@ def test_loudness_rate_and_channels_say_nothing():
 
 def test_a_clip_out_of_time_has_less_of_it():
     "Clicks that wander by more and more: the tempo is still found, the pulse tells them apart"
-    moved, g = [], torch.Generator().manual_seed(0)
+    moved = []
+    g = torch.Generator().manual_seed(0)
     for jitter in (0.0, 0.02, 0.04):
-        x, at = torch.zeros(RATE * 6), torch.arange(0, 6, 0.5)
+        x = torch.zeros(RATE * 6)
+        at = torch.arange(0, 6, 0.5)
         x[((at + jitter * torch.randn(12, generator=g)).clamp(0, 5.9) * RATE).long()] = 1.0
         moved.append(Audio(x, RATE))
     scores = [pulse(a, 120) for a in moved]
@@ -182,7 +184,8 @@ def test_an_interrupted_hearing_leaves_no_mixture(tmp_path, monkeypatch):
 
 
 def test_a_table_of_old_and_new_records():
-    old, new = dict(tempo=[0.5, 0.4, 0.6]), dict(tempo=[0.5, 0.4, 0.6], pulse=[0.7, 0.65, 0.75])
+    old = dict(tempo=[0.5, 0.4, 0.6])
+    new = dict(tempo=[0.5, 0.4, 0.6], pulse=[0.7, 0.65, 0.75])
     records = [dict(name='old', scores=old), dict(name='new', scores=new)]
     rows = score_table(records, dict(tempo=0.1, pulse=0.384)).splitlines()
     assert rows[2] == '| tempo % | 50 [40, 60] | 50 [40, 60] | 10 |'
@@ -217,7 +220,8 @@ def test_rhythm_leaves_out_what_nobody_asked():
 
 def test_rhythm_is_heard_at_one_loudness():
     "As in a scorecard; the plain pulse of a softer clip is a little different"
-    loud, facts = clicks(100), [dict(bpm=100)]
+    loud = clicks(100)
+    facts = [dict(bpm=100)]
     soft = loud.new(0.1 * loud.samples)
     assert abs(pulse(soft, 100) - pulse(loud, 100)) > 1e-3
     scores = [rhythm_facts([a], facts)['pulse'].item() for a in (loud, soft)]

@@ -392,7 +392,8 @@ def test_nothing_is_lost(here, capsys, make, mistake, wrong):
         with pytest.raises(PrestoError):
             mistake(here / 'run')
     else:
-        status, err = main(mistake), capsys.readouterr().err
+        status = main(mistake)
+        err = capsys.readouterr().err
         assert status == (2 if wrong else 0) and err.count('\n') == wrong, err
     after = files('run')
     assert {k: after.get(k) for k in before} == before
@@ -404,7 +405,10 @@ def test_nothing_is_lost(here, capsys, make, mistake, wrong):
 
 def test_leftovers_go_with_the_same_command(here):
     assert main([*BASE, '--data', 'sounds']) == 0
-    names = lambda: {k for k in files('run') if not k.startswith('tensorboard')}
+
+    def names():
+        return {k for k in files('run') if not k.startswith('tensorboard')}
+
     whole = names()
     left = ('.switches-a1b2c3d4.json', '.config-a1b2c3d4.json', '.log-a_b2c3d4.csv', '.tmpAb12Cd')
     left += ('checkpoint/.state-a1b2c3d4.json', 'latents/.latents-0000-a1b2c3d4.safetensors')
@@ -461,7 +465,8 @@ def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch, capsys, after):
     "One line, and the run goes on: nothing of it is a traceback"
     from tensorboard.summary.writer import record_writer
 
-    plain, left = record_writer.RecordWriter.write, [after]
+    plain = record_writer.RecordWriter.write
+    left = [after]
 
     def full(self, data):
         left[0] -= 1

@@ -1,7 +1,12 @@
-"The documentation site: it builds without a warning, every exported symbol is in it, and its pages need no network"
+"The site builds without a warning, holds every exported symbol, and its pages need no network"
 
-import importlib, json, re, subprocess, sys
+import importlib
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
+
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,9 +26,9 @@ def site(tmp_path_factory):
         text=True,
         timeout=800,
     )
-    assert r.returncode == 0 and 'WARNING' not in r.stderr, (r.stdout + r.stderr)[
-        -4000:
-    ]  # dead links and wordless pictures fail it too
+    said = (r.stdout + r.stderr)[-4000:]
+    assert r.returncode == 0, said  # dead links and wordless pictures fail it too
+    assert 'WARNING' not in r.stderr, said
     return out / 'html'
 
 
@@ -33,10 +38,10 @@ def test_pages(site):
     assert not faults and n['images'] > 100 and n['links'] > 1000, (faults[:9], n)
     books = {b.stem for b in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in b.parts}
     assert not books - {p.stem for p in site.rglob('*.html')}
-    assert (
-        '"alltitles"' in (site / 'searchindex.js').read_text().replace('alltitles:', '"alltitles":')
-        and (site / 'search.html').exists()
+    assert '"alltitles"' in (site / 'searchindex.js').read_text().replace(
+        'alltitles:', '"alltitles":'
     )
+    assert (site / 'search.html').exists()
     texts = {p: p.read_text() for p in site.rglob('*.html')}
     shown = [
         p.name
@@ -58,6 +63,17 @@ def test_every_exported_symbol_is_explained(site):
         assert page.count('cell-') >= 1 and page.count('>source<') >= 1, module
 
 
+def names_in_prose(book):
+    "What stands in backticks, but not in headings, links and blocks of code"
+    names = set()
+    for c in json.loads(book.read_text())['cells']:
+        if c['cell_type'] == 'markdown':
+            other = r'^```.*?^```|^#[^\n]*|\[[^]]*\]\([^)]*\)'
+            prose = re.sub(other, '', ''.join(c['source']), flags=re.M | re.S)
+            names |= set(re.findall(r'(?<!`)`(\w+)`(?!`)', prose))
+    return names
+
+
 def test_names_in_prose_are_links(site):
     "A name in backticks that is exported leads to its entry, on every page of a chapter"
     from presto_nb._modidx import d
@@ -71,20 +87,9 @@ def test_names_in_prose_are_links(site):
     found = 0
     for book in (ROOT / 'nbs').glob('*.ipynb'):
         page = (site / f'{book.stem}.html').read_text()
-        for c in json.loads(book.read_text())['cells']:
-            text = (
-                re.sub(
-                    r'^```.*?^```|^#[^\n]*|\[[^]]*\]\([^)]*\)',
-                    '',
-                    ''.join(c['source']),
-                    flags=re.M | re.S,
-                )
-                if c['cell_type'] == 'markdown'
-                else ''
-            )
-            for name in set(re.findall(r'(?<!`)`(\w+)`(?!`)', text)) & full.keys():
-                found += 1
-                assert any(f in page for f in full[name]), (book.name, name)
+        for name in names_in_prose(book) & full.keys():
+            found += 1
+            assert any(f in page for f in full[name]), (book.name, name)
     assert found > 100
 
 
@@ -93,27 +98,27 @@ def test_an_entry_leads_to_its_source(site):
     entry = api[api.index('id="presto_nb.edm.scalings"') :]
     cell = re.search(r'href="\.\./10_edm\.html#(cell-\w+)"', entry)[1]
     page = (site / '10_edm.html').read_text()
-    assert (
-        'scalings' in page[page.index(f'id="{cell}"') :][:1500]
-        and 'noise level' in entry[:3000]
-        and '<table' in entry[:3000]
-    )
+    assert 'scalings' in page[page.index(f'id="{cell}"') :][:1500]
+    assert 'noise level' in entry[:3000]
+    assert '<table' in entry[:3000]
 
 
 def test_the_variance_lab_moves_without_python(site):
     page = (site / 'labs/71_variance_lab.html').read_text()
-    assert (
-        page.count('type="range"') == page.count('<label><strong>') >= 1
-        and page.count('data-frame="4"') >= 1
-        and 'widget-view' not in page
-    )
+    assert page.count('type="range"') == page.count('<label><strong>') >= 1
+    assert page.count('data-frame="4"') >= 1
+    assert 'widget-view' not in page
+
+
+FAULTY = """<p id="here">
+<a href="#here">1</a><a href="#gone">2</a><a href="b.html">3</a>
+<a href="https://example.org/x">4</a><a href="http:///x">5</a>
+<img src="data:," alt=""><img src="https://example.org/x.png" alt="x">
+<script src="//example.org/x.js"></script>"""
 
 
 def test_the_check_finds_faults(tmp_path):
-    (tmp_path / 'a.html').write_text(
-        '<p id="here"><a href="#here">1</a><a href="#gone">2</a><a href="b.html">3</a><a href="https://example.org/x">4</a><a href="http:///x">5</a>'
-        '<img src="data:," alt=""><img src="https://example.org/x.png" alt="x"><script src="//example.org/x.js"></script>'
-    )
+    (tmp_path / 'a.html').write_text(FAULTY)
     (tmp_path / 's.css').write_text('@font-face { src: url("https://example.org/f.woff") }')
     faults, n = check.check(tmp_path)
     said = '\n'.join(faults)

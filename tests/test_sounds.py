@@ -16,7 +16,8 @@ from presto_nb.material.audio import (
 )
 from presto_nb.material.core import PrestoError
 
-RATE, SECONDS = 44100, 3
+RATE = 44100
+SECONDS = 3
 
 
 def chirp(seconds=SECONDS, rate=RATE):
@@ -84,7 +85,8 @@ def same(found, length=SECONDS * RATE):
 def test_mp3_without_a_length(load, mode, rate):
     "All frames are read, at any bit rate, and they are the music"
     data = mp3(12, mode, rate)
-    whole, bare = load(data, 'a.mp3'), load(without_first(data), 'b.mp3')
+    whole = load(data, 'a.mp3')
+    bare = load(without_first(data), 'b.mp3')
     late = len(bare) - len(whole)  # the padding that only the header names
     assert len(whole) == 12 * rate and 0 < late < 4000
     shifts = [np.abs(bare[s : s + len(whole)] - whole)[4000:].mean() for s in range(late + 1)]
@@ -155,7 +157,8 @@ def test_mp3_whose_checksum_is_another(load, refused):
 @pytest.mark.parametrize('n', [1, 175, 1023, 1024, 99999])
 def test_checksum_of_lame(n):
     "As a byte at a time gives it"
-    data, crc = np.random.default_rng(n).integers(0, 256, n, np.uint8).tobytes(), 0
+    data = np.random.default_rng(n).integers(0, 256, n, np.uint8).tobytes()
+    crc = 0
     for byte in data:
         crc ^= byte
         for _ in range(8):
@@ -164,7 +167,8 @@ def test_checksum_of_lame(n):
 
 
 def test_mp3_cut_between_frames(refused):
-    data, at = mp3(6), 0
+    data = mp3(6)
+    at = 0
     while at < len(data) // 2:
         at += _mp3_size(_mp3_header(data, at))
     refused(data[:at], 'cut.mp3', 'cut off')
@@ -174,7 +178,8 @@ def test_mp3_cut_between_frames(refused):
 
 def test_mp3_without_its_last_frame(refused):
     "The encoder's checksum tells that it is missing, or damaged beyond recognition"
-    data, starts = mp3(2), [0]
+    data = mp3(2)
+    starts = [0]
     while starts[-1] < len(data):
         starts.append(starts[-1] + _mp3_size(_mp3_header(data, starts[-1])))
     last = starts[-2]
@@ -195,8 +200,10 @@ def pages(data):
 
 @pytest.mark.parametrize('kind', [dict(subtype='VORBIS'), dict(subtype='OPUS', rate=48000)])
 def test_ogg_streams_in_a_chain(load, kind):
-    data, rate = ogg(**kind), kind.get('rate', RATE)
-    one, three = load(data, 'a.ogg'), load(data * 3, 'b.ogg')
+    data = ogg(**kind)
+    rate = kind.get('rate', RATE)
+    one = load(data, 'a.ogg')
+    three = load(data * 3, 'b.ogg')
     assert len(one) == 12 * rate and np.array_equal(np.tile(one, 3), three)
 
 

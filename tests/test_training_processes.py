@@ -1,8 +1,17 @@
-"""What a notebook cell cannot test of the training loop: death without warning, a polite stop, and two processes"""
+"""What no cell can test of the training loop: sudden death, a polite stop, two processes"""
 
-import os, re, signal, socket, subprocess, sys, time
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
-import pytest, torch
+
+import pytest
+import torch
+
 from presto_nb.material.core import load_tensors
 from presto_nb.training import load_checkpoint, read_log
 
@@ -22,7 +31,8 @@ def run(*args, launch=(), **env):
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
-    whole, killed = run('whole', tmp_path / 'whole'), run('killed', tmp_path / 'killed')
+    whole = run('whole', tmp_path / 'whole')
+    killed = run('killed', tmp_path / 'killed')
     assert whole.returncode == killed.returncode == 0, whole.stderr + killed.stderr + killed.stdout
     kills = int(re.search(r'kills (\d+)', killed.stdout)[1])
     assert kills >= 3 and 'Error' not in killed.stdout, killed.stdout
@@ -30,7 +40,8 @@ def test_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
         a, b = (load_tensors(tmp_path / d / f'{name}.safetensors') for d in ('whole', 'killed'))
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
     a, b = (read_log(tmp_path / d / 'log.csv') for d in ('whole', 'killed'))
-    a.pop('minutes'), b.pop('minutes')
+    a.pop('minutes')
+    b.pop('minutes')
     assert str(a) == str(b)  # the log too: no row lost, none twice
     assert sorted(p.name for p in (tmp_path / 'killed' / 'checkpoint').iterdir()) == [
         'state.json',
@@ -61,26 +72,14 @@ def free_port():
 
 
 def test_two_processes_follow_one_with_twice_their_batch(tmp_path):
-    # `--cpu` starts one process only; with this variable `--multi_gpu` starts several of them on the CPU
-    launch = [
-        '-m',
-        'accelerate.commands.launch',
-        '--multi_gpu',
-        '--num_processes',
-        '2',
-        '--num_machines',
-        '1',
-        '--mixed_precision',
-        'no',
-        '--dynamo_backend',
-        'no',
-        '--main_process_port',
-        str(free_port()),
-    ]
-    one, two = (
-        run('plain', tmp_path / 'one'),
-        run('plain', tmp_path / 'two', launch=launch, ACCELERATE_USE_CPU='true'),
+    # `--cpu` starts one process only; with ACCELERATE_USE_CPU `--multi_gpu` starts several there
+    words = (
+        '--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no'
     )
+    launch = ['-m', 'accelerate.commands.launch', *words.split()]
+    launch += ['--main_process_port', str(free_port())]
+    one = run('plain', tmp_path / 'one')
+    two = run('plain', tmp_path / 'two', launch=launch, ACCELERATE_USE_CPU='true')
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     assert 'processes 1' in one.stdout and 'processes 2' in two.stdout
     a, b = (read_log(tmp_path / d / 'log.csv') for d in ('one', 'two'))

@@ -24,7 +24,8 @@ def run(*cmd, **kw):
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
     "Built with no network and no isolation, from a copy, so that no build folder stays behind"
-    src, out = tmp_path_factory.mktemp('src') / 'p', tmp_path_factory.mktemp('dist')
+    src = tmp_path_factory.mktemp('src') / 'p'
+    out = tmp_path_factory.mktemp('dist')
     shutil.copytree(
         ROOT,
         src,
@@ -85,9 +86,8 @@ def test_the_wheel_holds_every_asset_and_nothing_else(wheel):
     assert want and want <= set(names), want - set(names)
     assert 'presto_nb/py.typed' in names  # type checkers read the package's own annotations
     assert {n.split('/')[0] for n in names if '.dist-info/' not in n} == {'presto_nb'}
-    assert any(n.endswith('licenses/LICENSE') for n in names) and any(
-        n.endswith('licenses/THIRD_PARTY.md') for n in names
-    )
+    assert any(n.endswith('licenses/LICENSE') for n in names)
+    assert any(n.endswith('licenses/THIRD_PARTY.md') for n in names)
     assert (
         'presto-nb = presto_nb.tools.cli:main'
         in zipfile.ZipFile(wheel)
@@ -129,9 +129,7 @@ def test_music_from_an_empty_folder(site, tmp_path):
     import soundfile as sf, numpy as np
 
     x, sr = sf.read(made['.wav'])
-    assert (
-        sr == 44100
-        and abs(len(x) / sr - 2) < 0.2
-        and np.isfinite(x).all()
-        and np.abs(x).max() > 1e-3
-    )
+    assert sr == 44100
+    assert abs(len(x) / sr - 2) < 0.2
+    assert np.isfinite(x).all()
+    assert np.abs(x).max() > 1e-3

@@ -116,7 +116,8 @@ def teacher(seed=0, **changed):
 
 def same(a, b):
     "Do two modules hold the same weights?"
-    a, b = a.state_dict(), b.state_dict()
+    a = a.state_dict()
+    b = b.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
@@ -150,10 +151,12 @@ def test_generator_alone_skips_blocks(pair):
     full, light = pair
     assert skipping(light, (0, 1)) is light  # a model's own schedule stays
     stage = ls_stage(Pieces(16), full, light, PrestoSConfig(w=1.0))
-    x, sigma = torch.randn(2, 32, 16, generator=new_rng("x")), torch.full((2,), 60.0)
+    x = torch.randn(2, 32, 16, generator=new_rng("x"))
+    sigma = torch.full((2,), 60.0)
     expected = light.denoiser(x, sigma, keep=[0, 2], budget=1)
     assert torch.allclose(stage.players.generator(x, sigma), expected, atol=1e-5)
-    mixed, drop = torch.tensor([60.0, 0.01]), torch.tensor([1, 0])
+    mixed = torch.tensor([60.0, 0.01])
+    drop = torch.tensor([1, 0])
     expected = light.denoiser(x, mixed, keep=shifted_keep(3, drop), budget=drop)
     assert torch.allclose(stage.players.generator(x, mixed), expected, atol=1e-5)
     assert torch.equal(stage.players.real_score(x, sigma), full.denoiser(x, sigma))
@@ -184,7 +187,8 @@ class Linear:
     "A denoiser `gain*x` that notes at which levels and rows it was asked, with features for a head"
 
     def __init__(self, gain):
-        self.gain, self.asked = gain, []
+        self.gain = gain
+        self.asked = []
         self.network = SimpleNamespace(blocks=[0, 1])
 
     def __call__(self, x, sigma, cond=None, keep=None, taps=()):
@@ -211,12 +215,14 @@ def test_weights_of_the_losses():
 
 
 def test_normaliser_and_levels_of_the_matching_loss():
-    x, p = points("a"), players()
+    x = points("a")
+    p = players()
     for normalise in (False, True):
         switches = PrestoSConfig(w=1.0, gan="none", normalise=normalise)
         loss, _ = generator_turn(p, switches, x, None, Draws(new_rng("n")))
         draw = Draws(new_rng("n"))
-        sigma, noise = draw.sigma("train", 64), draw.noise(x)
+        sigma = draw.sigma("train", 64)
+        noise = draw.noise(x)
         gradient = 0.5 * noised(x, sigma, noise)  # (.8 - .3) times what both are shown
         if normalise:
             distance = (x - 0.3 * noised(x, sigma, noise)).abs().mean(1, keepdim=True)
@@ -236,7 +242,8 @@ def test_a_sample_is_moved_from_fake_to_real():
 
 
 def test_real_and_generated_rows_have_levels_and_noise_of_their_own():
-    p, x = players(), torch.zeros(64, 2)
+    p = players()
+    x = torch.zeros(64, 2)
     real, fake = answers(p, PrestoSConfig(), (x, x), None, Draws(new_rng("levels")))
     ((sigma, seen),) = p.fake_score.asked
     assert len(sigma) == 128
@@ -324,7 +331,10 @@ def test_optimisers_own_what_they_should():
     own = {
         k: {id(p) for g in o.param_groups for p in g["params"]} for k, o in stage.optimizers.items()
     }
-    of = lambda *models: {id(p) for m in models for p in stage.models[m].parameters()}
+
+    def of(*models):
+        return {id(p) for m in models for p in stage.models[m].parameters()}
+
     assert own == dict(generator=of("generator"), fake=of("fake", "head"))
 
 
@@ -366,7 +376,11 @@ def test_guidance_asks_with_and_without_the_condition():
         Draws(new_rng("g")),
     )
     assert told == dict(real=[[True, True, False, False]], fake=[[True, True]])
-    real = lambda x, sigma, cond: x * 0 + cond.labels[:, None]  # 3 with the label, -1 without
+
+    def real(x, sigma, cond):
+        return x * 0 + cond.labels[:, None]
+
+    # 3 with the label, -1 without
     gradient = dmd_gradient(
         torch.zeros(2, 2),
         torch.ones(2),
@@ -385,7 +399,8 @@ def test_the_fake_score_learns_with_conditions_and_alone():
     "It is told every condition, and its loss stops at the samples"
     from presto_nb.toy import Labels
 
-    told, gain = [], torch.ones(1, requires_grad=True)
+    told = []
+    gain = torch.ones(1, requires_grad=True)
 
     def fake(x, sigma, cond):
         told.append(cond.labels.tolist())
@@ -394,7 +409,8 @@ def test_the_fake_score_learns_with_conditions_and_alone():
     x0_hat = points("a", 4).requires_grad_()
     switches = PrestoSConfig(gan="none")
     labels = Labels(torch.tensor([3, 1, 2, 0]))
-    p, draw = Players(None, None, fake, None), Draws(new_rng("f"))
+    p = Players(None, None, fake, None)
+    draw = Draws(new_rng("f"))
     loss, _ = fake_turn(p, switches, x0_hat, points("b", 4), labels, draw)
     assert told == [[3, 1, 2, 0]]
     reached = torch.autograd.grad(loss.sum(), (gain, x0_hat), allow_unused=True)
@@ -412,8 +428,13 @@ class Marks(Draws):
 
 def test_each_loss_has_its_own_levels():
     switches = PrestoSConfig(p_gen="inf", p_dmd="train", p_dsm="inf-7", p_gan="few-3", w=1.0)
-    p, draw, x0 = players(), Marks(new_rng("marks")), torch.full((256, 2), 5.0)
-    levels = lambda player: [sigma[0].item() for sigma, _ in player.asked]
+    p = players()
+    draw = Marks(new_rng("marks"))
+    x0 = torch.full((256, 2), 5.0)
+
+    def levels(player):
+        return [sigma[0].item() for sigma, _ in player.asked]
+
     x0_hat = generate(p, switches, x0, None, draw)
     assert levels(p.generator) == [1.0]
     assert abs(x0_hat.mean() - 5) < 0.2 and abs(x0_hat.std() - 1) < 0.1  # data under noise
@@ -426,7 +447,8 @@ def test_each_loss_has_its_own_levels():
 def test_the_discriminator_is_shown_data_and_samples():
     "Data lie at 100 and samples at -100, and the head says where"
     p = Players(None, None, Linear(1.0), lambda h: h[:, :1])
-    there, here = torch.full((8, 2), 100.0), torch.full((8, 2), -100.0)
+    there = torch.full((8, 2), 100.0)
+    here = torch.full((8, 2), -100.0)
     _, log = fake_turn(p, PrestoSConfig(), here, there, None, Marks(new_rng("game")))
     assert log["d_real"] > 90 and log["d_fake"] < -90
     assert log["right_real"] == 1 and log["right_fake"] == 1
@@ -460,7 +482,8 @@ def test_loss_and_head_are_two_switches():
 
 def told_budgets(config, sigma):
     "What the network is told in a step of Presto-L"
-    net, heard = network(budget=True), []
+    net = network(budget=True)
+    heard = []
     tell = net.tell
     net.tell = lambda drop, batch: (heard.append(drop), tell(drop, batch))[1]
     presto_l_loss(
@@ -476,10 +499,8 @@ def told_budgets(config, sigma):
 
 @pytest.mark.parametrize("nu_st", (0.0, 1.0))
 def test_presto_l_is_told_how_many_blocks_are_skipped(nu_st):
-    config, sigma = (
-        PrestoLConfig(drops=(3, 2, 1, 0, 0), nu_st=nu_st),
-        torch.tensor([60.0, 10.0, 2.0, 0.5, 0.01]),
-    )
+    config = PrestoLConfig(drops=(3, 2, 1, 0, 0), nu_st=nu_st)
+    sigma = torch.tensor([60.0, 10.0, 2.0, 0.5, 0.01])
     (heard,) = told_budgets(config, sigma)
     assert torch.as_tensor(heard).tolist() == [3, 2, 1, 0, 0]
     assert told_budgets(config.replace(budget=False), sigma) == [None]
@@ -501,17 +522,16 @@ def test_a_stage_without_budget_does_not_listen():
     net = stage.models["network"]
     assert not net.config.budget and not any("budget" in k for k in net.state_dict())
     assert told.network.config.budget  # a copy
-    x, s = Pieces().x[:3], torch.tensor([60.0, 2.0, 0.1])
+    x = Pieces().x[:3]
+    s = torch.tensor([60.0, 2.0, 0.1])
     assert torch.allclose(stage.denoiser(x, s, budget=2), told(x, s), atol=1e-6)
     assert (told(x, s, budget=2) - told(x, s)).abs().max() > 1e-3
     assert same(without_budget(network()), network())
 
 
 def test_weight_of_the_self_teacher():
-    config, sigma = (
-        PrestoLConfig(drops=(3, 2, 1, 0, 0), nu_st=3.0),
-        torch.tensor([60.0, 10.0, 2.0, 0.5]),
-    )
+    config = PrestoLConfig(drops=(3, 2, 1, 0, 0), nu_st=3.0)
+    sigma = torch.tensor([60.0, 10.0, 2.0, 0.5])
     noise = torch.randn(4, 32, 4, generator=new_rng("n"))
     loss, log = presto_l_loss(
         Denoiser(network(budget=True)), config, Pieces().x[:4], None, sigma, noise
@@ -596,11 +616,11 @@ def test_tails_of_the_training_distribution():
 
 
 def test_loss_of_a_denoiser_with_a_sigma_data_of_its_own():
-    silent = lambda x, c_noise, cond: torch.zeros_like(x)
-    x0, noise = (
-        3 * torch.randn(512, 8, generator=new_rng("a")),
-        torch.randn(512, 8, generator=new_rng("b")),
-    )
+    def silent(x, c_noise, cond):
+        return torch.zeros_like(x)
+
+    x0 = 3 * torch.randn(512, 8, generator=new_rng("a"))
+    noise = torch.randn(512, 8, generator=new_rng("b"))
     for sigma in (0.2, 3.0, 40.0):
         s = torch.full((512,), sigma)
         loss = edm_loss(Denoiser(silent, 3.0), x0, None, s, noise).mean()
@@ -650,7 +670,10 @@ def test_a_base_model_says_what_it_was_trained_at(monkeypatch):
     from presto_nb.pipeline import MusicPipeline
 
     told = random_pipeline(0, P_mean=0.2, P_std=1.6)
-    stage = lambda *args, **kw: BaseStage(Denoiser(network()), Pieces(), Words())
+
+    def stage(*args, **kw):
+        return BaseStage(Denoiser(network()), Pieces(), Words())
+
     monkeypatch.setattr(cli, "train_config", lambda args, usual: usual)
     monkeypatch.setattr(cli, "latents_of", lambda *args: "")
     monkeypatch.setattr(cli, "load_codec", lambda name: told.codec)
@@ -724,9 +747,15 @@ class Shaky(nn.Module):
 
 
 def test_samplers_ask_in_eval_mode():
-    noise, shaky = torch.randn(4, 3, generator=new_rng("z")), Shaky()
-    wrapped = lambda x, sigma, cond=None: shaky(x, sigma, cond)
-    guide = lambda d: guided(lambda x, sigma, cond, **how: d(x, sigma), torch.zeros(4), 2.0)
+    noise = torch.randn(4, 3, generator=new_rng("z"))
+    shaky = Shaky()
+
+    def wrapped(x, sigma, cond=None):
+        return shaky(x, sigma, cond)
+
+    def guide(d):
+        return guided(lambda x, sigma, cond, **how: d(x, sigma), torch.zeros(4), 2.0)
+
     ways = (
         lambda d, **how: sample(d, noise, karras_sigmas(4), torch.zeros(4), **how),
         lambda d: pingpong(d, noise, few_sigmas(2), generator=[0, 1, 2, 3]),

@@ -1,17 +1,25 @@
-"""A toy run for test_training_processes.py: a two-layer network learns y = sin(3x) with noise on x, a data order, dropout and two optimisers.
+"""A toy run for test_training_processes.py
+
+A two-layer network learns y = sin(3x) with noise on x, a data order, dropout and two optimisers.
 
 python tests/training_toy.py whole OUT      from start to end
-python tests/training_toy.py killed OUT     the same, killed with SIGKILL again and again and resumed; prints how often
-python tests/training_toy.py plain OUT      no dropout, momentum alone: under `accelerate launch` as well
+python tests/training_toy.py killed OUT     the same, killed again and again; prints how often
+python tests/training_toy.py plain OUT      no dropout, momentum alone; also with several processes
 python tests/training_toy.py long OUT       until somebody stops it
 """
 
-import os, random, signal, sys, time
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
 
 os.environ.update(OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')
-import torch, torch.nn as nn
 import accelerate.utils  # noqa: F401, loaded once before the forks
-from pathlib import Path
+import torch
+import torch.nn as nn
+
 from presto_nb.training import TrainConfig, fit
 
 torch.set_num_threads(1)
@@ -40,7 +48,8 @@ class Toy:
             if plain
             else (lambda ps: torch.optim.AdamW(ps, lr=1e-2))
         )
-        self.models, self.data = dict(net=self.net, scale=self.scale), Curve()
+        self.models = dict(net=self.net, scale=self.scale)
+        self.data = Curve()
         self.optimizers = {k: make(m.parameters()) for k, m in self.models.items()}
 
     def step(self, trainer, batch):
@@ -92,10 +101,12 @@ def saved(out):
 
 
 def killed(out):
-    "A child trains and is killed without warning, nine times: twice before it saved anything new, else a random moment after"
-    chance, kills = random.Random(0), 0
+    "A child is killed nine times: twice before it saved anything new, else a random moment after"
+    chance = random.Random(0)
+    kills = 0
     while not (Path(out) / 'ema.safetensors').is_file():
-        before, pid = saved(out), os.fork()
+        before = saved(out)
+        pid = os.fork()
         if pid == 0:
             try:
                 whole(out)
