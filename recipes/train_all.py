@@ -91,13 +91,15 @@ class Commands:
         words += ['--precision', 'bf16'] * self.cuda
         return self.train('presto-l', out, *self.from_base(), *words, *self.size(share))
 
-    def decoder(self):
+    def decoder_commands(self):
+        "The codec, but for its encoder"
         how = ['--part', 'decoder', '--after', 0.02, '--lr', 5e-4]
         places = ['--data', self.work / 'data', '--out', self.work / 'decoder']
         more = ['--rows', 16, '--batch-size', 16, '--filters', 16, '--clips', 1500] * self.cuda
         yield [sys.executable, HERE / 'train_codec.py', *how, *places, *self.size(), *more]
 
-    def base(self):
+    def base_commands(self):
+        "The base model"
         earlier = model_of(self.args.init_from, 'base')
         words = ['--init', earlier] if earlier else ['--preset', self.args.preset]
         words += ['--P-mean', self.args.P_mean, '--P-std', self.args.P_std, '--lr', self.args.lr]
@@ -105,14 +107,17 @@ class Commands:
         words += ['--compile'] * self.cuda
         yield self.train('base', 'base', *words, *self.size())
 
-    def l(self):
+    def l_commands(self):
+        "Presto-L"
         yield self.layers('presto-l', 'l')
 
-    def s(self):
+    def s_commands(self):
+        "Presto-S"
         words = [*self.from_base(), '--variant', self.args.variant, *self.rows]
         yield self.train('presto-s', 's', *words, *self.size())
 
-    def ls(self):
+    def ls_commands(self):
+        "Presto-LS: a layer stage, then the steps"
         yield self.layers('ls', 'ls-layers', 0.3)
         words = [*self.from_base(), '--start', self.work / 'ls-layers' / 'model']
         words += ['--variant', self.args.variant, *self.rows]
@@ -135,7 +140,7 @@ def run_stage(args, stage, minutes, cuda):  # as `Commands`
     log = args.work / f'{stage}.log' if cuda else None
     env = dict(NVIDIA_TF32_OVERRIDE='1') if cuda else dict(OMP_WAIT_POLICY='PASSIVE')
     try:
-        for command in getattr(Commands(args, minutes, cuda), stage)():
+        for command in getattr(Commands(args, minutes, cuda), f'{stage}_commands')():
             run(command, log, **env)
     except subprocess.CalledProcessError as e:
         return f'{stage}: exit status {e.returncode}; {f"see {log}" if cuda else ""}'
