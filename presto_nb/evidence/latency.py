@@ -692,24 +692,22 @@ def row(
     splits, cpu = _run_splits(links, pipe.device, runs, warmup)
     if compose:
         splits = [s | dict(network=ms) for s in splits]
-    total = Timing(tuple(sum(s.values()) for s in splits))
-    return dict(
-        model=variant.name,
-        mode=mode,
-        batch=batch,
-        evaluations=variant.steps,
-        rows_per_evaluation=batch * (1 + variant.guided),
-        composed=compose,
-        **total.record(),
-        **_medians(splits),
-        cpu_ms=round(cpu, 1),
-        times_real_time=round(real_time_factor(batch, seconds, total.median), 3),
-        **extra,
-    )
+    asked = dict(model=variant.name, mode=mode, batch=batch, evaluations=variant.steps)
+    asked |= dict(rows_per_evaluation=batch * (1 + variant.guided), composed=compose)
+    return asked | _times(splits, cpu, batch, seconds) | extra
 
 # %% ../../nbs/evidence/62_latency.ipynb #44d8ea97
-def _medians(splits: list) -> dict:  # of dicts, milliseconds of each part
-    return {f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in splits[0]}
+def _times(
+    splits: list,  # of dicts, milliseconds of each part
+    cpu: float,  # milliseconds of a run
+    batch: int,  # pieces
+    seconds: float,  # of each
+) -> dict:
+    "The whole call, its parts, and how fast that is"
+    total = Timing(tuple(sum(s.values()) for s in splits))
+    medians = {f"{k}_ms": round(statistics.median(s[k] for s in splits), 2) for k in splits[0]}
+    speed = real_time_factor(batch, seconds, total.median)
+    return total.record() | medians | dict(cpu_ms=round(cpu, 1), times_real_time=round(speed, 3))
 
 # %% ../../nbs/evidence/62_latency.ipynb #aef06850
 def processor() -> str:

@@ -782,12 +782,16 @@ class Hearing:
         return {k: median_bandwidth(z) for k, z in self.embeddings.items()}
 
 # %% ../../nbs/evidence/61_metrics.ipynb #9d087613
+def _next_one(facts):  # each clip gets the facts of the next
+    return facts[1:] + facts[:1]
+
+
 def chance(
     h: Hearing,
 ) -> dict:  # fact -> rate; `pulse` -> its mean
     "How well clips do what the next clip's prompt says"
-    others = h.facts[1:] + h.facts[:1]
-    return {k: float(v.nanmean()) for k, v in _agreements(h.rows, others, h.tempograms).items()}
+    found = _agreements(h.rows, _next_one(h.facts), h.tempograms)
+    return {k: float(v.nanmean()) for k, v in found.items()}
 
 # %% ../../nbs/evidence/61_metrics.ipynb #402e6533
 RATES = 'agreement', 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant'  # percents
@@ -907,6 +911,14 @@ def _embed_all(
     return points
 
 # %% ../../nbs/evidence/61_metrics.ipynb #73b027a6
+def _kept_of(
+    heard,  # of `Heard`
+) -> tuple:  # (name -> tensor [b, ...], rows of dict)
+    "What is stored of a hearing"
+    tensors = {k: torch.stack([getattr(h, v) for h in heard]) for k, v in STACKED.items()}
+    return tensors, [{k: getattr(h, k) for k in HEARD} for h in heard]
+
+
 class _Sets:
     "Sets of clips in one folder, made and heard once"
 
@@ -974,10 +986,8 @@ class _Sets:
         stem = self.out / name / 'heard' / f'{first:04d}-{len(prompts)}'
         if not self.is_heard(stem):
             audios = [Audio.load(self.clip(name, first + i)) for i in range(len(prompts))]
-            heard = self.listener(audios)
-            kept = {k: torch.stack([getattr(h, v) for h in heard]) for k, v in STACKED.items()}
-            rows = [{k: getattr(h, k) for k in HEARD} for h in heard]
-            self.keep(stem, kept | _embed_all(self.embedders, audios, prompts), rows)
+            tensors, rows = _kept_of(self.listener(audios))
+            self.keep(stem, tensors | _embed_all(self.embedders, audios, prompts), rows)
         points = load_tensors(stem.with_suffix('.safetensors'))
         tempograms = points.pop('tempogram')
         return tuple(load_json(stem.with_suffix('.json'))['rows']), tempograms, points
@@ -1022,6 +1032,12 @@ def _check_evaluator(n, seed, seconds):
     if not (isinstance(seed, int) and seed >= 0):
         raise PrestoError(f"seed is {seed!r}; a whole number from 0 is needed")
     check_range('seconds', seconds, 0.5, 600.0, ' seconds')
+
+
+def _write_json(path, record: dict):
+    text = json.dumps(record)
+    with atomic_path(path) as tmp:
+        tmp.write_text(text, encoding='utf-8')
 
 
 def _nearest_row(
@@ -1133,13 +1149,10 @@ class Evaluator(_Sets):
         rows = load_json(path)['rows'] if path.is_file() else []
         last = min(n, self.n) - 1
         for i in progress(range(len(rows), last + 1), desc=f'nearest tunes of {name}'):
-            audio = Audio.load(self.clip(name, i))
             eighth = prompts[i].arrangement.tick * EIGHTH  # seconds
-            rows.append(_nearest_row(finder(audio, eighth)))
+            rows.append(_nearest_row(finder(Audio.load(self.clip(name, i)), eighth)))
             if i % 16 == 15 or i == last:
-                text = json.dumps(dict(tunes=len(finder.tunes), rows=rows))
-                with atomic_path(path) as tmp:
-                    tmp.write_text(text, encoding='utf-8')
+                _write_json(path, dict(tunes=len(finder.tunes), rows=rows))
         return rows[:n]
 
 # %% ../../nbs/evidence/61_metrics.ipynb #28dabd4c
@@ -1248,6 +1261,15 @@ def _known_facts(
     return {k: v for k, v in known.items() if v is not None and v == v}  # a NaN is not itself
 
 
+def _hear_rhythm(audio: Audio) -> SimpleNamespace:
+    repeats = tempogram(audio)[0]
+    return SimpleNamespace(key=estimate_key(audio), bpm=likely_tempo(repeats), repeats=repeats)
+
+
+def _pulses(heard: list, facts: list) -> list:
+    return [pulse_at(h.repeats, f.get('bpm')) for h, f in zip(heard, facts)]
+
+
 def _check_as_many(audios, facts):
     if len(audios) != len(facts):
         told = f"{len(audios)} sounds and the facts of {len(facts)} were given"
@@ -1259,16 +1281,12 @@ def rhythm_facts(
     facts: list,  # what each was asked to be: dicts like `Prompt.facts`, for bpm and key
 ) -> dict:  # fact -> [n], NaN where the prompt does not say
     "Beat and key of each clip, set beside what was asked"
-    audios = [a.mono().normalise() for a in _check_sounds(audios)]
+    audios = _check_sounds(audios)
     asked = [_known_facts(f) for f in facts]
     _check_as_many(audios, asked)
-    repeats = [tempogram(a)[0] for a in audios]
-    heard = [
-        SimpleNamespace(key=estimate_key(a), bpm=likely_tempo(r)) for a, r in zip(audios, repeats)
-    ]
+    heard = [_hear_rhythm(a.mono().normalise()) for a in audios]
     each = [agreement(h, f) for h, f in zip(heard, asked)]
-    pulses = lambda facts: [pulse_at(r, f.get('bpm')) for r, f in zip(repeats, facts)]
-    found = dict(pulse=pulses(asked), pulse_elsewhere=pulses(asked[1:] + asked[:1]))
+    found = dict(pulse=_pulses(heard, asked), pulse_elsewhere=_pulses(heard, _next_one(asked)))
     for k in ('tempo', 'tempo_tolerant', 'key'):
         found[k] = [float(e.get(k, math.nan)) for e in each]
     return {k: torch.tensor(v, dtype=torch.float64) for k, v in found.items()}
