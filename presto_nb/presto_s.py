@@ -66,7 +66,7 @@ def _check_noise(place, name):
 
 @dataclass(frozen=True)
 class PrestoSConfig(Config):
-    "Every switch of step distillation (Presto-S); the defaults are the paper's, as we understand it"
+    "Every switch of step distillation (Presto-S); the defaults are the paper's"
 
     p_gen: str = "inf"  # noise levels of the generator's input, see `noise_at`
     p_dmd: str = "train"  # of the matching loss

@@ -48,7 +48,7 @@ def _signs_of_the_samples(now):
 
 def health(
     log,  # columns of a log, as `read_log` gives them
-    settle: int = 20,  # rows left out at the start; as many, after them and at the end, are compared
+    settle: int = 20,  # rows left out at the start; as many after them and at the end compared
 ) -> dict:  # {sign: sentence}; empty when nothing is wrong, or the log is still short
     "What looks wrong in the log of a distillation"
     if len(log.get("step", ())) < 3 * settle:
