@@ -129,7 +129,7 @@ def frames_of(
     X = torch.stft(x, n_fft, hop, window=window, center=False, return_complex=True)
     return rearrange(X, 'b bins t -> b t bins').unflatten(0, samples.shape[:-1])
 
-# %% ../../nbs/material/03_codec.ipynb #e1251449
+# %% ../../nbs/material/03_codec.ipynb #801a445f
 def _overlap_add(
     frames: Tensor,  # [..., t, n_fft]
     hop: int,  # samples between frames; divides n_fft
@@ -207,7 +207,7 @@ def _last_peak(peak: Tensor, k: Tensor) -> Tensor:  # bool [..., bins]; 0, 1, 2,
     far = 4 * len(k)
     return (peak * (k + far)).cummax(-1).values - far
 
-# %% ../../nbs/material/03_codec.ipynb #3636f8f6
+# %% ../../nbs/material/03_codec.ipynb #15ea1816
 @lru_cache(maxsize=8)
 def _jitter(bins: int, device: str, frames=512):
     "[frames, bins], standard normal, the same everywhere"
@@ -245,7 +245,7 @@ def _running_sum(x: Tensor) -> Tensor:  # along the last axis
     dtype = x.dtype if x.device.type == "mps" else torch.float64
     return x.to(dtype, memory_format=torch.contiguous_format).cumsum(-1)
 
-# %% ../../nbs/material/03_codec.ipynb #3cf02786
+# %% ../../nbs/material/03_codec.ipynb #22569211
 def phases_of(
     height: Tensor,  # [..., t, bins]
     total: Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
@@ -326,11 +326,17 @@ CODEC_TINY = SpectralVAEConfig(n_fft=256, stride=2, channels=8, **_widths, **_de
 _FLOOR = 1e-4  # heights below this count as silence
 
 
+def _require(ok, given: str, wanted: str):
+    "One sentence for what a codec cannot take"
+    if not ok:
+        raise PrestoError(f"the codec was given {given}; {wanted}")
+
+
 def _check_latents(latents: Tensor, channels: int, least=0):  # fewest frames
     "Refuse latents of another shape"
-    if latents.ndim != 3 or latents.shape[-1] != channels or latents.shape[1] < least:
-        given = f"latents of shape {list(latents.shape)}"
-        raise PrestoError(f"the codec was given {given}; [batch, frames, {channels}] is allowed")
+    shape = list(latents.shape)
+    right = len(shape) == 3 and shape[-1] == channels and shape[1] >= least
+    _require(right, f"latents of shape {shape}", f"[batch, frames, {channels}] is allowed")
 
 
 def _check_audio(
@@ -338,22 +344,17 @@ def _check_audio(
     hop: int,  # samples per latent frame
 ):
     "Refuse what a codec cannot encode"
-    if not torch.is_tensor(audio):
-        wanted = "a tensor [batch, 1, samples] is needed, such as audio.mono().samples[None]"
-        raise PrestoError(f"the codec was given {type(audio).__name__}; {wanted}")
-    if audio.ndim != 3 or audio.shape[1] != 1:
-        given = f"audio of shape {list(audio.shape)}"
-        wanted = "[batch, 1, samples] is allowed (mix to mono first)"
-        raise PrestoError(f"the codec was given {given}; {wanted}")
+    wanted = "a tensor [batch, 1, samples] is needed, such as audio.mono().samples[None]"
+    _require(torch.is_tensor(audio), type(audio).__name__, wanted)
+    mono = audio.ndim == 3 and audio.shape[1] == 1
+    wanted = "[batch, 1, samples] is allowed (mix to mono first)"
+    _require(mono, f"audio of shape {list(audio.shape)}", wanted)
     n = audio.shape[-1]
-    if n < hop:
-        raise PrestoError(f"the codec was given {n} samples; {hop} or more are allowed")
+    _require(n >= hop, f"{n} samples", f"{hop} or more are allowed")
     bad = int((~torch.isfinite(audio)).sum())
-    if bad:
-        given = f"audio with {bad} samples that are NaN or infinite"
-        raise PrestoError(f"the codec was given {given}; all must be finite")
+    _require(not bad, f"audio with {bad} samples that are NaN or infinite", "all must be finite")
 
-# %% ../../nbs/material/03_codec.ipynb #d71a5952
+# %% ../../nbs/material/03_codec.ipynb #8785e98b
 def _whole_frames(
     audio: Tensor,  # [b, 1, n]
     hop: int,  # samples per latent frame
@@ -536,6 +537,14 @@ def _components(X: Tensor, n: int, seed: int):  # [frames, numbers]
     return mean, V, (S / math.sqrt(len(X))).clamp(min=1e-3)
 
 
+def _set_lines(vae, mean, V, std):  # as `_components` gives them
+    "Heights -> components of variance 1, and back"
+    vae.enc_line.weight.copy_(64 * (V / std).T)
+    vae.enc_line.bias.copy_(-mean @ (V / std))
+    vae.dec_line.weight.copy_(V * std)
+    vae.dec_line.bias.copy_(mean)
+
+
 @torch.no_grad()
 def linear_start(
     vae,  # an untrained `SpectralVAE`
@@ -549,11 +558,7 @@ def linear_start(
     if len(X) <= c.channels:
         wanted = f"more than {c.channels} are needed, so give more or longer sounds"
         raise PrestoError(f"linear_start was given {len(X)} latent frames; {wanted}")
-    mean, V, std = _components(X, c.channels, seed)
-    vae.enc_line.weight.copy_(64 * (V / std).T)
-    vae.enc_line.bias.copy_(-mean @ (V / std))
-    vae.dec_line.weight.copy_(V * std)
-    vae.dec_line.bias.copy_(mean)
+    _set_lines(vae, *_components(X, c.channels, seed))
     vae.moments_out[1].bias[: c.channels].zero_()
     vae.head[1].bias[: c.bins].zero_()
     return vae
@@ -587,7 +592,7 @@ def _advance_loss(
     d = (pred - target)[:, 1:]
     return (w[:, 1:] * (d.real.square() + d.imag.square())).mean((1, 2))
 
-# %% ../../nbs/material/03_codec.ipynb #dacb3802
+# %% ../../nbs/material/03_codec.ipynb #01fbec3e
 def _heights(samples: Tensor, n_fft: int) -> Tensor:  # [b, 1, n] -> [b, t, bins]
     "Heights of a spectrum, of about 1 for noise of that size; never 0, for the gradient's sake"
     X = frames_of(samples[:, 0], n_fft, n_fft // 4)
@@ -627,24 +632,31 @@ def vae_losses(
     return losses, y
 
 # %% ../../nbs/material/03_codec.ipynb #be8fc119
+def _mean_and_std(batches):  # iterable of [frames, channels] in float64
+    "Number of rows, mean and standard deviation of each column; of fewer than two rows None"
+    n, total, squares = 0, 0.0, 0.0
+    for rows in batches:
+        n += len(rows)
+        total = total + rows.sum(0)
+        squares = squares + rows.square().sum(0)
+    if n < 2:
+        return n, None, None
+    mean = total / n
+    return n, mean, (squares / n - mean.square()).clamp(min=0).sqrt()
+
+
 @torch.no_grad()
 def fit_scale(
     codec,  # a `Normalised` codec
     sounds,  # iterable of audio [b, 1, n]
 ):  # the codec
     "Set the codec's statistics: latents of `sounds` get mean 0 and standard deviation 0.5"
-    n, total, squares = 0, 0.0, 0.0
-    for x in sounds:
-        raw = codec.denormalise(codec.encode(x)).flatten(0, 1).double()
-        n += len(raw)
-        total = total + raw.sum(0)
-        squares = squares + raw.square().sum(0)
+    raw = (codec.denormalise(codec.encode(x)).flatten(0, 1).double() for x in sounds)
+    n, mean, std = _mean_and_std(raw)
     if n < 2:
         fault = f"the statistics were to be fitted to {n} latent frames"
         raise PrestoError(f"{fault}; 2 or more are needed")
-    mean = total / n
-    variance = (squares / n - mean.square()).clamp(min=0)
-    codec._set_scale(mean.float(), variance.sqrt().float())
+    codec._set_scale(mean.float(), std.float())
     return codec
 
 # %% ../../nbs/material/03_codec.ipynb #fbb7f557
@@ -752,7 +764,7 @@ def _holds(shard, lines) -> bool:  # .safetensors file; its lines
     named = (x.get("shard") == shard.name and isinstance(x.get("id"), str) for x in lines)
     return all(named) and _shapes(shard) == {x["id"]: [x.get("frames")] for x in lines}
 
-# %% ../../nbs/material/03_codec.ipynb #adb63a2c
+# %% ../../nbs/material/03_codec.ipynb #c898922b
 def _good_lines(shard, hashes: dict) -> list:  # .safetensors file; name -> what the record says
     "The lines of a shard; none where it is damaged, or was not finished"
     listed = shard.with_suffix(".jsonl")
@@ -790,7 +802,7 @@ def _called(clips, get_id) -> dict:  # id -> clip
             raise PrestoError(f"{fault}; give an empty folder for the latents, or another name")
     return named
 
-# %% ../../nbs/material/03_codec.ipynb #3553def2
+# %% ../../nbs/material/03_codec.ipynb #b94a5c41
 def _check_record(out, record: dict):
     "Refuse a folder whose record is of something else"
     old = load_json(out / "record.json")
@@ -815,7 +827,7 @@ def _claim_latents(out, record: dict):
         raise PrestoError(f"{out} holds {first} without a record.json; {_EMPTY}")
     _write_record(out, record)
 
-# %% ../../nbs/material/03_codec.ipynb #43ba7819
+# %% ../../nbs/material/03_codec.ipynb #56f50f8a
 def _is_sound_of(line: dict, c, codec) -> bool:  # a clip
     "Were these latents made from the clip's sound?"
     if "sound" in line:
@@ -937,7 +949,7 @@ def _stand_ins():
         for k in absent:
             sys.modules.pop(k, None)
 
-# %% ../../nbs/material/03_codec.ipynb #a77a79b9
+# %% ../../nbs/material/03_codec.ipynb #a0457103
 def _bare_package(name: str, folder: Path):
     package = types.ModuleType(name)
     package.__path__ = [str(folder)]
