@@ -14,7 +14,7 @@ from .frames import Explorer
 from ..material.core import new_rng
 from ..toy import GaussianMixture, plot_plane
 
-# %% ../../nbs/labs/73_plane.ipynb #a17a1df8
+# %% ../../nbs/labs/73_plane.ipynb #af276d3b
 @dataclass(frozen=True, eq=False)
 class PlaneRecord:
     "A distillation in the plane, written down from time to time"
@@ -27,29 +27,38 @@ class PlaneRecord:
     fake: Tensor  # the same of the fake score [t, l, g, 2]
 
 
+def _square_grid(lim, n):
+    "n x n points of [-lim, lim]^2"
+    u = torch.linspace(-lim, lim, n)
+    return torch.cartesian_prod(u, u)
+
+
+def _moves(denoiser, grid, sigmas):
+    "By how much the score would move each point of the grid [l, g, 2]"
+    return torch.stack([denoiser(grid, torch.full((len(grid),), s)) - grid for s in sigmas])
+
+
+@torch.no_grad()
 def record_plane(
-    real_score,
-    moments,  # a denoiser; (step, points [n, 2], fake score) of each moment
+    real_score,  # a denoiser
+    moments,  # (step, points [n, 2], fake score) of each moment
     sigmas=(0.2, 0.6, 2.0),  # noise levels of the arrows
-    lim=1.1,
-    n=11,  # the grid: [-lim, lim]^2, n x n
+    lim=1.1,  # the grid: [-lim, lim]^2
+    n=11,  # of n x n points
 ):
     "A `PlaneRecord` of a run"
-    u = torch.linspace(-lim, lim, n)
-    grid = torch.cartesian_prod(u, u)
-    with torch.no_grad():
-        moves = lambda d: torch.stack([d(grid, torch.full((len(grid),), s)) - grid for s in sigmas])
-        steps, points, fake = zip(*((step, x.clone(), moves(d)) for step, x, d in moments))
-        return PlaneRecord(
-            list(steps),
-            torch.stack(points),
-            tuple(sigmas),
-            grid,
-            moves(real_score),
-            torch.stack(fake),
-        )
+    grid = _square_grid(lim, n)
+    steps = []
+    points = []
+    fake = []
+    for step, x, fake_score in moments:
+        steps.append(step)
+        points.append(x.clone())
+        fake.append(_moves(fake_score, grid, sigmas))
+    real = _moves(real_score, grid, sigmas)
+    return PlaneRecord(steps, torch.stack(points), tuple(sigmas), grid, real, torch.stack(fake))
 
-
+# %% ../../nbs/labs/73_plane.ipynb #c616dd53
 def particle_record(
     mixture,  # of the data, a `GaussianMixture`
     n=192,  # particles
@@ -60,96 +69,100 @@ def particle_record(
 ):
     "A `PlaneRecord` of particles that start as one blob"
     blob = 0.15 * torch.randn(n, 2, generator=new_rng(seed, "blob"))
-    ideal = lambda x: GaussianMixture(x, width).denoiser
-    run = particles(mixture.denoiser, ideal, blob, steps, steps // 6, fake=fake, seed=seed)
+
+    def fake_score(x):
+        return GaussianMixture(x, width).denoiser
+
+    run = particles(mixture.denoiser, fake_score, blob, steps, steps // 6, fake=fake, seed=seed)
     return record_plane(mixture.denoiser, run)
 
+# %% ../../nbs/labs/73_plane.ipynb #42c790ca
+def _draw_arrows(ax, grid, move, colour, name):
+    "A field of arrows [g, 2], a sixth of a unit for each unit of the move"
+    scale = dict(angles="xy", scale_units="xy", scale=6, width=0.005)
+    ax.quiver(*grid.T, *move.T, color=colour, label=name, zorder=3, **scale)
 
+
+_ALONE = "the real score alone"
+_BOTH = "real and fake score"
+
+# %% ../../nbs/labs/73_plane.ipynb #5a17a1df
 class PlaneExplorer(Explorer):
-    "Particles, and the arrows of real score, fake score or their difference, at any moment of a `PlaneRecord`"
+    "Particles, and the arrows of real score, fake score or their difference, at any moment"
 
     def __init__(
         self,
-        record,
-        mixture,  # what to show, over which data
+        record,  # a `PlaneRecord`
+        mixture,  # of the data
         alone=None,  # the same run without the fake score, for a second choice
     ):
         import ipywidgets as w
 
-        self.records, self.mixture = (
-            {"real and fake score": record} | ({"the real score alone": alone} if alone else {}),
-            mixture,
-        )
+        self.mixture = mixture
+        self.records = {_BOTH: record}
+        if alone:
+            self.records[_ALONE] = alone
+        moments = [(f"step {s}", i) for i, s in enumerate(record.steps)]
+        levels = [(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)]
+        arrows = "real and fake", "their difference"
         super().__init__(
             run=w.Dropdown(options=list(self.records), description="moved by"),
-            moment=w.SelectionSlider(
-                options=[(f"step {s}", i) for i, s in enumerate(record.steps)], description="time"
-            ),
-            level=w.SelectionSlider(
-                options=[(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)],
-                value=1,
-                description="noise",
-            ),
-            arrows=w.ToggleButtons(
-                options=("real and fake", "their difference"), description="arrows"
-            ),
+            moment=w.SelectionSlider(options=moments, description="time"),
+            level=w.SelectionSlider(options=levels, value=1, description="noise"),
+            arrows=w.ToggleButtons(options=arrows, description="arrows"),
         )
 
-    def draw(self, run, moment, level, arrows):  # of the controls
+    def fields(
+        self,
+        run,  # the controls' values
+        moment,
+        level,
+        arrows,
+    ):
+        "(arrows [g, 2], colour, name) of each field to be drawn"
+        record = self.records[run]
+        real = record.real[level]
+        fake = record.fake[moment, level]
+        blue = real, "#0072B2", "real score"
+        if run == _ALONE:
+            return [blue]
+        if arrows == "real and fake":
+            return [blue, (fake, "#D55E00", "fake score")]
+        return [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
+
+    def draw(self, run, moment, level, arrows):
         "One figure"
         from matplotlib.figure import Figure
 
-        r = self.records[run]
+        record = self.records[run]
         fig = Figure((5.2, 5.2), dpi=72, layout="constrained")
         ax = fig.subplots()
-        plot_plane(
-            ax,
-            None,
-            self.mixture,
-            title=f"step {r.steps[moment]}, arrows at sigma = {r.sigmas[level]:g}",
-        )
-        ax.scatter(*r.points[moment].T, s=8, c="k", lw=0, zorder=4, label="samples")
-        real, fake = r.real[level], r.fake[moment, level]
-        shown = (
-            [(real, "#0072B2", "real score"), (fake, "#D55E00", "fake score")]
-            if arrows == "real and fake"
-            else [(real - fake, "#7A3FA0", "where a sample is moved: real - fake")]
-        )
-        if run == "the real score alone":
-            shown = [(real, "#0072B2", "real score")]
-        for v, color, name in shown:
-            ax.quiver(
-                *r.grid.T,
-                *v.T,
-                color=color,
-                label=name,
-                angles="xy",
-                scale_units="xy",
-                scale=6,
-                width=0.005,
-                zorder=3,
-            )
+        title = f"step {record.steps[moment]}, arrows at sigma = {record.sigmas[level]:g}"
+        plot_plane(ax, None, self.mixture, title=title)
+        ax.scatter(*record.points[moment].T, s=8, c="k", lw=0, zorder=4, label="samples")
+        for move, colour, name in self.fields(run, moment, level, arrows):
+            _draw_arrows(ax, record.grid, move, colour, name)
         ax.legend(fontsize=9, loc="upper right")
         return fig
 
-    def say(self, run, moment, level, arrows):  # of the controls
+    def say(self, run, moment, level, arrows):
         "Which modes are reached, how far the particles are, and how strong the pull"
-        r, m = self.records[run], self.mixture
-        gap = torch.cdist(r.points[moment].double(), m.means)
-        pull = (r.real[level] - r.fake[moment, level]).norm(dim=1).mean()
-        return f"Step {r.steps[moment]}: {(gap < 3 * m.std).any(0).sum()} of {len(m.means)} modes are reached; the particles are {gap.amin(1).mean():.2f} away from the nearest on average; mean pull on the grid {pull:.3f}."
+        record = self.records[run]
+        means = self.mixture.means
+        distance = torch.cdist(record.points[moment].double(), means)
+        reached = (distance < 3 * self.mixture.std).any(0).sum()
+        pull = (record.real[level] - record.fake[moment, level]).norm(dim=1).mean()
+        return (
+            f"Step {record.steps[moment]}: {reached} of {len(means)} modes are reached; "
+            f"the particles are {distance.amin(1).mean():.2f} away from the nearest on average; "
+            f"mean pull on the grid {pull:.3f}."
+        )
 
     def static(self):
         "A `FrameSlider` over time"
-        moments = {
-            f"step {s}": dict(moment=i)
-            for i, s in enumerate(self.records["real and fake score"].steps)
-        }
-        return self.frames(
-            "Distribution matching in the plane",
-            moments
-            | {
-                f"{list(moments)[i]}, the difference": dict(moment=i, arrows="their difference")
-                for i in (0, len(moments) - 1)
-            },
-        )
+        steps = self.records[_BOTH].steps
+        settings = {f"step {s}": dict(moment=i) for i, s in enumerate(steps)}
+        for i in (0, len(steps) - 1):
+            difference = dict(moment=i, arrows="their difference")
+            settings[f"step {steps[i]}, the difference"] = difference
+        return self.frames("Distribution matching in the plane", settings)

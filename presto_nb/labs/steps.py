@@ -10,67 +10,67 @@ import torch
 from .frames import Explorer
 from ..material.audio import onset_rate
 
-# %% ../../nbs/labs/74_steps.ipynb #8636bb7c
+# %% ../../nbs/labs/74_steps.ipynb #e306cc1c
 @torch.inference_mode()
 def step_by_step(
     pipe,  # a few-step `MusicPipeline`
     prompt: str,
-    seconds=4.0,
-    steps=None,
-    seed=0,  # as `generate` takes them
+    seconds=4.0,  # how long the piece is
+    steps=None,  # how many; None: what the model was made for
+    seed=0,  # of the noise
 ):
     "[(sigma, what the generator says there as `Audio`)] of each step"
-    heard = []
+    sounds = []
 
-    def note(i, n, sigma, x0_hat):
-        heard.append(
-            (
-                sigma,
-                pipe.finish(pipe.codec.decode(x0_hat), [f"{prompt}, step {i + 1} of {n}"], seconds)[
-                    0
-                ],
-            )
-        )
+    def decode(i, n, sigma, x0_hat):
+        caption = f"{prompt}, step {i + 1} of {n}"  # i counts from 0
+        (sound,) = pipe.finish(pipe.codec.decode(x0_hat), [caption], seconds)
+        sounds.append((sigma, sound))
 
-    pipe.generate(prompt, seconds, steps=steps, seed=seed, callback=note, progress=False)
-    return heard
+    pipe.generate(prompt, seconds, steps=steps, seed=seed, callback=decode, progress=False)
+    return sounds
 
-
+# %% ../../nbs/labs/74_steps.ipynb #8636bb7c
 class StepExplorer(Explorer):
     "Ping-pong, one step after the other: spectrogram and sound"
 
-    def __init__(self, heard):  # of `step_by_step`
+    def __init__(
+        self,
+        sounds,  # of `step_by_step`
+    ):
         import ipywidgets as w
 
-        self.heard = heard
-        super().__init__(step=w.IntSlider(len(heard), min=1, max=len(heard), description="step"))
+        self.sounds = sounds
+        n = len(sounds)
+        super().__init__(step=w.IntSlider(n, min=1, max=n, description="step"))
 
-    def draw(self, step):  # 1, 2, ...
+    def draw(
+        self,
+        step,  # 1, 2, ...
+    ):
         "The spectrogram after a step"
         from matplotlib.figure import Figure
 
         fig = Figure((7, 2.6), dpi=70, layout="constrained")
-        sigma, audio = self.heard[step - 1]
-        audio.plot(fig.subplots()).set_title(
-            f"step {step}, from noise level {sigma:.3g}", fontsize=10
-        )
+        sigma, audio = self.sounds[step - 1]
+        title = f"step {step}, from noise level {sigma:.3g}"
+        audio.plot(fig.subplots()).set_title(title, fontsize=10)
         return fig
 
     def say(self, step):
         "Level, and how lively the sound is"
-        sigma, audio = self.heard[step - 1]
-        return f"Step {step} of {len(self.heard)}, from sigma = {sigma:.3g}: {onset_rate(audio):.1f} onsets a second."
+        sigma, audio = self.sounds[step - 1]
+        return (
+            f"Step {step} of {len(self.sounds)}, from sigma = {sigma:.3g}: "
+            f"{onset_rate(audio):.1f} onsets a second."
+        )
 
     def play(self, step):
         "The sound after a step"
-        return self.heard[step - 1][1]
+        return self.sounds[step - 1][1]
 
     def static(self):
         "A `FrameSlider` with sounds"
-        return self.frames(
-            "Ping-pong, step by step",
-            {
-                f"step {i + 1}, sigma {s:.3g}": dict(step=i + 1)
-                for i, (s, _) in enumerate(self.heard)
-            },
-        )
+        levels = enumerate((sigma for sigma, _ in self.sounds), 1)
+        settings = {f"step {i}, sigma {sigma:.3g}": dict(step=i) for i, sigma in levels}
+        return self.frames("Ping-pong, step by step", settings)
