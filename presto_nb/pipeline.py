@@ -1068,7 +1068,30 @@ def _may_hold_model(path: Path) -> bool:  # a folder, or nothing yet
     except PrestoError:
         return False
 
-# %% ../nbs/14_pipeline.ipynb #e768c900
+# %% ../nbs/14_pipeline.ipynb #f288199a
+@contextmanager
+def _in_one_sentence(path):
+    "What the system says against writing becomes a `PrestoError`"
+    try:
+        yield
+    except PrestoError:
+        raise
+    except (OSError, ValueError) as e:
+        why = getattr(e, "strerror", None) or e
+        raise PrestoError(f"cannot write {str(path)!r}: {why}") from None
+
+
+@contextmanager
+def _scratch(folder: Path):
+    "A folder that is there inside the block only"
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+# %% ../nbs/14_pipeline.ipynb #f2881999
 @contextmanager
 def _new_model_folder(path):  # a folder to be made, or of a model to be replaced
     "A temporary folder whose files take their places when the block ends well; others stay"
@@ -1084,29 +1107,6 @@ def _new_model_folder(path):  # a folder to be made, or of a model to be replace
         finally:
             if new:
                 _remove_empty(path)
-
-# %% ../nbs/14_pipeline.ipynb #1d7847be
-@contextmanager
-def _in_one_sentence(path):
-    "What the system says against writing becomes a `PrestoError`"
-    try:
-        yield
-    except PrestoError:
-        raise
-    except (OSError, ValueError) as e:
-        why = getattr(e, "strerror", None) or e
-        raise PrestoError(f"cannot write {str(path)!r}: {why}") from None
-
-# %% ../nbs/14_pipeline.ipynb #86b851c3
-@contextmanager
-def _scratch(folder: Path):
-    "A folder that is there inside the block only"
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 # %% ../nbs/14_pipeline.ipynb #249617cf
 def _put_in_place(tmp: Path, path: Path):  # files of a model; its folder
