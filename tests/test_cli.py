@@ -1,8 +1,19 @@
 "The program `presto-nb`: what it writes and prints, how fast it starts, the same bytes for a seed"
 
-import importlib.util, json, os, re, signal, subprocess, sys, time
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-import numpy as np, pytest, soundfile as sf
+
+import numpy as np
+import pytest
+import soundfile as sf
+
 from presto_nb.tools.cli import main
 from tiny_model import random_pipeline
 
@@ -118,11 +129,7 @@ def test_formats(model, tmp_path, suffix, capsys):
                 'a waltz',
                 '--model',
                 str(model),
-                '--seconds',
-                '1',
-                '--steps',
-                '2',
-                '--out',
+                *'--seconds 1 --steps 2 --out'.split(),
                 str(tmp_path / f'a.{suffix}'),
             ]
         )
@@ -142,11 +149,7 @@ def test_init_and_keep_and_a_long_piece(model, tmp_path):
         'a slow waltz',
         '--model',
         str(model),
-        '--seconds',
-        '5',
-        '--steps',
-        '2',
-        '--init',
+        *'--seconds 5 --steps 2 --init'.split(),
         str(tmp_path / 'mine.wav'),
         '--keep',
         '0:.8,1.2:2',
@@ -294,19 +297,7 @@ def test_a_generator_makes_music(tmp_path, capsys):
     capsys.readouterr()
     assert (
         main(
-            [
-                'bench',
-                '--model',
-                str(m),
-                '--seconds',
-                '1',
-                '--runs',
-                '1',
-                '--device',
-                'cpu',
-                '--budget',
-                '.01',
-            ]
+            ['bench', '--model', str(m), *'--seconds 1 --runs 1 --device cpu --budget .01'.split()]
         )
         == 0
     )
@@ -324,11 +315,7 @@ def test_strange_words_get_one_line(tmp_path, capsys):
     common = [
         '--model',
         str(tmp_path / 'm'),
-        '--seconds',
-        '1',
-        '--steps',
-        '1',
-        '--out',
+        *'--seconds 1 --steps 1 --out'.split(),
         str(tmp_path / 'x.wav'),
     ]
     assert main(['generate', 'a slow waltz on the church organ', *common]) == 0
@@ -357,12 +344,7 @@ def test_bench_prints_a_table_and_its_last_line_is_the_record(model, tmp_path):
         1,
         '--threads',
         1,
-        '--mode',
-        'eager',
-        'bf16',
-        '--device',
-        'cpu',
-        '--budget',
+        *'--mode eager bf16 --device cpu --budget'.split(),
         0.2,
         '--out',
         tmp_path / 'new' / 'bench.json',
@@ -438,11 +420,7 @@ def test_ctrl_c(model, tmp_path):
             *['a reel'] * 50,
             '--model',
             str(model),
-            '--steps',
-            '1000',
-            '--seconds',
-            '2',
-            '--out',
+            *'--steps 1000 --seconds 2 --out'.split(),
             str(tmp_path / 'x'),
         ],
         stderr=subprocess.PIPE,
@@ -460,219 +438,102 @@ def test_ctrl_c(model, tmp_path):
     )
 
 
+def tone(hz, seconds):
+    "Struck twice a second, samples at 44.1 kHz"
+    t = np.arange(round(seconds * 44100)) / 44100
+    return 0.3 * np.sin(6.2832 * hz * t) * np.exp(-(t % 0.5) * 4)
+
+
+def three_sounds(folder):
+    "Tones with captions and tempi"
+    folder.mkdir()
+    for i, hz in enumerate((220, 330, 440)):
+        sf.write(folder / f'{i}.wav', tone(hz, 3), 44100)
+    rows = [f'{i}.wav,a slow reel on the piano,{60 + i}\n' for i in range(3)]
+    (folder / 'captions.csv').write_text('file,caption,bpm\n' + ''.join(rows))
+
+
+def generate(model, out, *more):
+    "The status of making a fifth of a second"
+    words = ['generate', 'a slow reel on the piano', '--model', f'{model}/model', '--out', out]
+    return main([*words, *(more or ('--seconds', '0.2'))])
+
+
+def make_base():
+    "Codec, latents and base, each by its command; the command of the base"
+    short = '--preset tiny --batch-size 2 --seed 1 --precision no'.split()
+    assert main([*'train codec --data data --out codec --steps 4'.split(), *short]) == 0
+    assert main('data encode --data data --codec codec/model --out latents'.split()) == 0
+    base = 'train base --latents latents --codec codec/model --out base --steps 2 --seconds 0.3'
+    assert main([*base.split(), *short]) == 0
+    return [*base.split(), *short]
+
+
+def check_few(capsys):
+    "A step distillation; nothing goes on as something else"
+    few = 'train presto-s --latents latents --base base/model --out few --steps 5 --seed 1'.split()
+    few += ['--batch-size', '2']
+    assert main(few) == 0
+    capsys.readouterr()
+    assert main([*few, '--w', '2']) == 2
+    assert 'was begun with w 1.0, not 2.0' in capsys.readouterr().err
+    assert generate('few', 'y.wav') == 0
+    assert len(sf.read('y.wav')[0]) == 8820
+    assert generate('few', 'y.wav', '--seconds', '0.2', '--guidance', '3') == 2
+    assert 'distilled' in capsys.readouterr().err
+
+
+def drops_of(folder):
+    "What a model was made to skip"
+    return json.loads(Path(folder, 'model', 'config.json').read_text())['drops']
+
+
+def check_cheap():
+    "A layer distillation, which is gone on with when it has ended, and both"
+    layers = 'train presto-l --latents latents --base base/model --drops 3,2,2,1,0 --out cheap'
+    cheap = [*layers.split(), '--steps', '3', '--batch-size', '2']
+    assert main(cheap) == 0
+    assert main(cheap) == 0
+    assert generate('cheap', 'z.wav', '--seconds', '0.2', '--steps', '4') == 0
+    assert len(sf.read('z.wav')[0]) == 8820
+    start = 'train presto-ls --latents latents --base base/model --start cheap/model --out both'
+    assert main([*start.split(), '--steps', '5', '--batch-size', '2']) == 0
+    assert generate('both', 'v.wav') == 0
+    assert len(sf.read('v.wav')[0]) == 8820
+    assert drops_of('both') == [3, 2, 2, 1, 0]
+    assert drops_of('cheap') == [3, 2, 2, 1, 0]
+
+
 def test_from_own_sounds_to_music(tmp_path, monkeypatch, capsys):
     "Sounds and captions -> codec -> latents -> base -> music; a finished run is not run again"
     if not importlib.util.find_spec('audiocraft'):
         pytest.skip('audiocraft is not installed: presto-nb setup audiocraft')
     monkeypatch.setenv('IN_TEST', '1')
     monkeypatch.chdir(tmp_path)
-    t = np.arange(3 * 44100) / 44100
-    (tmp_path / 'data').mkdir()
-    for i, hz in enumerate((220, 330, 440)):
-        sf.write(
-            tmp_path / 'data' / f'{i}.wav',
-            0.3 * np.sin(6.2832 * hz * t) * np.exp(-(t % 0.5) * 4),
-            44100,
-        )
-    (tmp_path / 'data' / 'captions.csv').write_text(
-        'file,caption,bpm\n'
-        + ''.join(f'{i}.wav,a slow reel on the piano,{60 + i}\n' for i in range(3))
-    )
-    short = ['--preset', 'tiny', '--batch-size', '2', '--seed', '1', '--precision', 'no']
-    assert main(['train', 'codec', '--data', 'data', '--out', 'codec', '--steps', '4', *short]) == 0
-    assert (
-        main(['data', 'encode', '--data', 'data', '--codec', 'codec/model', '--out', 'latents'])
-        == 0
-    )
-    assert (
-        main(
-            [
-                'train',
-                'base',
-                '--latents',
-                'latents',
-                '--codec',
-                'codec/model',
-                '--out',
-                'base',
-                '--steps',
-                '2',
-                '--seconds',
-                '0.3',
-                *short,
-            ]
-        )
-        == 0
-    )
-    assert (
-        main(
-            [
-                'generate',
-                'a slow reel on the piano',
-                '--model',
-                'base/model',
-                '--seconds',
-                '0.2',
-                '--steps',
-                '2',
-                '--out',
-                'x.wav',
-            ]
-        )
-        == 0
-    )
+    three_sounds(tmp_path / 'data')
+    base = make_base()
+    assert generate('base', 'x.wav', '--seconds', '0.2', '--steps', '2') == 0
     x, sr = sf.read('x.wav')
     assert sr == 44100 and len(x) == 8820 and np.isfinite(x).all()
     weights = (tmp_path / 'base' / 'weights.safetensors').read_bytes()
-    assert (
-        main(
-            [
-                'train',
-                'base',
-                '--latents',
-                'latents',
-                '--codec',
-                'codec/model',
-                '--out',
-                'base',
-                '--steps',
-                '2',
-                '--seconds',
-                '0.3',
-                *short,
-            ]
-        )
-        == 0
-    )
+    assert main(base) == 0
     assert (tmp_path / 'base' / 'weights.safetensors').read_bytes() == weights
-    few = [
-        'train',
-        'presto-s',
-        '--latents',
-        'latents',
-        '--base',
-        'base/model',
-        '--out',
-        'few',
-        '--steps',
-        '5',
-        '--batch-size',
-        '2',
-        '--seed',
-        '1',
-    ]
-    assert main(few) == 0
+    check_few(capsys)
+    check_cheap()
     capsys.readouterr()
-    assert main([*few, '--w', '2']) == 2
-    assert (
-        'was begun with w 1.0, not 2.0' in capsys.readouterr().err
-    )  # nothing goes on as something else
-    assert (
-        main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--out', 'y.wav'])
-        == 0
-    )
-    assert len(sf.read('y.wav')[0]) == 8820
-    assert (
-        main(['generate', 'a reel', '--model', 'few/model', '--seconds', '0.2', '--guidance', '3'])
-        == 2
-    )
-    assert 'distilled' in capsys.readouterr().err
-    cheap = [
-        'train',
-        'presto-l',
-        '--latents',
-        'latents',
-        '--base',
-        'base/model',
-        '--drops',
-        '3,2,2,1,0',
-        '--out',
-        'cheap',
-        '--steps',
-        '3',
-        '--batch-size',
-        '2',
-    ]
-    assert main(cheap) == 0 and main(cheap) == 0  # an ended run is gone on with, too
-    assert (
-        main(
-            [
-                'generate',
-                'a reel',
-                '--model',
-                'cheap/model',
-                '--seconds',
-                '0.2',
-                '--steps',
-                '4',
-                '--out',
-                'z.wav',
-            ]
-        )
-        == 0
-    )
-    assert len(sf.read('z.wav')[0]) == 8820
-    both = [
-        'train',
-        'presto-ls',
-        '--latents',
-        'latents',
-        '--base',
-        'base/model',
-        '--start',
-        'cheap/model',
-        '--out',
-        'both',
-        '--steps',
-        '5',
-        '--batch-size',
-        '2',
-    ]
-    assert main(both) == 0
-    assert (
-        main(['generate', 'a reel', '--model', 'both/model', '--seconds', '0.2', '--out', 'v.wav'])
-        == 0
-    )
-    assert len(sf.read('v.wav')[0]) == 8820
-    assert json.loads((tmp_path / 'both' / 'model' / 'config.json').read_text())['drops'] == [
-        3,
-        2,
-        2,
-        1,
-        0,
-    ]
-    assert json.loads((tmp_path / 'cheap' / 'model' / 'config.json').read_text())['drops'] == [
-        3,
-        2,
-        2,
-        1,
-        0,
-    ]
-    capsys.readouterr()
-    assert (
-        main(['generate', 'a reel', '--model', 'base/model', '--seconds', '121', '--out', 'x.wav'])
-        == 2
-    )
+    assert generate('base', 'x.wav', '--seconds', '121') == 2
     assert 'from 0.1 to 120' in capsys.readouterr().err
 
 
 def own_sounds(folder, n=10, seconds=2.2):
     "Tones with captions, the last two held out"
     folder.mkdir()
-    t = np.arange(round(seconds * 44100)) / 44100
+    rows = ['file,caption,split\n']
     for i in range(n):
-        sf.write(
-            folder / f'{i}.wav',
-            0.3 * np.sin(6.2832 * (200 + 40 * i) * t) * np.exp(-(t % 0.5) * 4),
-            44100,
-        )
-    (folder / 'captions.csv').write_text(
-        'file,caption,split\n'
-        + ''.join(
-            f'{i}.wav,a slow waltz on the organ,{"valid" if i >= n - 2 else "train"}\n'
-            for i in range(n)
-        )
-    )
+        sf.write(folder / f'{i}.wav', tone(200 + 40 * i, seconds), 44100)
+        split = 'valid' if i >= n - 2 else 'train'
+        rows.append(f'{i}.wav,a slow waltz on the organ,{split}\n')
+    (folder / 'captions.csv').write_text(''.join(rows))
     return folder
 
 
@@ -684,18 +545,9 @@ def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
     assert (
         main(
             [
-                'train',
-                'base',
-                '--data',
-                'mine',
-                '--init',
+                *'train base --data mine --init'.split(),
                 str(model),
-                '--out',
-                'run',
-                '--steps',
-                '40',
-                '--batch-size',
-                '4',
+                *'--out run --steps 40 --batch-size 4'.split(),
             ]
         )
         == 0
@@ -719,20 +571,7 @@ def test_a_model_goes_on_with_own_sounds(model, tmp_path, monkeypatch, capsys):
     )
     assert not (tmp_path / 'l' / 'latents').exists()
     assert (
-        main(
-            [
-                'train',
-                'presto-ls',
-                '--data',
-                'run/latents',
-                '--start',
-                'l/model',
-                '--out',
-                'ls',
-                *short,
-            ]
-        )
-        == 0
+        main([*'train presto-ls --data run/latents --start l/model --out ls'.split(), *short]) == 0
     )
     assert (
         main(['train', 'presto-s', '--data', 'mine', '--out', 's', *short]) == 0
@@ -748,18 +587,11 @@ def test_own_sounds_after_a_kill(model, tmp_path):
 
     def run(out):
         return [
-            'train',
-            'base',
-            '--data',
-            'mine',
-            '--init',
+            *'train base --data mine --init'.split(),
             model,
             '--out',
             out,
-            '--steps',
-            '60',
-            '--batch-size',
-            '2',
+            *'--steps 60 --batch-size 2'.split(),
         ]
 
     def once():
@@ -835,27 +667,14 @@ def test_compare_plays_one_prompt_through_two_models(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     assert (
         main(
-            [
-                'compare',
-                'a <reel>',
-                '--models',
-                'presto-s',
-                'presto-ls',
-                '--seconds',
-                '0.5',
-                '--out',
-                'both',
-            ]
+            ['compare', 'a <reel>', *'--models presto-s presto-ls --seconds 0.5 --out both'.split()]
         )
         == 0
     )
-    assert sorted(p.name for p in (tmp_path / 'both').iterdir()) == [
-        'comparison.json',
-        'comparison.png',
-        'index.html',
-        'presto-ls.wav',
-        'presto-s.wav',
-    ]
+    assert (
+        sorted(p.name for p in (tmp_path / 'both').iterdir())
+        == 'comparison.json comparison.png index.html presto-ls.wav presto-s.wav'.split()
+    )
     record = json.loads((tmp_path / 'both' / 'comparison.json').read_text())
     assert [r['blocks'] for r in record['rows']] == [32, 25] and record['seed'] == 0
     assert len(sf.read('both/presto-s.wav')[0]) == 22050
