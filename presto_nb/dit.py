@@ -38,6 +38,7 @@ class DiTConfig(Config):
     frequencies: int = 64  # sinusoid pairs in the embeddings of noise level and tempo
     rope_base: float = 1e4  # slowest rotary pair turns by 1/rope_base per frame
     budget: bool = False  # is the network told how many blocks are skipped? (Presto-L)
+    budget_norm: bool = False  # does the budget modulate a norm of its own after the blocks?
     key: bool = False  # is the key told as two places on the circle of fifths? (ours)
     beat_heads: int = 0  # heads whose positions count beats where the tempo is told (ours)
     frame_rate: float = 44100 / 2048  # latent frames a second, by which those heads know a beat
@@ -338,6 +339,11 @@ def _rows_of(r, c, text, rotary, mask):  # indices; condition, text, rotations a
     return c[r], text[r], rotary, None if mask is None else mask[r]
 
 
+def _shift_and_scale(both):  # [b, 2*w] -> each [b, 1, w]
+    "Two halves, the same for all frames"
+    return rearrange(both, 'b both -> b 1 both').chunk(2, -1)
+
+
 class DiT(nn.Module):
     "Diffusion transformer: `dit(c_in*x, c_noise, cond)`, as `Denoiser` calls it"
 
@@ -533,9 +539,10 @@ class DiT(nn.Module):
 
     def _finish(self, c, last, h):  # vector and budget, as `vector` and `tell` give them; stream
         "The modulated output projection"
-        both = rearrange(self.final(c) + last, 'b both -> b 1 both')
-        shift, scale = both.chunk(2, -1)  # each [b, 1, w]
-        return self.output(_modulate(h, shift, scale))
+        if self.config.budget_norm and torch.is_tensor(last):
+            h = _modulate(h, *_shift_and_scale(last))
+            last = 0.0
+        return self.output(_modulate(h, *_shift_and_scale(self.final(c) + last)))
 
     def forward(
         self,

@@ -28,6 +28,7 @@ class PrestoLConfig(Config):
     over: str = "inf"  # equal parts of what, see `DropSchedule`
     shift: int = 1  # blocks at the end that always run; 0 skips the last ones (ASE)
     budget: bool = True  # tell the network how many blocks are skipped
+    budget_norm: bool = False  # in the second place by a norm of its own, see `DiTConfig`
     noise: str = "train"  # levels in training, see `noise_named`; "train": the first model's
     nu_st: float = 1.0  # weight of the self-teacher loss, against a mean over elements
     lr: float = 1e-3  # peak; 8e-5 in the paper, as we understand it, for a network of its size
@@ -83,6 +84,8 @@ LAYER_BASELINES = {  # names of sets of switches
     "early-exit": _ASE | dict(freeze_noise=True, weight_decay=0.0),  # as published
     "shift": _ASE | dict(shift=1),  # ASE and one component
     "budget": _ASE | dict(budget=True),
+    "budget-norm": dict(budget_norm=True),  # the second place as we understand the paper
+    "no-budget": dict(budget=False),
     "self-teacher": _ASE | dict(nu_st=1.0),
     "train-fifths": dict(over="train"),
     "inf-noise": dict(noise="inf"),
@@ -94,9 +97,11 @@ LAYER_BASELINES = {  # names of sets of switches
 def with_budget(
     network: DiT,  # trained without budget conditioning, or with
     seed: int = 0,  # of the first weights that stand before the zeros
+    norm: bool = False,  # a norm of its own in the second place, see `DiTConfig.budget_norm`
 ) -> DiT:  # a copy with it
     "The same function, and room to listen to a budget"
-    new = DiT(network.config.replace(budget=True), new_rng("budget", seed))
+    config = network.config.replace(budget=True, budget_norm=norm)
+    new = DiT(config, new_rng("budget", seed))
     missing, extra = new.load_state_dict(network.state_dict(), strict=False)
     if extra or any(not k.startswith("budget") for k in missing):
         raise PrestoError(f"the network's weights do not fit its config: {(extra + missing)[0]}")
@@ -108,7 +113,7 @@ def without_budget(network: DiT) -> DiT:  # a copy that listens to none
     new = copy.deepcopy(network)
     if network.config.budget:
         del new.budget, new.budget_vector, new.budget_final
-    new.config = network.config.replace(budget=False)
+    new.config = network.config.replace(budget=False, budget_norm=False)
     return new
 
 # %% ../nbs/32_presto_l.ipynb #95156454
@@ -189,7 +194,9 @@ class PrestoLStage(BaseStage):
         training=LogNormal(),  # noise levels the teacher was trained at: what "train" means
     ):
         first = teacher.network
-        network = with_budget(first, seed) if config.budget else without_budget(first)
+        network = without_budget(first)
+        if config.budget:
+            network = with_budget(first, seed, config.budget_norm)
         config.keep(network.config.depth, max(config.drops))  # refuses to skip more than there is
         network.requires_grad_(True)
         if config.freeze_noise:
