@@ -136,6 +136,11 @@ def _draw_errors(
         ax.text(0.98, height, words, color=colour, fontsize=12, ha="right", transform=ax.transAxes)
     if drop:
         ax.plot(drop, error[gap, drop], "o", ms=17, mfc="none", mec="k", mew=2)
+    _name_error_axes(ax, drops)
+
+
+def _name_error_axes(ax, drops):
+    "The same axes at every level, so that the lines can be seen to move"
     ax.set(yscale="log", ylim=(0.003, 10), xticks=drops)
     ax.set_yticks([0.01, 0.1, 1, 10], [".01", ".1", "1", "10"])
     ax.set_xlabel("blocks skipped", fontsize=13)
@@ -151,34 +156,42 @@ _GAPS = {
 }
 
 
+def _slider(name, options, value, em):
+    "A slider over (label, value) pairs, so many letters wide"
+    import ipywidgets as w
+
+    layout = w.Layout(width=f"{em}em")
+    style = dict(description_width="initial") if " " in name else {}
+    return w.SelectionSlider(
+        options=options, value=value, description=name, layout=layout, style=style
+    )
+
+
+def _menu(name, options, value, em):
+    "A menu of (label, value) pairs, so many letters wide"
+    import ipywidgets as w
+
+    layout = w.Layout(width=f"{em}em")
+    style = dict(description_width="initial") if " " in name else {}
+    return w.Dropdown(options=options, value=value, description=name, layout=layout, style=style)
+
+
 def _controls(
     models,  # names
     depth: int,  # of the models
     captions,  # of the clips
 ):
     "The five controls of the lab"
-    import ipywidgets as w
-
     level = (_LEVELS - 2.5).abs().argmin().item()
     levels = [(f"{s:.3g}", i) for i, s in enumerate(_LEVELS.tolist())]
     drops = [("schedule", -1), *((str(d), d) for d in range(depth - 1))]
     clips = [(caption, i) for i, caption in enumerate(captions)]
-    whole = dict(description_width="initial")
-    wide = [w.Layout(width=f"{em}em") for em in (24, 36, 24, 32, 36)]
     return dict(
-        model=w.Dropdown(options=models, description="model", layout=wide[0]),
-        level=w.SelectionSlider(options=levels, value=level, description="sigma", layout=wide[1]),
-        drop=w.SelectionSlider(
-            options=drops, value=-1, description="blocks skipped", style=whole, layout=wide[2]
-        ),
-        gap=w.Dropdown(
-            options=list(_GAPS.items()),
-            value=1,
-            description="which blocks",
-            style=whole,
-            layout=wide[3],
-        ),
-        clip=w.Dropdown(options=clips, description="clip", layout=wide[4]),
+        model=_menu("model", models, models[0], 24),
+        level=_slider("sigma", levels, level, 36),
+        drop=_slider("blocks skipped", drops, -1, 24),
+        gap=_menu("which blocks", list(_GAPS.items()), 1, 32),
+        clip=_menu("clip", clips, 0, 36),
     )
 
 # %% ../../nbs/labs/71_variance_lab.ipynb #60fa295a
@@ -314,22 +327,23 @@ class VarianceLab(Explorer):
     ):
         "(picture, sounds with all blocks and without, error)"
         self.bar.value = 0
-        name = v["model"]
-        pipe = self.pipes.get(name) or MusicPipeline.from_pretrained(name)
-        self.pipes[name] = pipe
+        pipe = self._pipe(v["model"])
         self.bar.value = 1
         number, keep = self.skipped(**v)
         both = self._estimates(pipe, v, number, keep)
         error = (both[1] - both[0]).norm() / both[0].norm()
         self.bar.value = 2
-        caption = self.clips[1][v["clip"]]
-        names = [f"{caption}: all blocks", f"{caption}: {number} skipped"]
-        seconds = both.shape[1] / pipe.codec.frame_rate
-        sounds = pipe.finish(pipe.codec.decode(both), names, seconds)
+        sounds = _decode(pipe, both, self.clips[1][v["clip"]], number)
         self.bar.value = 3
         picture = to_png(_draw_spectrograms(sounds, number), self.scale)
         self.bar.value = 4
         return picture, sounds, error.item()
+
+    def _pipe(self, name):
+        "The pipeline of a model, loaded once"
+        if name not in self.pipes:
+            self.pipes[name] = MusicPipeline.from_pretrained(name)
+        return self.pipes[name]
 
     def _estimates(self, pipe, v, number, keep):
         "The clean latents as all blocks see them, and as these do [2, frames, channels]"
@@ -386,6 +400,18 @@ def _name_skipped(keep, depth):
     "'block 5' or 'blocks 4 to 7', counted from 1"
     gone = [i + 1 for i in range(depth) if i not in keep]
     return f"block {gone[0]}" if len(gone) == 1 else f"blocks {gone[0]} to {gone[-1]}"
+
+
+def _decode(
+    pipe,
+    both,  # latents with all blocks and without some [2, frames, channels]
+    caption,
+    number,  # of blocks skipped
+):
+    "Two of `Audio`"
+    names = [f"{caption}: all blocks", f"{caption}: {number} skipped"]
+    seconds = both.shape[1] / pipe.codec.frame_rate
+    return pipe.finish(pipe.codec.decode(both), names, seconds)
 
 
 def _draw_spectrograms(
