@@ -247,7 +247,7 @@ def cat_cond(a, b):  # two conditions: None, tensors, or objects with `.cat(othe
         raise PrestoError("guidance joins a condition with a null condition; one of them is None")
     return torch.cat([a, b]) if torch.is_tensor(a) else a.cat(b)
 
-# %% ../nbs/11_sampling.ipynb #99b7c1d5
+# %% ../nbs/11_sampling.ipynb #ac9681af
 def _both_guesses(denoiser, x, sigma, cond, null, **kw):  # x, sigma and conditions of b rows
     "(D_c, D_null): the guesses with and without the condition, [b, ...] each, from one call"
     out = denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), cat_cond(cond, null), **kw)
@@ -257,13 +257,13 @@ def _both_guesses(denoiser, x, sigma, cond, null, **kw):  # x, sigma and conditi
 def guided(
     denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`
     null,  # the null condition, same batch size as the condition
-    w=3.0,  # guidance scale: 0 unconditional, 1 conditional, more insists
+    guidance_scale=3.0,  # w: 0 unconditional, 1 conditional, more insists
 ):
     "Classifier-free guidance as a denoiser: one call of twice the batch"
 
     def denoise(x, sigma, cond=None, **kw):
         D_c, D_null = _both_guesses(denoiser, x, sigma, cond, null, **kw)
-        return D_null + w * (D_c - D_null)
+        return D_null + guidance_scale * (D_c - D_null)
 
     return denoise
 
