@@ -936,9 +936,11 @@ def exact_places(text: str, old: str, new: str) -> list:
 def without_shared_ends(old: str, new: str) -> tuple:
     "Both without the brackets that both begin or end with"
     while old[-1:] == new[-1:] == ")":
-        old, new = old[:-1].rstrip(), new[:-1].rstrip()
+        old = old[:-1].rstrip()
+        new = new[:-1].rstrip()
     while old[:1] == new[:1] == "(":
-        old, new = old[1:].lstrip(), new[1:].lstrip()
+        old = old[1:].lstrip()
+        new = new[1:].lstrip()
     return old, new
 
 
@@ -997,7 +999,8 @@ def places(m: Mistake) -> tuple:
 def mistaken(text: str, m: Mistake) -> str:
     "A source with the mistake in it"
     (place,) = places_in(text, m)
-    before, after = text[: place.first], text[place.last :]
+    before = text[: place.first]
+    after = text[place.last :]
     made = before + place.new + after
     return made if place.new or tree_of(made) else before + "pass" + after
 
@@ -1088,24 +1091,37 @@ def passes(tests: str) -> bool:
         return meet(tests, root)[0]
 
 
+def said_by(tests: str, root: Path) -> str:
+    "What a set of tests said of the copy"
+    if not passes(tests):
+        raise SystemExit(f"{tests} fails without any mistake; that comes first")
+    passed, said = meet(tests, root)
+    return "passed" if passed else f"failed: {said}".replace(str(root), "")
+
+
+def is_killed(met: dict) -> bool:
+    "Did a set of tests fail?"
+    return any(said != "passed" for said in met.values())
+
+
+def verdict_on(m: Mistake, met: dict) -> str:
+    "killed, survived, or open while a set has not met it"
+    if is_killed(met):
+        return "killed"
+    return "survived" if len(met) == len(sets_of(m)) else "open"
+
+
 def decide(m: Mistake, known: dict, only_wiring: bool) -> dict:
     "A row of the record: what each set of tests said, until one failed"
     met = dict(known.get("met", {}))
     start = time.perf_counter()
     with copy_of_project(m) as root:
         for tests in sets_of(m):
-            if any(said != "passed" for said in met.values()):
-                break
-            if tests in met or only_wiring and tests != WIRING:
-                continue
-            if not passes(tests):
-                raise SystemExit(f"{tests} fails without any mistake; that comes first")
-            passed, said = meet(tests, root)
-            met[tests] = "passed" if passed else f"failed: {said}".replace(str(root), "")
-    killed = any(said != "passed" for said in met.values())
-    verdict = "killed" if killed else "survived" if len(met) == len(sets_of(m)) else "open"
+            left_out = only_wiring and tests != WIRING
+            if not is_killed(met) and tests not in met and not left_out:
+                met[tests] = said_by(tests, root)
     seconds = known.get("seconds", 0) + round(time.perf_counter() - start, 1)
-    return dict(m._asdict(), verdict=verdict, met=met, seconds=round(seconds, 1))
+    return dict(m._asdict(), verdict=verdict_on(m, met), met=met, seconds=round(seconds, 1))
 
 
 def read_record() -> dict:

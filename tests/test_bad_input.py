@@ -3,9 +3,17 @@
 One line on stderr that names the value and what is allowed, status 1 or 2, and no file left.
 """
 
-import json, math, os, shutil, subprocess, sys
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-import numpy as np, pytest, soundfile as sf, torch
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
 from presto_nb.tools.cli import main
 from presto_nb.material.core import load_tensors, save_tensors, write_hashes
 from tiny_model import random_pipeline

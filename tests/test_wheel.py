@@ -1,6 +1,10 @@
 "A wheel built from the repository makes music in an empty folder"
 
-import os, shutil, subprocess, sys, zipfile
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 import pytest
 
@@ -100,7 +104,8 @@ def test_music_from_an_empty_folder(site, tmp_path):
     )
     made = {p.suffix: p for p in (tmp_path / 'empty').rglob('*') if p.is_file()}
     assert '.wav' in made and '.png' in made, (out, sorted(made))
-    import soundfile as sf, numpy as np
+    import soundfile as sf
+    import numpy as np
 
     x, sr = sf.read(made['.wav'])
     assert sr == 44100
