@@ -54,7 +54,7 @@ MASKS = [
     (r'<[\w.]+(?: object)? at 0x[0-9a-fA-F]+>', ''),  # what says nothing, below a figure
     (r'\b0x[0-9a-fA-F]+', 'ADDRESS'),
     (r'\b(?:Posix|Windows)Path\(', 'Path('),
-    (rf'{NUMBER} times real time', 'SPEED'),
+    (rf'{NUMBER} (?:times real time|\w*(?:FLOP|B|it)/s)', 'SPEED'),
     (r'(?:/tmp|/var/folders)/[^\s\'",)]*', 'PATH'),
     (rf'(?<![\w.]){NUMBER} ?(?:{UNITS})\b', 'TIME'),
     (rf'(?<![\w.]){NUMBER} ?(?:{SIZES})\b', 'SIZE'),

@@ -15,6 +15,7 @@ from run_notebooks import difference, main, masked
         ("PosixPath('/tmp/a/x.wav')", "Path('/tmp/b/x.wav')"),
         ("{'text_ms': 1.5}", "{'text_ms': 22.0}"),
         ('12 times real time', '99 times real time'),
+        ('50 GFLOP/s, 3.1 GB/s', '39 GFLOP/s, 4 GB/s'),
         ('a   table |  wide', 'a table | wide'),
     ],
 )
