@@ -23,14 +23,26 @@ def modules():
     return found
 
 
+def owners(module, name):
+    "The exported classes that a class belongs to: itself, or those it is a private part of"
+    if not name.startswith('_'):
+        return [name]
+    part = getattr(module, name, None)
+    classes = {n: getattr(module, n) for n in module.__all__}
+    return [n for n, c in classes.items() if isinstance(c, type) and part in c.__mro__]
+
+
 def public_methods(module):
     "Class.method of a module, in the order of the notebook"
     from presto_nb._modidx import d
 
+    mod = importlib.import_module(f'presto_nb.{module}')
+    found = {}
     for full in d['syms'][f'presto_nb.{module}']:
-        name = full.removeprefix(f'presto_nb.{module}.')
-        if '.' in name and not name.split('.')[-1].startswith('_'):
-            yield name
+        cls, _, attr = full.removeprefix(f'presto_nb.{module}.').partition('.')
+        if attr and not attr.split('.')[-1].startswith('_'):
+            found |= dict.fromkeys(f'{owner}.{attr}' for owner in owners(mod, cls))
+    return list(found)
 
 
 def object_of(module, name):
@@ -47,7 +59,7 @@ def members(module):
     "The exported symbols of a module and their public methods, as (name, the object itself)"
     mod = importlib.import_module(f'presto_nb.{module}')
     top = list(mod.__all__)
-    methods = list(public_methods(module))
+    methods = public_methods(module)
     names = []
     for name in top:
         names += [name, *(m for m in methods if m.startswith(name + '.'))]

@@ -161,7 +161,8 @@ class PlaneExplorer(Explorer):
     def static(self):
         "A `FrameSlider` over time"
         steps = self.records[_BOTH].steps
-        settings = {f"step {s}": dict(moment=i) for i, s in enumerate(steps)}
+        shown = range(0, len(steps), 2)
+        settings = {f"step {steps[i]}": dict(moment=i) for i in shown}
         for i in (0, len(steps) - 1):
             difference = dict(moment=i, arrows="their difference")
             settings[f"step {steps[i]}, the difference"] = difference
