@@ -17,7 +17,8 @@ from .material.core import Config, PrestoError, new_rng
 from .edm import Denoiser, LogNormal, edm_loss, noise_named
 from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
-from .training import BaseStage, LatentWindows, TrainConfig, weights_hash
+from .material.latents import LatentWindows
+from .training import BaseStage, TrainConfig, weights_hash
 
 # %% ../nbs/32_presto_l.ipynb #fe1b5883
 @dataclass(frozen=True)

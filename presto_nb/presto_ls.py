@@ -10,7 +10,7 @@ from .material.core import PrestoError
 from .pipeline import MusicPipeline
 from .presto_l import PrestoLConfig, layer_pipeline, with_budget
 from .presto_s import PrestoSStage
-from .training import LatentWindows
+from .material.latents import LatentWindows
 
 # %% ../nbs/40_presto_ls.ipynb #dc514a7c
 def skipping(

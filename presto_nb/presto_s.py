@@ -19,7 +19,8 @@ from .material.core import Config, PrestoError, new_rng, progress
 from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, LogNormal, noise_named, noised
 from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .pipeline import MusicPipeline
-from .training import BaseStage, LatentWindows, TrainConfig, weights_hash
+from .material.latents import LatentWindows
+from .training import BaseStage, TrainConfig, weights_hash
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
 from .discriminator import HEADS, features, halvings, lsgan, middle_block, nsgan
 

@@ -57,7 +57,8 @@ def train_both(args):
     "Way -> validation losses [windows]; way -> parameters"
     from presto_nb.dit import PRESETS, count_parameters
     from presto_nb.material.text import SmallTextEncoder
-    from presto_nb.training import LatentWindows, base_stage, fit
+    from presto_nb.material.latents import LatentWindows
+    from presto_nb.training import base_stage, fit
 
     valid = LatentWindows(args.latents, 129, 'valid')
     encoder = SmallTextEncoder.from_pretrained()

@@ -26,7 +26,8 @@ from presto_nb.material.core import atomic_path, load_json
 from presto_nb.material.tunes import arrange_chorale, excerpt_start, read_chorales, render
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.tools.cli import main as presto_nb
-from presto_nb.training import FINE_RUN, LatentWindows, fine_stage, fit, held_out_loss
+from presto_nb.material.latents import LatentWindows
+from presto_nb.training import FINE_RUN, fine_stage, fit, held_out_loss
 
 TRAIN = 50  # clips
 HELD = 14

@@ -57,7 +57,8 @@ from presto_nb.presto_l import (
     presto_l_stage,
 )
 from presto_nb.material.text import Condition
-from presto_nb.training import LatentWindows, averaged_state, fit
+from presto_nb.material.latents import LatentWindows
+from presto_nb.training import averaged_state, fit
 
 STEPS, CLIPS, SHOWN = (
     800,

@@ -56,7 +56,8 @@ from presto_nb.presto_s import (
     teacher_pairs,
 )
 from presto_nb.material.text import Condition
-from presto_nb.training import LatentWindows, fit
+from presto_nb.material.latents import LatentWindows
+from presto_nb.training import fit
 
 TURNS, CLIPS, PAIRS, SHOWN = (
     800,

@@ -47,7 +47,7 @@ from presto_nb.material.core import new_rng, sha256
 from presto_nb.material.text import Condition
 from presto_nb.pipeline import MusicPipeline, find_model
 from presto_nb.sampling import noise_like
-from presto_nb.training import LatentWindows
+from presto_nb.material.latents import LatentWindows
 
 FRAMES = 129
 SEED = 0
