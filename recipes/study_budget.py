@@ -2,10 +2,11 @@
 
     python recipes/study_budget.py --latents latents/varied --work FOLDER
 
-The shipped study base is fine-tuned by Presto-L's losses and schedule for STEPS steps of 16 windows,
-three seeds: without a budget, with one added to the last scale and shift (`presto-l`), and with one
-that modulates a norm of its own after the blocks (`budget-norm`, the paper's form as we understand
-it). Seeds differ in data, noise and the budget's first weights; within a seed the three see the same.
+The shipped study base is fine-tuned by Presto-L's losses and schedule for STEPS steps of 16
+windows, three seeds: without a budget, with one added to the last scale and shift (`presto-l`), and
+with one that modulates a norm of its own after the blocks (`budget-norm`, the paper's form as we
+understand it). Seeds differ in data, noise and the budget's first weights; within a seed the three
+see the same.
 Judged by the EDM loss of 128 windows of the split `valid` at ten levels of the inference schedule,
 blocks skipped as the schedule says; differences are paired by window and averaged over seeds.
 

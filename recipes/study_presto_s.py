@@ -5,9 +5,9 @@
 
 Every run distils the shipped study base with the switches of `STUDY` (w = 1, no normaliser, lr
 4e-4), batch 8, seed 0, for TURNS turns (a fifth of them the generator's) with the last 30 % of
-them at a falling rate, and is judged, with the weights it ended with, on 256 prompts of the split `valid` with four
-steps (and 1, 2, 8 for the comparison of levels): agreement, KAD, recall with 95 % intervals, and
-paired differences to `chosen`.
+them at a falling rate, and is judged, with the weights it ended with, on 256 prompts of the split
+`valid` with four steps (and 1, 2, 8 for the comparison of levels): agreement, KAD, recall with 95
+% intervals, and paired differences to `chosen`.
 Written before the runs:
 
 all-inf          p_dmd, p_dsm, p_gan = inf is worse than `chosen` in KAD and agreement (paper,

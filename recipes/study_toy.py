@@ -3,10 +3,11 @@
     python recipes/study_toy.py [--part NAME ...] [--record data_samples/logs/toy_presto_s.json]
 
 Every run distils the shipped teacher of 20_toy (five seeds in one network) for TURNS fake turns
-with batches of BATCH rows a seed, AdamW at LR falling to 0 along a cosine, w = 1. The measure is the
-unbiased MMD^2 (bandwidth 0.2) of 4096 ping-pong samples of each seed against 4096 exact ones, after
-1, 2, 4 and 8 steps; a mode counts as found when at least 4 % of the samples are nearest to it (an
-equal share is 12.5 %). A run that is in the record is not made again. Written before the runs:
+with batches of BATCH rows a seed, AdamW at LR falling to 0 along a cosine, w = 1. The measure is
+the unbiased MMD^2 (bandwidth 0.2) of 4096 ping-pong samples of each seed against 4096 exact ones,
+after 1, 2, 4 and 8 steps; a mode counts as found when at least 4 % of the samples are nearest to
+it (an equal share is 12.5 %). A run that is in the record is not made again. Written before the
+runs:
 
 levels      p_dmd = train is better than inf; p_gan = train better than inf; p_dsm matters least;
             p_gen = train is worse than inf (paper, table 1, as we understand it). Eight choices,
