@@ -255,7 +255,7 @@ def test_every_check_is_an_exercise():
 # the form of the code
 
 WIDTH = 100
-ALLOWED_WIDE = dict(library=80, cells=0, solutions=0, recipes=10, tests=0)  # to become 0
+ALLOWED_WIDE = dict(library=0, cells=0, solutions=0, recipes=0, tests=0)
 ALLOWED_SHARED = dict(library=0, cells=0, solutions=0, recipes=0, tests=0)
 MOST_NODES = dict(median=72, nine_in_ten=150)  # the median is to become 45
 MOST_NAMES = 600  # to become 400
@@ -299,8 +299,10 @@ def shared_lines(src):
 
 
 def wide_lines(src):
-    "The numbers of lines that are too long"
-    return {i for i, line in enumerate(src.splitlines(), 1) if len(line) > WIDTH}
+    "The numbers of lines that are too long; what nbdev writes (subtitle, `__all__`) is left out"
+    src = re.sub(r'\A""".*', '', src)
+    lines = re.sub(r'^__all__ = \[.*?\]$', '', src, flags=re.M | re.S).splitlines()
+    return {i for i, line in enumerate(lines, 1) if len(line) > WIDTH}
 
 
 def count_by_file(group, find):
