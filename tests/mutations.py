@@ -69,20 +69,20 @@ MISTAKES = [
         (
             "edm",
             "c_skip keeps the noise instead of the data",
-            "c_in = sigma_data**2/total,",
-            "c_in = sigma**2/total,",
+            "c_skip = sigma_data**2 / total",
+            "c_skip = sigma**2 / total",
         ),
         (
             "edm",
             "c_noise without its quarter",
-            "c_in, c_in, sigma.log()/4",
-            "c_in, c_in, sigma.log()",
+            "c_noise = sigma.log() / 4",
+            "c_noise = sigma.log()",
         ),
         (
             "edm",
             "c_out without sigma_data",
-            "c_skip, sigma*sigma_data*c_in, c_in",
-            "c_skip, sigma*c_in, c_in",
+            "c_out = sigma * sigma_data * c_in",
+            "c_out = sigma * c_in",
         ),
         (
             "edm",
@@ -173,14 +173,14 @@ MISTAKES = [
         (
             "sampling",
             "guidance begins at the conditional guess",
-            "return D_null + w*(D_c - D_null",
-            "return D_c + w*(D_c - D_null",
+            "return D_null + guidance_scale * (D_c - D_null",
+            "return D_c + guidance_scale * (D_c - D_null",
         ),
         (
             "sampling",
             "CFG++ measures noise from the conditional guess",
-            "lam*(D_c - D_null), D_null)",
-            "lam*(D_c - D_null), D_c)",
+            "guidance_scale * (D_c - D_null), D_null)",
+            "guidance_scale * (D_c - D_null), D_c)",
         ),
         (
             "sampling",
@@ -191,8 +191,8 @@ MISTAKES = [
         (
             "sampling",
             "ping-pong noises to the level it came from",
-            "x0_hat + sigma_next*noise_like",
-            "x0_hat + sigma*noise_like",
+            "x0_hat + sigmas[i + 1] * noise_like",
+            "x0_hat + sigmas[i] * noise_like",
         ),
         (
             "sampling",
@@ -203,8 +203,8 @@ MISTAKES = [
         (
             "sampling",
             "samplers do not find a network behind a wrapper",
-            "  return [n for d in held for n in _networks(d, (*seen, denoiser))]",
-            "  return []",
+            "return networks",
+            "return []",
         ),
         (
             "sampling",
@@ -216,14 +216,14 @@ MISTAKES = [
         (
             "dit",
             "rows of a batch leave the last blocks out, whatever the shift",
-            "< depth - shift - drop[:, None]) | (i >= depth - shift)",
-            "< depth - drop[:, None]) | (i >= depth)",
+            "first_skipped = depth - shift",
+            "shift = 0 if per_row else shift\n    first_skipped = depth - shift",
         ),
         (
             "dit",
             "every pipeline plays the rule shifted by one",
-            "< depth - shift - drop) | (i >= depth - shift)].tolist(",
-            "< depth - 1 - drop) | (i >= depth - 1)].tolist(",
+            "first_skipped = depth - shift",
+            "shift = shift if per_row else 1\n    first_skipped = depth - shift",
         ),
         (
             "dit",
@@ -246,8 +246,8 @@ MISTAKES = [
         (
             "dit",
             "parts of the training distribution are parts of the schedule",
-            " self.rho) if self.over == 'inf' else LogNormal()",
-            " self.rho)",
+            "        if self.over == 'train':\n            return LogNormal().quantile(share)\n",
+            "",
         ),
         (
             "dit",
@@ -265,14 +265,14 @@ MISTAKES = [
         (
             "dit",
             "both halves of a block share a gate",
-            "addcmul(x, g2, self.mlp(modulate",
-            "addcmul(x, g1, self.mlp(modulate",
+            "return torch.addcmul(x, g2, m.to",
+            "return torch.addcmul(x, g1, m.to",
         ),
         (
             "dit",
             "rows that run a block see the first rows' words",
-            "shared[r], text[r], own, None",
-            "shared[r], text[:len(r)], own, None",
+            "return c[r], text[r], rotary, None",
+            "return c[r], text[: len(r)], rotary, None",
         ),
         (
             "dit",
@@ -290,8 +290,8 @@ MISTAKES = [
         (
             "dmd",
             "the real score is never guided",
-            "sigma, cond) if w == 1 else guided(real_score, null, w)(x, sigma, cond)",
-            "sigma, cond)",
+            "real_score = guided(real_score, null, guidance_scale)",
+            "pass",
         ),
         (
             "dmd",
@@ -339,20 +339,20 @@ MISTAKES = [
         (
             "discriminator",
             "the generator wants to be found out",
-            "fake: _rows((1 - fake)**2)",
-            "fake: _rows(fake**2)",
+            "return _row_means((1 - fake) ** 2)",
+            "return _row_means(fake**2)",
         ),
         (
             "discriminator",
             "the discriminator has its labels swapped",
-            "fake: _rows((1 - real)**2) + _rows(fake**2)",
-            "fake: _rows(real**2) + _rows((1 - fake)**2)",
+            "_row_means((1 - real) ** 2) + _row_means(fake**2)",
+            "_row_means(real**2) + _row_means((1 - fake) ** 2)",
         ),
         (
             "discriminator",
             "the non-saturating game saturates",
-            "fake: _rows(F.softplus(-fake)), 0.",
-            "fake: _rows(-F.softplus(fake)), 0.",
+            "return _row_means(F.softplus(-fake))",
+            "return _row_means(-F.softplus(fake))",
         ),
         (
             "discriminator",
@@ -363,8 +363,8 @@ MISTAKES = [
         (
             "discriminator",
             "the features are those of the next block",
-            "range(block + 1)), taps=(block,))[1][block]",
-            "range(block + 2)), taps=(block + 1,))[1][block + 1]",
+            "first = list(range(block + 1))",
+            "block += 1\n    first = list(range(block + 1))",
         ),
         (
             "discriminator",
@@ -394,8 +394,8 @@ MISTAKES = [
         (
             "presto_s",
             "the discriminator's game has the generator's weight",
-            "return dsm + config.nu_d*gan",
-            "return dsm + config.nu_g*gan",
+            "loss = loss + config.nu_d * gan",
+            "loss = loss + config.nu_g * gan",
         ),
         (
             "presto_s",
@@ -412,8 +412,8 @@ MISTAKES = [
         (
             "presto_s",
             "real and fake score change places",
-            "players.real_score, players.fake_score, cond",
-            "players.fake_score, players.real_score, cond",
+            "scores = players.real_score, players.fake_score",
+            "scores = players.fake_score, players.real_score",
         ),
         (
             "presto_s",
@@ -454,20 +454,20 @@ MISTAKES = [
         (
             "presto_s",
             "the generator is shown pure noise",
-            "generator(noised(x0, sigma, draw.noise(x0)), sigma, cond",
-            "generator(sigma.view(-1, *[1]*(x0.ndim - 1))*draw.noise(x0), sigma, cond",
+            "x = noised(x0, sigma, draw.noise(x0))",
+            "x = sigma.view(-1, *[1] * (x0.ndim - 1)) * draw.noise(x0)",
         ),
         (
             "presto_s",
             "the generator's turn comes before the fake turns",
-            "generators = (trainer.step + 1) % c.ratio",
-            "generators = trainer.step % c.ratio",
+            "generators_turn = (trainer.step + 1) % self.config.ratio",
+            "generators_turn = trainer.step % self.config.ratio",
         ),
         (
             "presto_s",
             "the generator learns in every turn",
-            "generators = (trainer.step + 1) % c.ratio == 0",
-            "generators = True",
+            "generators_turn = (trainer.step + 1) % self.config.ratio == 0",
+            "generators_turn = True",
         ),
         (
             "presto_s",
@@ -508,20 +508,20 @@ MISTAKES = [
         (
             "presto_s",
             "the fake score begins as the generator does",
-            "start or teacher, teacher))",
-            "start or teacher, start or teacher))",
+            "fake = copy.deepcopy(teacher)",
+            "fake = copy.deepcopy(start or teacher)",
         ),
         (
             "presto_s",
             "the real score is the layer-distilled model",
-            ", copy.deepcopy(teacher).requires_grad_",
-            ", copy.deepcopy(start or teacher).requires_grad_",
+            "real = copy.deepcopy(teacher)",
+            "real = copy.deepcopy(start or teacher)",
         ),
         (
             "presto_s",
             "the generator is asked with all of its blocks",
-            "= Players(played(generator), copy.deepcopy",
-            "= Players(generator, copy.deepcopy",
+            "= Players(played(generator), watched",
+            "= Players(generator, watched",
         ),
         (
             "presto_s",
@@ -533,21 +533,21 @@ MISTAKES = [
         (
             "presto_s",
             "nobody teaches the head",
-            "parameters(), *(head.parameters() if head else ())])\n       ",
-            "parameters()])\n       ",
+            "            others += head.parameters()\n",
+            "",
         ),
         ("presto_s", "all networks are averaged", "    ema = (\"generator\",)\n", ""),
         (
             "presto_s",
             "few_step_pipeline ignores to_min",
-            "steps=steps, to_min=to_min, guidance",
-            "steps=steps, guidance",
+            "steps=steps, to_min=to_min)",
+            "steps=steps)",
         ),
         (
             "presto_s",
             "a forward too many is counted",
-            "ratio*(4 + 6*f) + 2 + matching",
-            "ratio*(4 + 6*f) + 3 + matching",
+            "6 * f) + 2 + matching",
+            "6 * f) + 3 + matching",
         ),
         # --- presto_l
         (
@@ -577,8 +577,8 @@ MISTAKES = [
         (
             "presto_l",
             "a stage without a budget leaves the listening network in",
-            "budget else without_budget(teacher.network",
-            "budget else copy.deepcopy(teacher.network",
+            "network = without_budget(first)",
+            "network = copy.deepcopy(first)",
         ),
         (
             "presto_l",
@@ -589,8 +589,8 @@ MISTAKES = [
         (
             "presto_l",
             "a pipeline of early exit plays the shifted rule",
-            "config.over, shift=config.shift, dit",
-            "config.over, dit",
+            "over=config.over, shift=config.shift)",
+            "over=config.over)",
         ),
         (
             "presto_l",
@@ -601,13 +601,13 @@ MISTAKES = [
         (
             "presto_l",
             "the teacher's stream learns from the student",
-            " norm(full.detach())).square(",
-            " norm(full)).square(",
+            "_normalise(full.detach())).square(",
+            "_normalise(full)).square(",
         ),
         (
             "presto_l",
             "the self-teacher's streams are not normalised",
-            "return (norm(h) - norm(full.detach())).square(",
+            "return (_normalise(h) - _normalise(full.detach())).square(",
             "return (h - full.detach()).square(",
         ),
         (
@@ -632,8 +632,8 @@ MISTAKES = [
         (
             "presto_ls",
             "the generator skips nothing in distillation",
-            "denoiser, played=start.config.skipping, training",
-            "denoiser, training",
+            "played=start.config.skipping, watched",
+            "watched",
         ),
         (
             "presto_ls",
@@ -657,7 +657,7 @@ MISTAKES = [
         (
             "layer_drop",
             "a gap lies too early",
-            "drop, depth - start - drop)",
+            "drop, last - start)",
             "drop, depth - start)",
         ),
         (
@@ -669,14 +669,14 @@ MISTAKES = [
         (
             "layer_drop",
             "what is left is called the saving",
-            "return 1 - sum(flops(config",
-            "return sum(flops(config",
+            "return 1 - spent / (",
+            "return spent / (",
         ),
         (
             "layer_drop",
             "all blocks may be skipped",
-            "if max(d) >= depth: raise",
-            "if max(d) > depth: raise",
+            "if max(d) >= depth:",
+            "if max(d) > depth:",
         ),
         # --- variance
         (
@@ -700,8 +700,8 @@ MISTAKES = [
         (
             "variance",
             "the last block is compared with the first",
-            "last/others.gather(1, nearest)[:, 0])",
-            "last/others[:, 0])",
+            "before = others.gather(1, nearest)[:, 0]",
+            "before = others[:, 0]",
         ),
         (
             "variance",
@@ -716,7 +716,12 @@ MISTAKES = [
             "scale = 1/(trainer.parts*trainer.world)",
             "scale = 1/trainer.world",
         ),
-        ("training", "every part makes a step", "if self.part < self.parts - 1: return\n", ""),
+        (
+            "training",
+            "every part makes a step",
+            "if self.part == self.parts - 1:\n                self._apply(name)",
+            "self._apply(name)",
+        ),
         (
             "training",
             "averages move at every optimiser's step",
@@ -726,8 +731,8 @@ MISTAKES = [
         (
             "training",
             "the average has no ramp",
-            "d = min(self.decay, (1+self.count)/(10+self.count)) if self.ramp else self.decay",
-            "d = self.decay",
+            "min(self.decay, (1 + self.count) / (10 + self.count)) if self.ramp else self.decay",
+            "self.decay",
         ),
         (
             "training",
@@ -744,20 +749,20 @@ MISTAKES = [
         (
             "training",
             "every part draws the same rows",
-            "return draw(self.config.batch_size, self.shared)[r.start:r.stop].to(self.device",
-            "return draw(len(r), self.shared).to(self.device",
+            "return draw(self.config.batch_size, self.shared)[own.start : own.stop].to(self.device",
+            "return draw(len(own), self.shared).to(self.device",
         ),
         (
             "training",
             "a quarter of a cosine",
-            "return up*(1 + math.cos(math.pi*p))/2",
-            "return up*math.cos(math.pi*p/2)",
+            "return rise * (1 + math.cos(math.pi * p)) / 2",
+            "return rise * math.cos(math.pi * p / 2)",
         ),
         (
             "training",
             "gradients pile up",
-            "opt.step(); opt.zero_grad(set_to_none=True)",
-            "opt.step()",
+            "optimizer.step()\n        optimizer.zero_grad(set_to_none=True)",
+            "optimizer.step()",
         ),
         (
             "training",
@@ -775,8 +780,8 @@ MISTAKES = [
         (
             "metrics",
             "KAD is biased",
-            "lambda z: (kernel_mean(z, z, s)*len(z) - 1)/(len(z) - 1)",
-            "lambda z: kernel_mean(z, z, s)",
+            "return (_kernel_mean(z, z, s) * len(z) - 1) / (len(z) - 1)",
+            "return _kernel_mean(z, z, s)",
         ),
         (
             "metrics",
@@ -787,8 +792,8 @@ MISTAKES = [
         (
             "metrics",
             "a kernel of another width for one of the sets",
-            "kernel_mean(x, x, 10.) + kernel_mean",
-            "kernel_mean(x, x, 1.) + kernel_mean",
+            "_kernel_mean(x, x, 10.0) + _kernel_mean",
+            "_kernel_mean(x, x, 1.0) + _kernel_mean",
         ),
         (
             "metrics",
@@ -823,8 +828,8 @@ MISTAKES = [
         (
             "metrics",
             "the score of a prompt grows with loudness",
-            "return 100*(unit(audio)*unit(text",
-            "return 100*(audio*unit(text",
+            "return 100 * (_unit(audio) * _unit(text",
+            "return 100 * (audio * _unit(text",
         ),
     )
 ]
