@@ -29,7 +29,7 @@ class PrestoLConfig(Config):
     over: str = "inf"  # equal parts of what, see `DropSchedule`
     shift: int = 1  # blocks at the end that always run; 0 skips the last ones (ASE)
     budget: bool = True  # tell the network how many blocks are skipped
-    budget_norm: bool = False  # in the second place by a norm of its own, see `DiTConfig`
+    budget_norm: bool = True  # in the second place by a norm of its own; False: added
     noise: str = "train"  # levels in training, see `noise_named`; "train": the first model's
     nu_st: float = 1.0  # weight of the self-teacher loss, against a mean over elements
     lr: float = 1e-3  # peak; 8e-5 in the paper, as we understand it, for a network of its size
@@ -85,7 +85,7 @@ LAYER_BASELINES = {  # names of sets of switches
     "early-exit": _ASE | dict(freeze_noise=True, weight_decay=0.0),  # as published
     "shift": _ASE | dict(shift=1),  # ASE and one component
     "budget": _ASE | dict(budget=True),
-    "budget-norm": dict(budget_norm=True),  # the second place as we understand the paper
+    "budget-added": dict(budget_norm=False),  # added to the last scale and shift, as released
     "no-budget": dict(budget=False),
     "self-teacher": _ASE | dict(nu_st=1.0),
     "train-fifths": dict(over="train"),

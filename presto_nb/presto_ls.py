@@ -20,8 +20,9 @@ def skipping(
     "A model with a schedule: its own, or the given one before it has learned to follow it"
     if any(pipe.config.drops):
         return pipe
-    told = with_budget(pipe.denoiser.network)
-    return layer_pipeline(pipe, told, PrestoLConfig(drops=drops), pipe.config.name)
+    switches = PrestoLConfig(drops=drops)
+    told = with_budget(pipe.denoiser.network, norm=switches.budget_norm)
+    return layer_pipeline(pipe, told, switches, pipe.config.name)
 
 # %% ../nbs/40_presto_ls.ipynb #e87b9076
 def ls_stage(

@@ -3,16 +3,16 @@
     python recipes/study_budget.py --latents latents/varied --work FOLDER
 
 The shipped study base is fine-tuned by Presto-L's losses and schedule for STEPS steps of 16
-windows, three seeds: without a budget, with one added to the last scale and shift (`presto-l`), and
-with one that modulates a norm of its own after the blocks (`budget-norm`, the paper's form as we
-understand it). Seeds differ in data, noise and the budget's first weights; within a seed the three
+windows, three seeds: without a budget (`none`), with one added to the last scale and shift
+(`added`), and with one that modulates a norm of its own after the blocks (`norm`, the paper's form
+as we understand it). Seeds differ in data, noise and the budget's first weights; within a seed the three
 see the same.
 Judged by the EDM loss of 128 windows of the split `valid` at ten levels of the inference schedule,
 blocks skipped as the schedule says; differences are paired by window and averaged over seeds.
 
 Hypotheses, written before the runs:
-H1  Where two or more blocks are skipped, `budget-norm` has a lower loss than `presto-l`, by .003.
-H2  There both are lower than `no-budget`.
+H1  Where two or more blocks are skipped, `norm` has a lower loss than `added`, by .003.
+H2  There both are lower than `none`.
 H3  Where no block is skipped the three are equal within .003.
 """
 
@@ -27,17 +27,21 @@ from presto_nb.material.core import new_rng
 from presto_nb.material.latents import LatentWindows
 from presto_nb.material.text import Condition
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.presto_l import LAYER_BASELINES, PRESTO_L_RUN, PrestoLConfig, presto_l_stage
+from presto_nb.presto_l import PRESTO_L_RUN, PrestoLConfig, presto_l_stage
 from presto_nb.training import averaged_state, fit
 
-FORMS = 'no-budget', 'presto-l', 'budget-norm'
+FORMS = {
+    'none': dict(budget=False),
+    'added': dict(budget_norm=False),
+    'norm': dict(budget_norm=True),
+}
 SEEDS = 0, 1, 2
 STEPS, WINDOWS = 300, 128
 
 
 def trained(base, form, seed, args):
     "The network of a run, with its averaged weights, and its switches"
-    switches = PrestoLConfig(**LAYER_BASELINES[form])
+    switches = PrestoLConfig(**FORMS[form])
     stage = presto_l_stage(args.latents, base, switches, seed)
     config = PRESTO_L_RUN.replace(steps=STEPS, seed=seed, tensorboard=False)
     run = fit(stage, config, args.work / f'{form}-{seed}')
@@ -112,9 +116,9 @@ def main(argv=None):
         drops=PrestoLConfig().schedule(sigmas).tolist(),
         losses={f: torch.stack(v).mean((0, 2)).tolist() for f, v in found.items()},
         differences={
-            'budget-norm minus presto-l': difference(found, 'budget-norm', 'presto-l'),
-            'presto-l minus no-budget': difference(found, 'presto-l', 'no-budget'),
-            'budget-norm minus no-budget': difference(found, 'budget-norm', 'no-budget'),
+            'norm minus added': difference(found, 'norm', 'added'),
+            'added minus none': difference(found, 'added', 'none'),
+            'norm minus none': difference(found, 'norm', 'none'),
         },
         date=today(),
     )
