@@ -4,9 +4,9 @@
 
 The shipped study base is fine-tuned by Presto-L's losses and schedule for STEPS steps of 16
 windows, three seeds: without a budget (`none`), with one added to the last scale and shift
-(`added`), and with one that modulates a norm of its own after the blocks (`norm`, the paper's form
-as we understand it). Seeds differ in data, noise and the budget's first weights; within a seed the three
-see the same.
+(`added`), and with one that modulates a norm of its own after the blocks (`norm`, the paper's
+form as we understand it). Seeds differ in data, noise and the budget's first weights; within a
+seed the three see the same.
 Judged by the EDM loss of 128 windows of the split `valid` at ten levels of the inference schedule,
 blocks skipped as the schedule says; differences are paired by window and averaged over seeds.
 
