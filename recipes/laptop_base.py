@@ -24,9 +24,10 @@ from presto_nb.pipeline import MusicPipeline, new_pipeline
 from presto_nb.tools.cli import load_codec
 from presto_nb.training import BASE_RUN, base_stage, fit, load_checkpoint, run_weights
 
+TOLD = dict(beat_heads=2, rope_base=100.0, key=True)  # nbs/studies/63: what keeps beat and key
 NETWORKS = dict(
-    laptop=PRESETS['laptop'].replace(width=192, depth=12, heads=4, beat_heads=2, rope_base=100.0),
-    tiny=PRESETS['tiny'].replace(beat_heads=2, rope_base=100.0),
+    laptop=PRESETS['laptop'].replace(width=192, depth=12, heads=4, **TOLD),
+    tiny=PRESETS['tiny'].replace(**TOLD),
 )
 CLIPS = 64
 FACTS = 'pulse', 'tempo', 'tempo_tolerant', 'key', 'agreement'
