@@ -23,7 +23,8 @@ from presto_nb.material.codec import (
     vae_losses,
 )
 from .material.latents import item_rngs
-from .training import TrainConfig, averaged_state, fit
+from .material.runs import averaged_state
+from .training import TrainConfig, fit
 
 # %% ../nbs/15_codec_training.ipynb #c79eb20c
 def _sound_hash(clip) -> str | None:  # an `Audio`, or what has an `.audio()`, of a file perhaps

@@ -18,7 +18,8 @@ from .edm import Denoiser, LogNormal, edm_loss, noise_named
 from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
 from .pipeline import MusicPipeline
 from .material.latents import LatentWindows
-from .training import BaseStage, TrainConfig, weights_hash
+from .material.runs import weights_hash
+from .training import BaseStage, TrainConfig
 
 # %% ../nbs/32_presto_l.ipynb #fe1b5883
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from .edm import SIGMA_MAX, Denoiser, KarrasDiscrete, LogNormal, noise_named, no
 from .sampling import cat_cond, few_sigmas, guided, pingpong, plan, sample
 from .pipeline import MusicPipeline
 from .material.latents import LatentWindows
-from .training import BaseStage, TrainConfig, weights_hash
+from .material.runs import weights_hash
+from .training import BaseStage, TrainConfig
 from .dmd import dmd_gradient, dmd_loss, fake_score_loss
 from .discriminator import HEADS, features, halvings, lsgan, middle_block, nsgan
 

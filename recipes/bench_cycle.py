@@ -21,9 +21,10 @@ from common import LOGS, new_parser, write_record  # first: it sets how torch wa
 import torch
 
 from presto_nb.material.core import new_rng
+from presto_nb.material.runs import load_part
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_s import BASELINES, PrestoSConfig, PrestoSStage, cycle_forwards
-from presto_nb.training import Trainer, TrainConfig, _load_part, _train_step
+from presto_nb.training import Trainer, TrainConfig, _train_step
 
 ROUNDS = 7
 BATCH = 8
@@ -75,7 +76,7 @@ def calls(pipe, config):
     sigma = torch.ones(BATCH)
 
     def load(step, part):
-        return _load_part(trainer, step, part)
+        return load_part(trainer, step, part)
 
     def cycle():
         for _ in range(config.ratio):

@@ -23,8 +23,8 @@ import torch
 
 from presto_nb.dit import PRESETS, DiT, flops
 from presto_nb.edm import Denoiser, LogNormal, edm_loss
+from presto_nb.material.runs import faster_precision
 from presto_nb.material.text import Condition
-from presto_nb.training import faster_precision
 
 WAYS = {  # autocast to bf16?, blocks compiled?
     'bf16': (True, False),

@@ -17,8 +17,9 @@ import torch
 
 from presto_nb.dit import PRESETS
 from presto_nb.edm import WIDE, LogNormal
+from presto_nb.material.runs import faster_precision, read_log
 from presto_nb.material.text import SmallTextEncoder
-from presto_nb.training import BASE_RUN, base_stage, faster_precision, fit, read_log
+from presto_nb.training import BASE_RUN, base_stage, fit
 
 FRAMES = 32
 STEPS = 500

@@ -80,7 +80,7 @@ def pack(args):
     copy_tunes()
     if args.weights:
         from presto_nb.material.core import save_tensors
-        from presto_nb.training import run_weights
+        from presto_nb.material.runs import run_weights
 
         save_tensors(HOUSE / 'start.safetensors', run_weights(args.weights))
     size = sum(f.stat().st_size for f in HOUSE.rglob('*') if f.is_file()) / 2**20

@@ -19,10 +19,11 @@ import torch
 from presto_nb.dit import PRESETS, DiT
 from presto_nb.edm import WIDE, LogNormal
 from presto_nb.evidence.metrics import of_model
+from presto_nb.material.runs import load_checkpoint, run_weights
 from presto_nb.material.text import SmallTextEncoder
 from presto_nb.pipeline import MusicPipeline, new_pipeline
 from presto_nb.tools.cli import load_codec
-from presto_nb.training import BASE_RUN, base_stage, fit, load_checkpoint, run_weights
+from presto_nb.training import BASE_RUN, base_stage, fit
 
 TOLD = dict(beat_heads=2, rope_base=100.0, key=True)  # nbs/studies/63: what keeps beat and key
 NETWORKS = dict(

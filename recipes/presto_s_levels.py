@@ -26,7 +26,7 @@ from presto_nb.presto_s import likeness, likeness_by_level
 from presto_nb.sampling import guided, plan, sample
 from presto_nb.material.text import Condition
 from presto_nb.material.latents import LatentWindows
-from presto_nb.training import read_log, run_weights
+from presto_nb.material.runs import read_log, run_weights
 
 
 def main(argv=None):

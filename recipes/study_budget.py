@@ -25,10 +25,11 @@ import torch
 from presto_nb.edm import Denoiser, edm_loss, karras_sigmas
 from presto_nb.material.core import new_rng
 from presto_nb.material.latents import LatentWindows
+from presto_nb.material.runs import averaged_state
 from presto_nb.material.text import Condition
 from presto_nb.pipeline import MusicPipeline
 from presto_nb.presto_l import PRESTO_L_RUN, PrestoLConfig, presto_l_stage
-from presto_nb.training import averaged_state, fit
+from presto_nb.training import fit
 
 FORMS = {
     'none': dict(budget=False),

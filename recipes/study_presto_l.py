@@ -58,7 +58,8 @@ from presto_nb.presto_l import (
 )
 from presto_nb.material.text import Condition
 from presto_nb.material.latents import LatentWindows
-from presto_nb.training import averaged_state, fit
+from presto_nb.material.runs import averaged_state
+from presto_nb.training import fit
 
 STEPS, CLIPS, SHOWN = (
     800,

@@ -44,9 +44,10 @@ from presto_nb.presto_l import (
     layer_pipeline,
     presto_l_stage,
 )
+from presto_nb.material.runs import averaged_state
 from presto_nb.presto_ls import presto_ls_stage, skipping
 from presto_nb.presto_s import STUDY, PrestoSConfig, few_step_pipeline, presto_s_stage
-from presto_nb.training import averaged_state, fit
+from presto_nb.training import fit
 
 LS = LAYER_BASELINES['ls']['drops']
 LAYER_STEPS = 800

@@ -37,7 +37,8 @@ from presto_nb.material.text import Condition, SmallTextEncoder
 from presto_nb.pipeline import new_pipeline
 from presto_nb.tools.cli import load_codec
 from presto_nb.material.latents import LatentWindows
-from presto_nb.training import BASE_RUN, base_stage, fit, run_weights
+from presto_nb.material.runs import run_weights
+from presto_nb.training import BASE_RUN, base_stage, fit
 
 VARIANTS = {  # fields of the network, arguments of the stage
     'plain': ({}, {}),

@@ -40,7 +40,8 @@ from presto_nb.pipeline import MusicPipeline
 from presto_nb.material.tunes import load_folder
 from presto_nb.material.text import SmallTextEncoder
 from presto_nb.material.latents import LatentWindows
-from presto_nb.training import fit, read_log, run_weights, weights_hash
+from presto_nb.material.runs import read_log, run_weights, weights_hash
+from presto_nb.training import fit
 from presto_nb.variance import Profile
 from tiny_model import random_pipeline
 from training_toy import CONFIG, Toy

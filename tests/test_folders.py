@@ -682,7 +682,7 @@ LINES = {
 
 @pytest.mark.parametrize('line', LINES.values(), ids=LINES)
 def test_damaged_lines_of_latents(codec, own, tmp_path, line):
-    from presto_nb.training import read_latents
+    from presto_nb.material.latents import read_latents
 
     out = tmp_path / 'latents'
     encode_folder(codec, own, out)

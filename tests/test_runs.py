@@ -18,10 +18,12 @@ from presto_nb.material.codec import CODEC_TINY, SpectralVAE, encode_folder
 from presto_nb.codec_training import ClipWindows, CodecStage
 from presto_nb.material.core import PrestoError, load_tensors, save_tensors
 from presto_nb.evidence.metrics import Evaluator
+from presto_nb.material.latents import read_latents
+from presto_nb.material.runs import load_checkpoint
 from presto_nb.pipeline import MusicPipeline, PipelineConfig
 from presto_nb.material.tunes import load_folder
 from presto_nb.material.text import TextConfig
-from presto_nb.training import TrainConfig, fit, load_checkpoint, read_latents
+from presto_nb.training import TrainConfig, fit
 from tiny_model import random_pipeline
 from training_toy import CONFIG, Toy
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from presto_nb.material.core import load_tensors
-from presto_nb.training import load_checkpoint, read_log
+from presto_nb.material.runs import load_checkpoint, read_log
 
 TOY = str(Path(__file__).parent / 'training_toy.py')
 ENV = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE', IN_TEST='1')

@@ -7,7 +7,7 @@ __all__ = ['health', 'HealthMonitor']
 
 # %% ../../nbs/evidence/65_health.ipynb #677f2786
 import math
-from ..training import read_log
+from ..material.runs import read_log
 
 # %% ../../nbs/evidence/65_health.ipynb #b112ded1
 def _means(log, rows):
