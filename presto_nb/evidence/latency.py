@@ -10,14 +10,14 @@ __all__ = ['MODES', 'Timing', 'compare', 'measure', 'matmul_peak', 'copy_peak', 
 # %% ../../nbs/evidence/62_latency.ipynb #f9ae710a
 import contextlib, copy, datetime, math, os, platform, statistics, time, warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from ..material.core import PrestoError, new_rng, need
-from ..material.text import Condition, SmallTextEncoder, read_bpm
+from ..material.text import Condition, SmallTextEncoder, keys_of, read_bpm
 from ..edm import Denoiser
 from ..material.codec import SpectralVAE, SpectralVAEConfig
 from ..dit import DROPS, PRESETS, DiT, DiTConfig, flops, shifted_keep
@@ -353,6 +353,11 @@ def real_time_factor(
     return 1000 * batch * seconds / ms
 
 # %% ../../nbs/evidence/62_latency.ipynb #dda05fb8
+def _tensors(cond: Condition) -> tuple:
+    "All that a condition says, field by field: none can be forgotten"
+    return tuple(getattr(cond, f.name) for f in fields(cond))
+
+
 class _Flat(nn.Module):
     "A network of plain tensors, with its choice of blocks fixed"
 
@@ -360,9 +365,9 @@ class _Flat(nn.Module):
         super().__init__()
         self.network, self.how = network, dict(keep=keep, budget=budget)
 
-    def forward(self, x, c_noise, tokens, mask, bpm):
-        "The network, asked with tensors only"
-        return self.network(x, c_noise, Condition(tokens, mask, bpm), **self.how)
+    def forward(self, x, c_noise, *told):
+        "The network, asked with tensors only; `told` is what `_tensors` gives"
+        return self.network(x, c_noise, Condition(*told), **self.how)
 
 # %% ../../nbs/evidence/62_latency.ipynb #8d8b01e4
 def _once(
@@ -397,7 +402,7 @@ class _Prepared(nn.Module):
         key = keep and tuple(keep), budget
         if key not in self.ready:
             self.ready[key] = _once(_Flat(self.network, keep, budget), self.prepare)
-        return self.ready[key](x, c_noise, cond.tokens, cond.mask, cond.bpm)
+        return self.ready[key](x, c_noise, *_tensors(cond))
 
 # %% ../../nbs/evidence/62_latency.ipynb #f21f95f0
 def _eager(flat, args):
@@ -583,10 +588,11 @@ class Whole(nn.Module):
         ids: Tensor,  # word pieces, [b, n-1]
         mask: Tensor,  # [b, n]
         bpm: Tensor,  # tempi, [b]
+        key: Tensor,  # keys, [b, 2]
         noise: Tensor,  # standard normal, [steps, b, frames, channels]
     ) -> Tensor:  # sound, [b, 1, samples]
         "Ping-pong: noise again, generate"
-        cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm)
+        cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm, key)
         x0_hat = torch.zeros_like(noise[0])
         for sigma, how, new in zip(self.sigmas, self.how, noise):
             level = new.new_full((len(new),), sigma)
@@ -608,7 +614,8 @@ def whole_inputs(
     noise = [pipe.noise(seed, len(seeds), r.frames)]
     noise += [sampling.noise_like(noise[0].shape, again, pipe.device) for _ in range(steps - 1)]
     bpm = torch.tensor([read_bpm(p) or math.nan for p in r.prompts], device=pipe.device)
-    return *_padded(pipe.encoder, r.prompts), bpm, torch.stack(noise)
+    key = keys_of(r.prompts).to(pipe.device)
+    return *_padded(pipe.encoder, r.prompts), bpm, key, torch.stack(noise)
 
 # %% ../../nbs/evidence/62_latency.ipynb #4c254413
 def _doubling(
