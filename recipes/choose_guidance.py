@@ -14,7 +14,8 @@ import torch
 
 from presto_nb.evidence.metrics import of_model
 from presto_nb.material.core import sha256
-from presto_nb.pipeline import MusicPipeline, find_model
+from presto_nb.material.model_folders import find_model
+from presto_nb.pipeline import MusicPipeline
 
 
 def arguments(argv=None):

@@ -12,7 +12,8 @@ from common import LOGS, write_text  # first: it sets how torch waits
 from presto_nb.evidence.metrics import score_table
 from presto_nb.material.cards import card
 from presto_nb.material.core import assets, load_json, sha256, write_hashes
-from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
+from presto_nb.material.model_folders import MODELS, RELEASED
+from presto_nb.pipeline import MusicPipeline
 
 SIZE = {  # is it released?
     False: 'The model is of the smallest size, `study`, and was trained for minutes on a processor',

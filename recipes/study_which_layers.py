@@ -45,7 +45,8 @@ import torch
 from presto_nb.edm import karras_sigmas, loss_weight, noised, scalings
 from presto_nb.material.core import new_rng, sha256
 from presto_nb.material.text import Condition
-from presto_nb.pipeline import MusicPipeline, find_model
+from presto_nb.material.model_folders import find_model
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.sampling import noise_like
 from presto_nb.material.latents import LatentWindows
 

@@ -14,7 +14,8 @@ import torch
 from presto_nb.dit import DROPS
 from presto_nb.labs.variance_lab import lab_folder, measure_model
 from presto_nb.material.core import save_tensors, sha256, stable_hash
-from presto_nb.pipeline import MusicPipeline, find_model, model_names
+from presto_nb.material.model_folders import find_model, model_names
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.training import read_latents
 
 FRAMES = 65  # three seconds

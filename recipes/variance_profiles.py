@@ -18,7 +18,8 @@ import torch
 from presto_nb.edm import SIGMA_MAX, SIGMA_MIN, noised
 from presto_nb.material.core import new_rng, save_tensors, sha256
 from presto_nb.material.text import Condition
-from presto_nb.pipeline import MusicPipeline, find_model
+from presto_nb.material.model_folders import find_model
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.sampling import noise_like
 from presto_nb.material.latents import LatentWindows
 from presto_nb.variance import FIELDS, Probe, variance_profile

@@ -17,7 +17,8 @@ import torch
 
 from presto_nb.material.core import sha256
 from presto_nb.material.text import Condition
-from presto_nb.pipeline import MusicPipeline, find_model
+from presto_nb.material.model_folders import find_model
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.sampling import few_sigmas, pingpong
 
 FACTS = 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_tolerant'

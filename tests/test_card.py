@@ -9,7 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from presto_nb.material.core import PrestoError, assets, sha256
-from presto_nb.pipeline import MODELS, RELEASED, MusicPipeline
+from presto_nb.material.model_folders import MODELS, RELEASED
+from presto_nb.pipeline import MusicPipeline
 from tiny_model import random_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent

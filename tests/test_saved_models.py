@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from presto_nb.material.core import HASHES, PrestoError, assets, check_hashes, folder_lock
-from presto_nb.pipeline import MODEL_FILES, MODELS, RELEASED, SAVING, MusicPipeline, find_model
+from presto_nb.material.model_folders import MODEL_FILES, MODELS, RELEASED, SAVING, find_model
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.material.text import SmallTextEncoder
 from tiny_model import random_pipeline
 

@@ -27,7 +27,7 @@ from ..material.core import stable_hash
 from ..material.tunes import Arrangement, arrange, excerpt_start, read_tunes, render
 from .listen import EIGHTH, Listener, MusiCNN, likely_tempo, musicnn_patches
 from .listen import pulse_at, scale_of, tempogram
-from ..pipeline import check_range
+from ..material.core import check_range
 
 # %% ../../nbs/evidence/61_metrics.ipynb #d2ff6ba6
 def _check_set(

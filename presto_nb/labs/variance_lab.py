@@ -16,7 +16,8 @@ from ..sampling import noise_like
 from ..material.text import Condition
 from ..dit import DropSchedule, shifted_keep
 from .frames import Explorer, player, to_png
-from ..pipeline import MODELS, MusicPipeline
+from ..material.model_folders import MODELS
+from ..pipeline import MusicPipeline
 from ..variance import variance_profile
 
 # %% ../../nbs/labs/71_variance_lab.ipynb #e9273196

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['HASHES', 'PrestoError', 'need', 'import_torchaudio', 'atomic_path', 'folder_lock', 'remove_leftovers', 'plain',
            'stable_hash', 'sha256', 'new_rng', 'save_tensors', 'load_tensors', 'load_state', 'build_module',
-           'load_json', 'load_json_lines', 'Config', 'write_hashes', 'check_hashes', 'check_folder', 'assets',
-           'cache_dir', 'inside', 'progress']
+           'load_json', 'load_json_lines', 'Config', 'check_range', 'check_whole', 'write_hashes', 'check_hashes',
+           'check_folder', 'assets', 'cache_dir', 'inside', 'progress']
 
 # %% ../../nbs/material/00_core.ipynb #56c68d14
 import hashlib, importlib, importlib.util, json, math, os, re, sys, tempfile, time, types, typing
@@ -391,6 +391,36 @@ class Config:
     def load(cls, path):  # .json file
         "Read a config; a missing or broken file is a `PrestoError`"
         return cls.from_dict(load_json(path))
+
+# %% ../../nbs/material/00_core.ipynb #d161891f
+def check_range(
+    name: str,  # what the user calls it
+    value,  # a number
+    low: float,  # smallest allowed
+    high: float,  # largest allowed
+    unit: str = "",  # such as " seconds"
+):
+    "The value, or a `PrestoError` when it is no finite number from `low` to `high`"
+    value = plain(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and low <= value <= high:  # not true of NaN
+        return value
+    raise PrestoError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}{unit}")
+
+# %% ../../nbs/material/00_core.ipynb #b7668202
+def check_whole(
+    name: str,  # what the user calls it
+    value,  # a number; 4.0 is taken for 4
+    low: int,  # smallest allowed
+    high: int,  # largest allowed
+) -> int:
+    "The value, or a `PrestoError` when it is no whole number from `low` to `high`"
+    value = plain(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PrestoError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
+    return check_range(name, value, low, high)
 
 # %% ../../nbs/material/00_core.ipynb #2f276210
 HASHES = "sha256.json"  # of a saved model: the names of its files -> their sha256

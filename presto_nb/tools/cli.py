@@ -467,7 +467,7 @@ def check_comparison(
 # %% ../../nbs/tools/81_cli.ipynb #fff388aa
 def _check_models(names: list):
     "Refuse a name that no model has, and two models whose sounds would share a file"
-    from presto_nb.pipeline import find_model
+    from presto_nb.material.model_folders import find_model
 
     for name in names:
         find_model(name)
@@ -481,7 +481,7 @@ def _check_models(names: list):
 def _compare(args):  # of the command line
     "The same prompt and seed through several models: a table, a picture, sounds and a page"
     wait_awake()
-    from presto_nb.pipeline import RELEASED, model_names
+    from presto_nb.material.model_folders import RELEASED, model_names
 
     names = args.models or [m for m in RELEASED if m in model_names()]
     out = Path(args.out)
@@ -542,7 +542,7 @@ def _data_build(args):  # of the command line
 def _data_encode(args):  # of the command line
     "Encode a data folder's clips to latents"
     from presto_nb.material.codec import encode_folder
-    from presto_nb.pipeline import find_device
+    from presto_nb.material.model_folders import find_device
 
     with _new_folder(args.out, "latents-*.jsonl"):
         encode_folder(load_codec(args.codec).to(find_device(None)), args.data, args.out)
@@ -828,7 +828,7 @@ def _window(
     seconds,  # what was asked; None = what the model was trained at
 ) -> int:  # frames
     "The length of a training window that a model can take"
-    from presto_nb.pipeline import check_range
+    from presto_nb.material.core import check_range
 
     rate = pipe.codec.frame_rate
     if seconds is None:
@@ -1254,7 +1254,8 @@ def _model_set(
 ) -> tuple:  # as `set_of`
     "A model's clips"
     from presto_nb.evidence.metrics import of_model
-    from presto_nb.pipeline import MusicPipeline, find_model
+    from presto_nb.material.model_folders import find_model
+    from presto_nb.pipeline import MusicPipeline
 
     folder = find_model(name)
     pipe = MusicPipeline.from_pretrained(folder, device=device)
@@ -1469,7 +1470,7 @@ def _preset_plan(
 ) -> _BenchPlan:
     "Random weights"
     from presto_nb.evidence import latency
-    from presto_nb.pipeline import find_device
+    from presto_nb.material.model_folders import find_device
 
     device = find_device(device)
     pipe = latency.random_model(preset, device)
@@ -1485,7 +1486,8 @@ def _model_plan(
 ) -> _BenchPlan:
     "A trained model"
     from presto_nb.evidence import latency
-    from presto_nb.pipeline import MusicPipeline, find_device
+    from presto_nb.material.model_folders import find_device
+    from presto_nb.pipeline import MusicPipeline
 
     pipe = MusicPipeline.from_pretrained(name, device=find_device(device))
     request = pipe.request("a reel", seconds, steps)
@@ -1515,7 +1517,7 @@ def _bench_record(
 ) -> dict:
     "Check the length of a piece, and measure"
     from presto_nb.evidence import latency
-    from presto_nb.pipeline import check_range
+    from presto_nb.material.core import check_range
 
     pipe, variants, compose, seconds = plan
     if seconds:
@@ -1703,7 +1705,8 @@ def _check_listening(
 
 def _clip_seconds(names: list) -> float:  # models
     "Ten seconds as in the paper, or what all models can make"
-    from presto_nb.pipeline import PipelineConfig, find_model
+    from presto_nb.material.model_folders import find_model
+    from presto_nb.pipeline import PipelineConfig
 
     configs = [PipelineConfig.load(find_model(name) / "config.json") for name in names]
     return min(10.0, *(config.max_seconds for config in configs))
