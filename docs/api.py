@@ -168,13 +168,18 @@ def value_text(name, o, assigned):
     return fence('{code-block} python', assigned)
 
 
+def without_comments(doc):
+    "A docstring without what nbdev-export adds to it: the table says that"
+    return re.split(r'\n\n(?:Args|Returns):\n', doc or '')[0]
+
+
 def entry(module, name, o, cell, assigned):
     "The entry of one symbol"
     f = bare(o)
     prop = isinstance(o, (property, cached_property))
     call = (inspect.isroutine(f) or inspect.isclass(f)) and not prop
     kind = kind_of(name, f, prop, call)
-    doc = inspect.getdoc(f) or '' if call or prop else value_text(name, o, assigned)
+    doc = without_comments(inspect.getdoc(f)) if call or prop else value_text(name, o, assigned)
     if not doc:
         raise SystemExit(f'presto_nb.{module}.{name} has no docstring')
     *others, last = name.split()

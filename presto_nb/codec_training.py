@@ -43,7 +43,14 @@ def _as_int16(clip, sample_rate: int) -> Tensor:  # [n]
 
 
 class ClipWindows:
-    "Random windows from sound clips, as the loop's data"
+    """Random windows from sound clips, as the loop's data
+
+    Args:
+        clips: list with `.audio() -> Audio` (see `load_folder`), or of `Audio`
+        seconds: length of a window, rounded to whole latent frames
+        sample_rate: Hz
+        hop: samples per latent frame
+    """
 
     def __init__(
         self,
@@ -64,11 +71,19 @@ class ClipWindows:
 
     @functools.cached_property
     def fingerprint(self) -> str:  # of the sounds
-        "Another number for other data"
+        """Another number for other data
+
+        Returns:
+            of the sounds
+        """
         return f"{stable_hash(*map(_sound_hash, self.clips)):x}"
 
     def wave(self, i: int) -> Tensor:  # int16, [n], at least one window long
-        "A whole clip"
+        """A whole clip
+
+        Returns:
+            int16, [n], at least one window long
+        """
         if i not in self.waves:
             x = _as_int16(self.clips[i], self.sample_rate)
             self.waves[i] = F.pad(x, (0, max(0, self.samples - len(x))))
@@ -85,7 +100,15 @@ class ClipWindows:
         indices: list,  # which clips, [b]
         rng: torch.Generator,  # of the step
     ) -> Tensor:  # [b, 1, samples]
-        "One window from each clip"
+        """One window from each clip
+
+        Args:
+            indices: which clips, [b]
+            rng: of the step
+
+        Returns:
+            [b, 1, samples]
+        """
         windows = [self._window(i, g) for i, g in zip(indices, item_rngs(rng, indices))]
         return torch.stack(windows).float()[:, None] / 32767
 
@@ -126,7 +149,13 @@ _SHARES = dict(mel=2.0, window=2.0, adversarial=2.0, features=2.0)
 
 
 class Adversary:
-    "audiocraft's multi-scale STFT discriminator with its losses and balancer"
+    """audiocraft's multi-scale STFT discriminator with its losses and balancer
+
+    Args:
+        filters: channels of each sub-discriminator (EnCodec: 32)
+        windows: STFT windows, in samples
+        weights: shares of the gradient that reaches the sound
+    """
 
     def __init__(
         self,
@@ -153,7 +182,15 @@ class Adversary:
         fake: Tensor,  # decoded sound, [b, 1, n]
         real: Tensor,  # [b, 1, n]
     ) -> tuple:  # loss, and how often it is right
-        "The discriminator's own hinge loss, by audiocraft's criteria"
+        """The discriminator's own hinge loss, by audiocraft's criteria
+
+        Args:
+            fake: decoded sound, [b, 1, n]
+            real: [b, 1, n]
+
+        Returns:
+            loss, and how often it is right
+        """
         on_fake, _ = self.loss.get_adversary_pred(fake.detach())
         on_real, _ = self.loss.get_adversary_pred(real)
         pairs = list(zip(on_fake, on_real))  # one of each scale
@@ -166,7 +203,15 @@ class Adversary:
         fake: Tensor,  # decoded sound, [b, 1, n]
         real: Tensor,  # [b, 1, n]
     ) -> dict:  # name -> scalar
-        "What the decoder is asked: fool the critic, look alike to its layers and in mel bands"
+        """What the decoder is asked: fool the critic, look alike to its layers and in mel bands
+
+        Args:
+            fake: decoded sound, [b, 1, n]
+            real: [b, 1, n]
+
+        Returns:
+            name -> scalar
+        """
         adversarial, features = self.loss(fake, real)
         with float32(fake.device):
             return dict(adversarial=adversarial, features=features, mel=self.mel(fake, real))
@@ -228,7 +273,20 @@ def _latent_noise(vae, audio: Tensor, rng: torch.Generator) -> Tensor:  # [b, fr
 
 
 class CodecStage:
-    "A `SpectralVAE` and its adversary, as a stage of the common loop"
+    """A `SpectralVAE` and its adversary, as a stage of the common loop
+
+    Args:
+        vae: a `SpectralVAE`
+        data: `ClipWindows`
+        adversary: an `Adversary`
+        adversarial_after: part of the budget after which it joins
+        weights: of height, advance, kl and window
+        windows: in which the sound is heard, one a time
+        every: steps between them
+        share: norm of the balanced gradient at each decoded sound
+        rows: rows of a batch that the adversary hears; None: all
+        decoder: train the decoder alone: latents made before stay right
+    """
 
     def __init__(
         self,
@@ -305,7 +363,14 @@ class CodecStage:
         trainer,
         audio: Tensor,  # [b, 1, n]
     ) -> dict:  # losses to log
-        "One step of the codec, and of the adversary if it has joined"
+        """One step of the codec, and of the adversary if it has joined
+
+        Args:
+            audio: [b, 1, n]
+
+        Returns:
+            losses to log
+        """
         against = self.adversary is not None and trainer.progress >= self.after
         windows = self._choose_windows(trainer, against)
         noise = _latent_noise(self.models["codec"], audio, trainer.rng)
@@ -394,7 +459,22 @@ def train_codec(
     decoder: bool = False,  # train the decoder alone
     **stage,  # further arguments of `CodecStage`
 ):  # the codec, or None when the run was stopped before its end
-    "Train a codec, or go on training it"
+    """Train a codec, or go on training it
+
+    Args:
+        clips: training clips: list with `.audio()`, or of `Audio`
+        run_dir: folder of log and checkpoints
+        out_dir: folder of the finished codec
+        seconds: length of a window
+        filters: of the adversary; 0: none
+        after: part of the budget after which it joins
+        init_from: weights to begin with
+        decoder: train the decoder alone
+        stage: further arguments of `CodecStage`
+
+    Returns:
+        the codec, or None when the run was stopped before its end
+    """
     torch.manual_seed(config.seed)
     vae = SpectralVAE(codec)
     data = ClipWindows(clips, seconds, vae.sample_rate, vae.hop)

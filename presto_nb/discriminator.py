@@ -15,7 +15,14 @@ from .material.core import PrestoError
 
 # %% ../nbs/22_discriminator.ipynb #24ebd452
 def middle_block(depth: int) -> int:  # number of blocks -> the block whose output is tapped
-    "The 14th of 28, counted from 0: 13"
+    """The 14th of 28, counted from 0: 13
+
+    Args:
+        depth: number of blocks
+
+    Returns:
+        the block whose output is tapped
+    """
     return max(0, depth // 2 - 1)
 
 
@@ -26,7 +33,18 @@ def features(
     cond=None,  # condition of b rows
     block=None,  # which block's output, counted from 0; None: the middle one
 ):  # [b, frames, width]
-    "Activations of one block, with the blocks after it left out"
+    """Activations of one block, with the blocks after it left out
+
+    Args:
+        denoiser: a `Denoiser` whose network takes `keep` and `taps`
+        x: noised latents [b, frames, channels]
+        sigma: their noise levels [b]
+        cond: condition of b rows
+        block: which block's output, counted from 0; None: the middle one
+
+    Returns:
+        [b, frames, width]
+    """
     if block is None:
         block = middle_block(len(denoiser.network.blocks))
     first = list(range(block + 1))
@@ -42,7 +60,12 @@ def halvings(
     frames: int,  # of a training window
     frame_rate: float,  # per second
 ) -> int:
-    "How often the head halves the frame rate (4 at the paper's 1470 frames of 45.9 a second)"
+    """How often the head halves the frame rate (4 at the paper's 1470 frames of 45.9 a second)
+
+    Args:
+        frames: of a training window
+        frame_rate: per second
+    """
     if frames < _LEAST:
         message = f"a window of {frames} frames is too short for a discriminator"
         raise PrestoError(f"{message}; at least {_LEAST} are needed")
@@ -59,7 +82,13 @@ def _init(module, generator):
 
 
 class MapHead(nn.Module):
-    "Features -> a map over time: blocks of Conv1d, GroupNorm, SiLU, then one channel"
+    """Features -> a map over time: blocks of Conv1d, GroupNorm, SiLU, then one channel
+
+    Args:
+        width: of the features
+        halvings: how often the frame rate is halved
+        generator: torch.Generator of the first weights
+    """
 
     def __init__(
         self,
@@ -76,12 +105,22 @@ class MapHead(nn.Module):
         _init(self, generator)
 
     def forward(self, h):  # [b, frames, width]
-        "[b, answers]; near 1 is 'real', near 0 'generated', for the least-squares game"
+        """[b, answers]; near 1 is 'real', near 0 'generated', for the least-squares game
+
+        Args:
+            h: [b, frames, width]
+        """
         return self.net(h.transpose(1, 2)).squeeze(1)
 
 
 class ScalarHead(nn.Module):
-    "The baseline: the same blocks, then one answer for all of time, as in DMD2"
+    """The baseline: the same blocks, then one answer for all of time, as in DMD2
+
+    Args:
+        width: of the features
+        halvings: how often the frame rate is halved
+        generator: torch.Generator of the first weights
+    """
 
     def __init__(
         self,
@@ -95,7 +134,11 @@ class ScalarHead(nn.Module):
         _init(self.last, generator)
 
     def forward(self, h):  # [b, frames, width]
-        "[b, 1]"
+        """[b, 1]
+
+        Args:
+            h: [b, frames, width]
+        """
         blocks = self.map.net[:-1]
         return self.last(blocks(h.transpose(1, 2)).mean(2))
 
@@ -109,7 +152,14 @@ def _row_means(loss):
 
 
 class Game(NamedTuple):
-    "What the two minimise, given answers [b, ...]; each returns one loss a row [b]"
+    """What the two minimise, given answers [b, ...]; each returns one loss a row [b]
+
+    Args:
+        discriminator: (answers to real, answers to generated) -> [b]
+        generator: answers to generated -> [b]
+        middle: above it, the answer means 'real'
+        head: of the network that answers, where no other is asked for
+    """
 
     discriminator: Callable  # (answers to real, answers to generated) -> [b]
     generator: Callable  # answers to generated -> [b]

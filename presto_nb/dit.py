@@ -25,7 +25,25 @@ def _require(ok, sentence):
 
 @dataclass(frozen=True)
 class DiTConfig(Config):
-    "Every number that fixes a network"
+    """Every number that fixes a network
+
+    Args:
+        channels: latent channels of the codec
+        width: size of the residual stream
+        depth: number of blocks
+        heads: attention heads; width / heads is even
+        mlp_ratio: width of the feed-forward layer / width
+        text_dim: size of the text encoder's tokens
+        max_frames: frames it was trained at; it runs on more
+        shared_adaln: one adaLN projection for all blocks, an offset for each
+        frequencies: sinusoid pairs in the embeddings of noise level and tempo
+        rope_base: slowest rotary pair turns by 1/rope_base per frame
+        budget: is the network told how many blocks are skipped? (Presto-L)
+        budget_norm: does the budget modulate a norm of its own after the blocks?
+        key: is the key told as two places on the circle of fifths? (ours)
+        beat_heads: heads whose positions count beats where the tempo is told (ours)
+        frame_rate: latent frames a second, by which those heads know a beat
+    """
 
     channels: int = 64  # latent channels of the codec
     width: int = 128  # size of the residual stream
@@ -91,7 +109,15 @@ def sinusoidal(
     value: Tensor,  # numbers of order 1, [batch]
     pairs: int,  # number of clocks
 ) -> Tensor:  # [batch, 2*pairs] in [-1, 1]
-    "Cosines and sines of `value` at geometric frequencies from 0.5 to 64 radians per unit"
+    """Cosines and sines of `value` at geometric frequencies from 0.5 to 64 radians per unit
+
+    Args:
+        value: numbers of order 1, [batch]
+        pairs: number of clocks
+
+    Returns:
+        [batch, 2*pairs] in [-1, 1]
+    """
     omega = torch.logspace(math.log10(0.5), math.log10(64.0), pairs, device=value.device)
     angle = value.float()[:, None] * omega
     return torch.cat([angle.cos(), angle.sin()], -1)
@@ -122,7 +148,18 @@ def rotary_table(
     base: float = 1e4,  # slowest pair turns by about 1/base per frame
     device=None,  # where
 ) -> tuple[Tensor, Tensor]:  # cos and signed sin, [frames + others, dim]
-    "Cosines and sines by which each token is turned"
+    """Cosines and sines by which each token is turned
+
+    Args:
+        frames: audio tokens, at positions 0, 1, ...
+        others: tokens without a position (text): not rotated
+        dim: size of a head
+        base: slowest pair turns by about 1/base per frame
+        device: where
+
+    Returns:
+        cos and signed sin, [frames + others, dim]
+    """
     angle = torch.arange(frames, device=device)[:, None] * _pair_speeds(dim, base, device)
     angle = F.pad(angle, (0, 0, 0, others))  # [frames + others, dim/2], zeros = no rotation
     return _cos_and_signed_sin(angle)
@@ -179,7 +216,11 @@ class _GELU(nn.Module):
     "GELU in its tanh form; on a CPU, without gradients, in place and through a sigmoid"
 
     def forward(self, x):  # any shape
-        "The same function either way"
+        """The same function either way
+
+        Args:
+            x: any shape
+        """
         if torch.is_grad_enabled() or not x.is_cpu or x.dtype != torch.float32:
             return F.gelu(x, approximate='tanh')
         c = 2 * math.sqrt(2 / math.pi)
@@ -200,7 +241,12 @@ def _attend(
 
 # %% ../nbs/12_dit.ipynb #f38ce945
 class Attention(nn.Module):
-    "Audio asks; audio, text and one learned token answer"
+    """Audio asks; audio, text and one learned token answer
+
+    Args:
+        width: of the stream
+        heads: each of size width / heads
+    """
 
     def __init__(
         self,
@@ -219,7 +265,16 @@ class Attention(nn.Module):
         text: Tensor,  # [batch, text, width]
         rotary: tuple,  # cos and sin, see `DiT.positions`
     ) -> tuple:  # queries [batch, heads, frames, dim], keys and values [.., frames + text, dim]
-        "One fused product for queries, keys and values of everything"
+        """One fused product for queries, keys and values of everything
+
+        Args:
+            x: normalised audio stream, [batch, frames, width]
+            text: [batch, text, width]
+            rotary: cos and sin, see `DiT.positions`
+
+        Returns:
+            queries [batch, heads, frames, dim], keys and values [.., frames + text, dim]
+        """
         qkv = self.qkv(torch.cat([x, text], 1))
         qkv = rearrange(qkv, 'b n (three h d) -> b n three h d', three=3, h=self.heads)
         qk, v = qkv.split([2, 1], 2)  # not slices: their backward fills whole arrays with zeros
@@ -235,7 +290,17 @@ class Attention(nn.Module):
         rotary: tuple,  # cos and sin, see `DiT.positions`
         mask: Tensor = None,  # which keys count, bool [batch, 1, 1, frames + text]; None = all
     ) -> Tensor:  # [batch, frames, width]
-        "Frames attend to frames and words"
+        """Frames attend to frames and words
+
+        Args:
+            x: normalised audio stream, [batch, frames, width]
+            text: [batch, text, width]
+            rotary: cos and sin, see `DiT.positions`
+            mask: which keys count, bool [batch, 1, 1, frames + text]; None = all
+
+        Returns:
+            [batch, frames, width]
+        """
         q, k, v = self.project(x, text, rotary)
         a = _attend(q, k, v, mask)
         return self.out(rearrange(a, 'b h n d -> b n (h d)'))
@@ -282,7 +347,18 @@ class Block(nn.Module):
         rotary: tuple,  # cos and sin, see `DiT.positions`
         mask: Tensor = None,  # which keys count, bool [batch, 1, 1, frames + text]
     ) -> Tensor:  # [batch, frames, width]
-        "Attention and an MLP beside a bypass, both modulated by the condition"
+        """Attention and an MLP beside a bypass, both modulated by the condition
+
+        Args:
+            x: stream, [batch, frames, width]
+            c: condition, [batch, width], or shared modulation [batch, 6*width]
+            text: [batch, text, width]
+            rotary: cos and sin, see `DiT.positions`
+            mask: which keys count, bool [batch, 1, 1, frames + text]
+
+        Returns:
+            [batch, frames, width]
+        """
         six = rearrange(self.adaln(c), 'b (six w) -> b six 1 w', six=6)
         b1, s1, g1, b2, s2, g2 = six.unbind(1)  # each [b, 1, w]
         a = self.attention(_modulate(x, b1, s1), text, rotary, mask)
@@ -308,7 +384,16 @@ def kept_rows(
     depth: int,  # number of blocks
     batch: int,  # number of rows
 ) -> list:  # per block: True (every row), False (no row) or the list of rows that run it
-    "Turn either form of `keep` into the rows each block runs on"
+    """Turn either form of `keep` into the rows each block runs on
+
+    Args:
+        keep: None (all), list of block numbers from 0, or bool [batch, depth]
+        depth: number of blocks
+        batch: number of rows
+
+    Returns:
+        per block: True (every row), False (no row) or the list of rows that run it
+    """
     if keep is None:
         return [True] * depth
     if isinstance(keep, Tensor):
@@ -345,7 +430,12 @@ def _shift_and_scale(both):  # [b, 2*w] -> each [b, 1, w]
 
 
 class DiT(nn.Module):
-    "Diffusion transformer: `dit(c_in*x, c_noise, cond)`, as `Denoiser` calls it"
+    """Diffusion transformer: `dit(c_in*x, c_noise, cond)`, as `Denoiser` calls it
+
+    Args:
+        config: see `PRESETS`
+        generator: for the initial weights
+    """
 
     def __init__(
         self,
@@ -375,7 +465,11 @@ class DiT(nn.Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, rng=None):  # torch.Generator
-        "Xavier everywhere, zero where adaLN-Zero says so"
+        """Xavier everywhere, zero where adaLN-Zero says so
+
+        Args:
+            rng: torch.Generator
+        """
         for m in self.modules():
             if isinstance(m, nn.Linear):
                 nn.init.xavier_uniform_(m.weight, generator=rng)
@@ -401,7 +495,11 @@ class DiT(nn.Module):
     # what adaLN is told
 
     def embed(self, value):  # [batch]
-        "Its sinusoids, in the type of the weights"
+        """Its sinusoids, in the type of the weights
+
+        Args:
+            value: [batch]
+        """
         return sinusoidal(value, self.config.frequencies).to(self.null_tempo.dtype)
 
     def vector(
@@ -410,7 +508,16 @@ class DiT(nn.Module):
         cond=None,  # Condition or None
         budget=0.0,  # what the budget adds, [batch, width]
     ) -> Tensor:  # [batch, width]
-        "What adaLN is told: noise level, tempo, key and budget, added up"
+        """What adaLN is told: noise level, tempo, key and budget, added up
+
+        Args:
+            c_noise: ln(sigma)/4, [batch]
+            cond: Condition or None
+            budget: what the budget adds, [batch, width]
+
+        Returns:
+            [batch, width]
+        """
         c = self.noise(self.embed(c_noise)) + budget
         if self.config.key:
             c = c + self._key_vector(None if cond is None else cond.key)
@@ -442,7 +549,15 @@ class DiT(nn.Module):
         drop,  # blocks that are skipped: a number, or one for each row [batch]; None = not told
         batch: int,  # rows
     ) -> tuple:  # added to the vector [batch, width], to the last shift and scale [batch, 2*width]
-        "Budget conditioning (Presto-L), in two places, both zero at first"
+        """Budget conditioning (Presto-L), in two places, both zero at first
+
+        Args:
+            drop: blocks that are skipped: a number, or one for each row [batch]; None = not told
+            batch: rows
+
+        Returns:
+            added to the vector [batch, width], to the last shift and scale [batch, 2*width]
+        """
         if drop is None or not self.config.budget:
             return 0.0, 0.0
         like = dict(dtype=torch.float32, device=self.null_tempo.device)
@@ -460,7 +575,16 @@ class DiT(nn.Module):
         batch: int,  # rows
         frames: int,  # audio tokens, for the mask
     ) -> tuple:  # tokens [batch, 1 + text, width], mask [batch, 1, 1, frames + 1 + text] or None
-        "The learned token, then the projected text, zero where it is masked; which keys count"
+        """The learned token, then the projected text, zero where it is masked; which keys count
+
+        Args:
+            cond: Condition or None
+            batch: rows
+            frames: audio tokens, for the mask
+
+        Returns:
+            tokens [batch, 1 + text, width], mask [batch, 1, 1, frames + 1 + text] or None
+        """
         first = self.null_text.expand(batch, 1, -1)
         if cond is None:
             return first, None
@@ -475,7 +599,16 @@ class DiT(nn.Module):
         x: Tensor,  # latents, [batch, frames, channels]
         text: Tensor,  # text tokens, [batch, text, width]
     ) -> list:  # cos and sin, [frames + text, 1, 1, dim] or [b, frames + text, 1, heads, dim]
-        "The rotation of every token: the same in all rows, or in beats by each row's tempo"
+        """The rotation of every token: the same in all rows, or in beats by each row's tempo
+
+        Args:
+            cond: Condition or None
+            x: latents, [batch, frames, channels]
+            text: text tokens, [batch, text, width]
+
+        Returns:
+            cos and sin, [frames + text, 1, 1, dim] or [b, frames + text, 1, heads, dim]
+        """
         c, frames, others = self.config, x.shape[1], text.shape[1]
         if c.beat_heads and cond is not None:
             table = _beat_table(cond.bpm, frames, others, c)
@@ -512,7 +645,14 @@ class DiT(nn.Module):
     ) -> (
         tuple
     ):  # stream; run(i, stream, rows) -> stream; finish(stream) -> [batch, frames, channels]
-        "What is done before the blocks, each of them (`i` from 0), and what is done after them"
+        """What is done before the blocks, each of them (`i` from 0), and what is done after them
+
+        Args:
+            x: this and the following as in `forward`
+
+        Returns:
+            stream; run(i, stream, rows) -> stream; finish(stream) -> [batch, frames, channels]
+        """
         self._check_shapes(x, c_noise, cond)
         first, last = self.tell(budget, len(x))
         c = self.vector(c_noise, cond, first)
@@ -553,7 +693,19 @@ class DiT(nn.Module):
         taps=(),  # blocks whose outputs are wanted too, numbers from 0
         budget=None,  # how many blocks are skipped, as the network is told, see `tell`
     ):  # [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
-        "The network F of EDM's equation 7"
+        """The network F of EDM's equation 7
+
+        Args:
+            x: scaled noised latents c_in*x, [batch, frames, channels]
+            c_noise: ln(sigma)/4, [batch]
+            cond: Condition (tokens, mask, bpm) or None = nothing told
+            keep: blocks that run: None (all), numbers from 0, or bool [batch, depth]
+            taps: blocks whose outputs are wanted too, numbers from 0
+            budget: how many blocks are skipped, as the network is told, see `tell`
+
+        Returns:
+            [batch, frames, channels], and {block: [batch, frames, width]} if taps are given
+        """
         rows = kept_rows(keep, self.config.depth, len(x))
         kept_rows(list(taps), self.config.depth, len(x))  # names a wrong tap
         h, run, finish = self.parts(x, c_noise, cond, budget)
@@ -568,7 +720,14 @@ class DiT(nn.Module):
 def unfold_adaln(
     tensors: dict,  # state of a `DiT` with `shared_adaln`
 ) -> dict:  # state of the same network with one projection per block
-    "Give every block the shared adaLN projection, its offset added to the bias"
+    """Give every block the shared adaLN projection, its offset added to the bias
+
+    Args:
+        tensors: state of a `DiT` with `shared_adaln`
+
+    Returns:
+        state of the same network with one projection per block
+    """
     w, b = tensors['shared.weight'], tensors['shared.bias']
     out = {}
     for name, t in tensors.items():
@@ -597,7 +756,16 @@ def shifted_keep(
     drop,  # blocks to skip: a number, or one for each row [batch]
     shift: int = 1,  # blocks at the end that always run
 ):  # `keep` for `DiT.forward`: list of numbers from 0, or bool [batch, depth]
-    "Presto-L: blocks 1 to L - 1 - drop run, then block L"
+    """Presto-L: blocks 1 to L - 1 - drop run, then block L
+
+    Args:
+        depth: blocks of the network
+        drop: blocks to skip: a number, or one for each row [batch]
+        shift: blocks at the end that always run
+
+    Returns:
+        `keep` for `DiT.forward`: list of numbers from 0, or bool [batch, depth]
+    """
     _check_drop(depth, drop, shift)
     per_row = isinstance(drop, Tensor)
     i = torch.arange(depth, device=drop.device if per_row else None)
@@ -610,13 +778,29 @@ def ase_keep(
     depth: int,  # blocks of the network
     drop,  # blocks to skip: a number, or one for each row [batch]
 ):  # `keep` for `DiT.forward`: list of numbers from 0, or bool [batch, depth]
-    "Early exit (ASE): blocks 1 to L - drop run"
+    """Early exit (ASE): blocks 1 to L - drop run
+
+    Args:
+        depth: blocks of the network
+        drop: blocks to skip: a number, or one for each row [batch]
+
+    Returns:
+        `keep` for `DiT.forward`: list of numbers from 0, or bool [batch, depth]
+    """
     return shifted_keep(depth, drop, 0)
 
 # %% ../nbs/12_dit.ipynb #7885ce2c
 @dataclass(frozen=True)
 class DropSchedule(Config):
-    "Noise level -> number of blocks to skip: `schedule(sigma)`"
+    """Noise level -> number of blocks to skip: `schedule(sigma)`
+
+    Args:
+        drops: blocks skipped in each part, noisiest first (for 28)
+        sigma_min: end of the inference schedule
+        sigma_max: its start
+        rho: its bend
+        over: parts of "inf" (inference schedule) or "train" (training distribution)
+    """
 
     drops: tuple = (14, 12, 8, 4, 0)  # blocks skipped in each part, noisiest first (for 28)
     sigma_min: float = SIGMA_MIN  # end of the inference schedule
@@ -635,7 +819,11 @@ class DropSchedule(Config):
         _require(known, f"over is {self.over!r}; allowed are 'inf' and 'train'.")
 
     def edges(self) -> Tensor:  # [parts + 1], from sigma_max down to sigma_min
-        "Noise levels between which the parts lie"
+        """Noise levels between which the parts lie
+
+        Returns:
+            [parts + 1], from sigma_max down to sigma_min
+        """
         share = torch.linspace(1, 0, len(self.drops) + 1, dtype=torch.float64)
         if self.over == 'train':
             return LogNormal().quantile(share)
@@ -669,7 +857,17 @@ def with_drops(
     depth: int,  # blocks of the network
     shift: int = 1,  # see `shifted_keep`
 ):  # denoiser(x, sigma, cond)
-    "Skip the blocks that the schedule names for each row, and tell the network"
+    """Skip the blocks that the schedule names for each row, and tell the network
+
+    Args:
+        denoiser: denoiser(x, sigma, cond, keep, budget), e.g. the `Denoiser` of a `DiT`
+        schedule: sigma [b] -> drop [b], e.g. a `DropSchedule`
+        depth: blocks of the network
+        shift: see `shifted_keep`
+
+    Returns:
+        denoiser(x, sigma, cond)
+    """
 
     @functools.lru_cache
     def at_level(sigma):  # one for all rows, as in every sampler: worked out once
@@ -699,7 +897,14 @@ DROPS = dict(
 def count_parameters(
     model,  # DiTConfig, or any module
 ) -> int:  # numbers to be learned
-    "Number of parameters; a config is built without data"
+    """Number of parameters; a config is built without data
+
+    Args:
+        model: DiTConfig, or any module
+
+    Returns:
+        numbers to be learned
+    """
     if isinstance(model, DiTConfig):
         with torch.device('meta'):
             model = DiT(model)
@@ -733,7 +938,17 @@ def flops(
     text_tokens: int = 8,  # text tokens, without the learned one
     keep=None,  # blocks that run, or how many; None: all
 ) -> int:  # floating-point operations of one forward of one row
-    "Operations of the matrix products: everything else is small beside them"
+    """Operations of the matrix products: everything else is small beside them
+
+    Args:
+        config: the network
+        frames: audio frames; None: the preset's
+        text_tokens: text tokens, without the learned one
+        keep: blocks that run, or how many; None: all
+
+    Returns:
+        floating-point operations of one forward of one row
+    """
     n = frames or config.max_frames
     block = _products_of_a_block(config, n, n + 1 + text_tokens)
     blocks = config.depth if keep is None else keep
@@ -759,7 +974,19 @@ def memory_estimate(
     precision: str = 'no',  # 'no' (float32) or 'bf16' (autocast)
     ema: bool = True,  # with an exponential moving average
 ) -> dict:  # bytes per part, and their total
-    "Memory of a training step with Adam"
+    """Memory of a training step with Adam
+
+    Args:
+        config: the network
+        batch: rows on one device
+        frames: audio frames; None: the preset's
+        text_tokens: text tokens, without the learned one
+        precision: 'no' (float32) or 'bf16' (autocast)
+        ema: with an exponential moving average
+
+    Returns:
+        bytes per part, and their total
+    """
     known = precision in ('no', 'bf16')
     _require(known, f"precision is {precision!r}; allowed are 'no' and 'bf16'.")
     low = precision == 'bf16'

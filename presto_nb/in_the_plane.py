@@ -24,7 +24,18 @@ def toy_players(
     fake_score=None,  # where the fake score starts, instead of the teacher
     seed=0,  # of the head
 ):  # `Players`
-    "Generator, real score, fake score, all copies of the teacher, and a head for each seed"
+    """Generator, real score, fake score, all copies of the teacher, and a head for each seed
+
+    Args:
+        teacher: a `Denoiser` of a `ToyNet`
+        config: `PrestoSConfig`
+        real_score: instead of the frozen teacher, e.g. the exact denoiser
+        fake_score: where the fake score starts, instead of the teacher
+        seed: of the head
+
+    Returns:
+        `Players`
+    """
     if fake_score is not None:
         same_shape(fake_score, teacher, "fake score and teacher")
     net = teacher.network
@@ -112,7 +123,23 @@ def distil_toy(
     quiet=False,  # no progress bar
     **players,  # see `toy_players`
 ):  # (generator with averaged weights, log: column -> list)
-    "Distil all seeds of a toy teacher at once"
+    """Distil all seeds of a toy teacher at once
+
+    Args:
+        mixture: where the data come from
+        teacher: a `Denoiser` of a `ToyNet`
+        config: `PrestoSConfig`, with w = 1
+        turns: fake turns
+        batch: rows of each seed
+        ema_decay: of the generator
+        pairs: `TeacherPairs`, where nu_reg is not 0
+        seed: of all chance
+        quiet: no progress bar
+        players: see `toy_players`
+
+    Returns:
+        (generator with averaged weights, log: column -> list)
+    """
     check_players(teacher, config, False, pairs)
     seeds = teacher.network.seeds
     rng = new_rng("distil", seed)
@@ -136,7 +163,18 @@ def toy_samples(
     rho=7.0,  # their bend
     seed=0,
 ):  # [seeds, n, dim]
-    "Samples of all seeds"
+    """Samples of all seeds
+
+    Args:
+        generator: a few-step generator of a `ToyNet`
+        steps: of ping-pong
+        n: samples of each seed
+        to_min: placement of the levels, see `few_sigmas`
+        rho: their bend
+
+    Returns:
+        [seeds, n, dim]
+    """
     net = generator.network
     rng = new_rng("toy samples", seed)
     noise = torch.randn(n * net.seeds, net.sizes["dim"], generator=rng)

@@ -35,7 +35,13 @@ def _one_each(value, k, name):
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    "Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser"
+    """Isotropic Gaussians with weights; `mixture(x, sigma, cond)` is the ideal denoiser
+
+    Args:
+        means: centres [k, d]
+        std: width of each [k], or one number for all
+        weights: of each [k], scaled to sum to 1; one number: all equal
+    """
 
     means: Tensor  # centres [k, d]
     std: Tensor  # width of each [k], or one number for all
@@ -68,7 +74,16 @@ class GaussianMixture:
         generator=None,  # torch.Generator on the CPU
         labels=False,  # also return which component each came from, int64 [n]
     ):  # float32 [n, d]
-        "Independent clean samples x0"
+        """Independent clean samples x0
+
+        Args:
+            n: how many
+            generator: torch.Generator on the CPU
+            labels: also return which component each came from, int64 [n]
+
+        Returns:
+            float32 [n, d]
+        """
         label = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.dim, generator=generator, dtype=torch.float64)
         x0 = (self.means[label] + self.std[label, None] * noise).float()
@@ -80,7 +95,16 @@ class GaussianMixture:
         sigma,  # noise level, a number or [b]
         cond=None,  # `Labels` or None
     ):  # both [b, k]
-        "Variance v of each component at this noise, and ln of weight times density"
+        """Variance v of each component at this noise, and ln of weight times density
+
+        Args:
+            x: points [b, d]
+            sigma: noise level, a number or [b]
+            cond: `Labels` or None
+
+        Returns:
+            both [b, k]
+        """
         std = self.std.to(x)
         means = self.means.to(x)
         v = std**2 + torch.as_tensor(sigma).to(x).reshape(-1, 1) ** 2
@@ -89,7 +113,11 @@ class GaussianMixture:
         return v, log_weights - gap / (2 * v) - self.dim / 2 * (2 * math.pi * v).log()
 
     def log_weights(self, cond=None):  # `Labels` of b rows or None
-        "ln w [k], or [b, k] where a row with a label is certain of it"
+        """ln w [k], or [b, k] where a row with a label is certain of it
+
+        Args:
+            cond: `Labels` of b rows or None
+        """
         if cond is None:
             return self.weights.log()
         k = len(self.weights)
@@ -101,17 +129,29 @@ class GaussianMixture:
         return torch.where(label < 0, self.weights.log(), certain)
 
     def log_density(self, x, sigma=0.0, cond=None):  # as `parts`
-        "ln p(x; sigma), [b]"
+        """ln p(x; sigma), [b]
+
+        Args:
+            x, sigma, cond: as `parts`
+        """
         return self.parts(x, sigma, cond)[1].logsumexp(-1)
 
     def score(self, x, sigma, cond=None):  # as `parts`
-        "Gradient of the log density: sum of r (m - x)/v, [b, d]"
+        """Gradient of the log density: sum of r (m - x)/v, [b, d]
+
+        Args:
+            x, sigma, cond: as `parts`
+        """
         v, log_joint = self.parts(x, sigma, cond)
         pull = log_joint.softmax(-1) / v  # r/v, [b, k]
         return pull @ self.means.to(x) - pull.sum(-1, keepdim=True) * x
 
     def denoiser(self, x, sigma, cond=None):  # as `parts`
-        "E[x0 | x], the best guess: sum of r (sigma^2/v m + s^2/v x), [b, d]"
+        """E[x0 | x], the best guess: sum of r (sigma^2/v m + s^2/v x), [b, d]
+
+        Args:
+            x, sigma, cond: as `parts`
+        """
         v, log_joint = self.parts(x, sigma, cond)
         r = log_joint.softmax(-1)  # [b, k]
         stay = self.std.to(x) ** 2 / v  # [b, k]
@@ -122,7 +162,11 @@ class GaussianMixture:
 
 # %% ../nbs/20_toy.ipynb #4c31cf70
 def eight_modes(std=0.07):  # width of each mode
-    "Eight equal modes on a ring; a coordinate's rms is SIGMA_DATA"
+    """Eight equal modes on a ring; a coordinate's rms is SIGMA_DATA
+
+    Args:
+        std: width of each mode
+    """
     angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
     radius = math.sqrt(2 * (SIGMA_DATA**2 - std**2))
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std)
@@ -151,7 +195,20 @@ def plot_plane(
     color="C1",  # of the points
     title="",  # of the picture
 ):  # the axes
-    "A density as contours, points over it"
+    """A density as contours, points over it
+
+    Args:
+        ax: matplotlib axes
+        points: [n, 2] to scatter
+        mixture: drawn as contours
+        sigma: noise level of the contours
+        lim: the picture shows [-lim, lim]^2
+        color: of the points
+        title: of the picture
+
+    Returns:
+        the axes
+    """
     if mixture is not None:
         _draw_contours(ax, mixture, sigma, lim)
     if points is not None:
@@ -170,7 +227,19 @@ def plot_arrows(
     color="C0",
     scale=1.0,  # arrow length = vector/scale, in the picture's units; None: matplotlib's choice
 ):  # the axes
-    "A vector field as arrows on a grid"
+    """A vector field as arrows on a grid
+
+    Args:
+        ax: matplotlib axes
+        f: `f(x [b, 2], sigma [b]) -> [b, 2]`, e.g. a score, or a denoiser minus x
+        sigma: noise level, a number
+        lim: the grid: [-lim, lim]^2
+        n: n x n arrows
+        scale: arrow length = vector/scale, in the picture's units; None: matplotlib's choice
+
+    Returns:
+        the axes
+    """
     x = _grid(lim, n)
     with torch.no_grad():
         v = f(x, x.new_full((len(x),), sigma)).cpu()
@@ -181,7 +250,11 @@ def plot_arrows(
 # %% ../nbs/20_toy.ipynb #f70ec8ce
 @dataclass(frozen=True, eq=False)
 class Labels:
-    "A batch of conditions: the component of each row"
+    """A batch of conditions: the component of each row
+
+    Args:
+        labels: int64 [b], -1 = not told
+    """
 
     labels: Tensor  # int64 [b], -1 = not told
 
@@ -211,7 +284,12 @@ class Labels:
         p: float,  # probability of null per row
         generator=None,  # torch.Generator
     ):
-        "Rows become null at random"
+        """Rows become null at random
+
+        Args:
+            p: probability of null per row
+            generator: torch.Generator
+        """
         lost = torch.rand(len(self), generator=generator) < p
         return Labels(self.labels.masked_fill(lost, -1))
 
@@ -222,7 +300,17 @@ def gaussian_kl(
     mu2,  # mean of q [d]
     s2,  # its standard deviation
 ):  # a scalar tensor
-    "KL(p || q) of two isotropic Gaussians"
+    """KL(p || q) of two isotropic Gaussians
+
+    Args:
+        mu1: mean of p [d]
+        s1: its standard deviation
+        mu2: mean of q [d]
+        s2: its standard deviation
+
+    Returns:
+        a scalar tensor
+    """
     mu1, mu2, s1, s2 = (torch.as_tensor(v, dtype=torch.float64) for v in (mu1, mu2, s1, s2))
     d = mu1.numel()
     spread = d * s1**2 + (mu1 - mu2).square().sum()
@@ -236,7 +324,18 @@ def monte_carlo_kl(
     generator,  # torch.Generator
     sigma=0.0,  # noise level at which the two are compared
 ):  # estimate and its standard error, scalar tensors
-    "KL(p || q) as an average over samples of p"
+    """KL(p || q) as an average over samples of p
+
+    Args:
+        p: has `sample(n, generator)` and `log_density(x, sigma)`
+        q: has `log_density(x, sigma)`
+        n: samples of p
+        generator: torch.Generator
+        sigma: noise level at which the two are compared
+
+    Returns:
+        estimate and its standard error, scalar tensors
+    """
     x0 = p.sample(n, generator).double()
     x = x0 + sigma * torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
     log_ratio = p.log_density(x, sigma) - q.log_density(x, sigma)
@@ -251,7 +350,16 @@ def kernel_sums(
     y,  # [s, m, d]; s may be 1
     bandwidth,  # h
 ):  # float64 [s]
-    "Sum of exp(-|x - y|^2/2h^2) over all pairs, in blocks of half a million"
+    """Sum of exp(-|x - y|^2/2h^2) over all pairs, in blocks of half a million
+
+    Args:
+        x: [s, n, d]
+        y: [s, m, d]; s may be 1
+        bandwidth: h
+
+    Returns:
+        float64 [s]
+    """
     x = x / bandwidth
     y = y.expand(len(x), -1, -1) / bandwidth
     half = y.square().sum(-1)[:, None] / 2  # |y|^2/2, [s, 1, m]
@@ -275,7 +383,16 @@ def mmd(
     y,  # samples to judge against [m, d]
     bandwidth=BANDWIDTH,  # h of the kernel
 ):  # float64 [s]
-    "Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6)"
+    """Unbiased MMD^2 of each set (Gretton et al. 2012, lemma 6)
+
+    Args:
+        x: samples to judge [s, n, d]: s sets at once
+        y: samples to judge against [m, d]
+        bandwidth: h of the kernel
+
+    Returns:
+        float64 [s]
+    """
     if x.ndim != 3 or y.ndim != 2:
         shapes = f"samples of shape {list(x.shape)} against {list(y.shape)}"
         raise PrestoError(f"{shapes}; allowed is [sets, n, d] against [m, d]")
@@ -297,7 +414,16 @@ def mixture_mmd(
     q,  # another
     bandwidth=BANDWIDTH,  # h of the kernel
 ):  # a scalar tensor
-    "The exact MMD^2"
+    """The exact MMD^2
+
+    Args:
+        p: a `GaussianMixture`
+        q: another
+        bandwidth: h of the kernel
+
+    Returns:
+        a scalar tensor
+    """
     inside = _closeness(p, p, bandwidth) + _closeness(q, q, bandwidth)
     return inside - 2 * _closeness(p, q, bandwidth)
 
@@ -310,7 +436,15 @@ def mmd_quantile(
     repeats=200,  # pairs of exact sets
     seed=0,
 ) -> float:
-    "What MMD^2 between two exact sets of n stays under with probability q: the sampling floor"
+    """What MMD^2 between two exact sets of n stays under with probability q: the sampling floor
+
+    Args:
+        mixture: a `GaussianMixture`
+        n: samples in each set
+        bandwidth: h of the kernel
+        q: probability
+        repeats: pairs of exact sets
+    """
     rng = new_rng(seed, "mmd floor", n)
     pair = lambda: mmd(mixture.sample(n, rng)[None], mixture.sample(n, rng), bandwidth)
     return torch.cat([pair() for _ in range(repeats)]).quantile(q).item()
@@ -320,12 +454,27 @@ def by_seed(
     x,  # rows [b*seeds, ...]
     seeds: int,  # how many
 ):  # [seeds, b, ...]
-    "Each seed's own rows"
+    """Each seed's own rows
+
+    Args:
+        x: rows [b*seeds, ...]
+        seeds: how many
+
+    Returns:
+        [seeds, b, ...]
+    """
     return x.view(-1, seeds, *x.shape[1:]).transpose(0, 1)
 
 
 class BatchedLinear(nn.Module):
-    "A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined"
+    """A linear layer for each seed; row i belongs to seed i mod seeds, so batches may be joined
+
+    Args:
+        seeds: how many layers
+        n_in: numbers that come in
+        n_out: and go out
+        generator: torch.Generator of the initial weights
+    """
 
     def __init__(
         self,
@@ -341,7 +490,11 @@ class BatchedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(seeds, 1, n_out))
 
     def forward(self, x):  # [b*seeds, n_in]
-        "[b*seeds, n_out]"
+        """[b*seeds, n_out]
+
+        Args:
+            x: [b*seeds, n_in]
+        """
         rows = by_seed(x, len(self.weight))  # [seeds, b, n_in]
         out = torch.baddbmm(self.bias, rows, self.weight)
         return out.transpose(0, 1).flatten(0, 1)
@@ -351,12 +504,26 @@ def mean_over_rows(
     loss,  # of each row [b*seeds]
     seeds: int,  # how many seeds
 ):  # a scalar
-    "Mean over each seed's rows, summed over seeds, so that each seed trains as if alone"
+    """Mean over each seed's rows, summed over seeds, so that each seed trains as if alone
+
+    Args:
+        loss: of each row [b*seeds]
+        seeds: how many seeds
+
+    Returns:
+        a scalar
+    """
     return loss.view(-1, seeds).mean(0).sum()
 
 # %% ../nbs/20_toy.ipynb #a7b4c5eb
 class ToyBlock(nn.Module):
-    "A residual block that is told the condition: `h + out(silu(in(h)*(1 + scale(c)) + shift(c)))`"
+    """A residual block that is told the condition: `h + out(silu(in(h)*(1 + scale(c)) + shift(c)))`
+
+    Args:
+        seeds: networks
+        width: size of the stream
+        generator: torch.Generator
+    """
 
     def __init__(
         self,
@@ -374,13 +541,27 @@ class ToyBlock(nn.Module):
         h,  # stream [b*seeds, width]
         c,  # condition [b*seeds, width]
     ):
-        "An MLP beside a bypass, modulated by the condition"
+        """An MLP beside a bypass, modulated by the condition
+
+        Args:
+            h: stream [b*seeds, width]
+            c: condition [b*seeds, width]
+        """
         shift, scale = self.cond(c).chunk(2, -1)
         return h + self.outer(F.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
 
 class ToyNet(nn.Module):
-    "Small residual networks, one for each seed: `net(c_in*x, c_noise, cond)`"
+    """Small residual networks, one for each seed: `net(c_in*x, c_noise, cond)`
+
+    Args:
+        seeds: networks
+        dim: size of the data
+        width: of the stream
+        depth: number of blocks
+        labels: how many labels a condition may have; 0: no condition
+        generator: torch.Generator of the initial weights
+    """
 
     def __init__(
         self,
@@ -409,7 +590,15 @@ class ToyNet(nn.Module):
         c_noise,  # ln(sigma)/4 [b*seeds]
         cond,  # `Labels` or None
     ):  # [b*seeds, width]
-        "What every block is told"
+        """What every block is told
+
+        Args:
+            c_noise: ln(sigma)/4 [b*seeds]
+            cond: `Labels` or None
+
+        Returns:
+            [b*seeds, width]
+        """
         c = self.noise(sinusoidal(c_noise, 16).to(c_noise))
         if self.label is None:
             return F.silu(c)
@@ -441,7 +630,15 @@ class ToyNet(nn.Module):
         keep=None,  # list of the blocks that run, from 0; None: all
         taps=(),  # blocks whose outputs are wanted too
     ):
-        "[b*seeds, dim], and {block: [b*seeds, width]} if taps are given"
+        """[b*seeds, dim], and {block: [b*seeds, width]} if taps are given
+
+        Args:
+            x: scaled noised points c_in*x [b*seeds, dim]
+            c_noise: ln(sigma)/4 [b*seeds]
+            cond: `Labels` or None
+            keep: list of the blocks that run, from 0; None: all
+            taps: blocks whose outputs are wanted too
+        """
         self.check(x, cond)
         depth = len(self.blocks)
         runs = kept_rows(keep, depth, len(x))
@@ -461,13 +658,24 @@ def pick_seeds(
     net,  # a `ToyNet`
     seeds: list,  # which of its networks, in which order
 ):
-    "A copy that holds only these networks"
+    """A copy that holds only these networks
+
+    Args:
+        net: a `ToyNet`
+        seeds: which of its networks, in which order
+    """
     out = ToyNet(len(seeds), **net.sizes).to(next(net.parameters()))
     return load_state(out, {k: v[seeds] for k, v in net.state_dict().items()}, "the larger network")
 
 # %% ../nbs/20_toy.ipynb #48511040
 class PointHead(nn.Module):
-    "A discriminator's head for points: two layers on the features of each row"
+    """A discriminator's head for points: two layers on the features of each row
+
+    Args:
+        width: of the features
+        seeds: how many heads, one for each seed of a `ToyNet`
+        generator: torch.Generator of the first weights
+    """
 
     def __init__(
         self,
@@ -481,7 +689,11 @@ class PointHead(nn.Module):
         self.last = BatchedLinear(seeds, width, 1, generator)
 
     def forward(self, h):  # [b, width]
-        "[b, 1]"
+        """[b, 1]
+
+        Args:
+            h: [b, width]
+        """
         return self.last(F.silu(self.norm(self.first(h))))
 
 # %% ../nbs/20_toy.ipynb #fc39df00
@@ -497,7 +709,23 @@ def train_teacher(
     seed=0,  # of data and noise
     quiet=False,  # no progress bar
 ):  # the averaged weights as a `Denoiser`; losses [steps, seeds]
-    "Train all seeds of a toy network at once"
+    """Train all seeds of a toy network at once
+
+    Args:
+        mixture: where the data come from
+        net: a `ToyNet`, trained in place
+        steps: optimiser steps
+        batch: rows of each seed
+        lr: learning rate, falls to 0 along a cosine
+        ema_decay: of the averaged weights; 0: the last weights
+        noise: levels to train at
+        schedule: of the learning rate, as in `TrainConfig`
+        seed: of data and noise
+        quiet: no progress bar
+
+    Returns:
+        the averaged weights as a `Denoiser`; losses [steps, seeds]
+    """
     config = TrainConfig(steps=steps, warmup_steps=min(100, steps // 10), schedule=schedule)
     rng = new_rng(seed, "toy teacher")
     rows = net.seeds * batch
@@ -533,7 +761,19 @@ def excess_loss(
     generator=None,  # torch.Generator
     noise=LogNormal(),  # noise levels
 ):  # [seeds]
-    "EDM-weighted squared distance from the exact denoiser: the avoidable part of the loss"
+    """EDM-weighted squared distance from the exact denoiser: the avoidable part of the loss
+
+    Args:
+        denoiser: `denoiser(x, sigma) -> x0_hat`, on rows laid out seed after seed
+        mixture: whose exact denoiser is the truth
+        seeds: how many seeds
+        n: rows of each
+        generator: torch.Generator
+        noise: noise levels
+
+    Returns:
+        [seeds]
+    """
     sigma = noise.sample(n * seeds, generator)
     x0 = mixture.sample(n * seeds, generator)
     x = x0 + sigma[:, None] * torch.randn(x0.shape, generator=generator)
@@ -546,7 +786,11 @@ TOY_NOISE = LogNormal(0.5, 1.8)  # deeper and wider: a generator starts from sig
 
 
 def toy_teacher():  # the ring; five networks in one as a `Denoiser`
-    "The shipped teacher, which learned the ring from samples (`recipes/toy_teacher.py`)"
+    """The shipped teacher, which learned the ring from samples (`recipes/toy_teacher.py`)
+
+    Returns:
+        the ring; five networks in one as a `Denoiser`
+    """
     folder = assets() / "toy"
     net = ToyNet(**load_json(folder / "config.json"))
     weights = load_tensors(folder / "teacher.safetensors")

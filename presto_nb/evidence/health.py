@@ -50,7 +50,15 @@ def health(
     log,  # columns of a log, as `read_log` gives them
     settle: int = 20,  # rows left out at the start; as many after them and at the end compared
 ) -> dict:  # {sign: sentence}; empty when nothing is wrong, or the log is still short
-    "What looks wrong in the log of a distillation"
+    """What looks wrong in the log of a distillation
+
+    Args:
+        log: columns of a log, as `read_log` gives them
+        settle: rows left out at the start; as many after them and at the end compared
+
+    Returns:
+        {sign: sentence}; empty when nothing is wrong, or the log is still short
+    """
     if len(log.get("step", ())) < 3 * settle:
         return {}
     then = _means(log, slice(settle, 2 * settle))
@@ -59,7 +67,12 @@ def health(
 
 # %% ../../nbs/evidence/65_health.ipynb #9bb3102d
 class HealthMonitor:
-    "A callback of `fit` that says each new warning once"
+    """A callback of `fit` that says each new warning once
+
+    Args:
+        steps: how often the log is read
+        say: called with a sentence
+    """
 
     def __init__(
         self,

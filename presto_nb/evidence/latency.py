@@ -27,7 +27,11 @@ from .. import sampling
 # %% ../../nbs/evidence/62_latency.ipynb #97542a74
 @dataclass(frozen=True)
 class Timing:
-    "Milliseconds of one call, measured several times"
+    """Milliseconds of one call, measured several times
+
+    Args:
+        runs: of float, in order
+    """
 
     runs: tuple  # of float, in order
 
@@ -52,7 +56,11 @@ class Timing:
         return f"{self.median:.4g} ms ({spread}; runs: {len(self.runs)})"
 
     def record(self) -> dict:  # name -> number, for JSON
-        "The numbers that are stored"
+        """The numbers that are stored
+
+        Returns:
+            name -> number, for JSON
+        """
         return dict(
             median_ms=round(self.median, 3),
             quartiles_ms=[round(q, 3) for q in self.quartiles],
@@ -68,7 +76,18 @@ def compare(
     device="cpu",  # waited for before the clock is read
     clock=time.perf_counter,  # tells seconds
 ) -> dict:  # name -> `Timing`
-    "Time several calls in turn"
+    """Time several calls in turn
+
+    Args:
+        calls: name -> function without arguments
+        runs: measured, each
+        warmup: thrown away, each
+        device: waited for before the clock is read
+        clock: tells seconds
+
+    Returns:
+        name -> `Timing`
+    """
     if runs < 1:
         raise PrestoError(f"runs is {runs}; at least 1 is needed")
     ms = {k: [] for k in calls}
@@ -86,7 +105,12 @@ def measure(
     f,  # a function without arguments
     **how,  # runs, warmup, device, clock of `compare`
 ) -> Timing:
-    "Time one call"
+    """Time one call
+
+    Args:
+        f: a function without arguments
+        how: runs, warmup, device, clock of `compare`
+    """
     return compare({"": f}, **how)[""]
 
 # %% ../../nbs/evidence/62_latency.ipynb #280942a1
@@ -96,7 +120,17 @@ def matmul_peak(
     n: int = 1024,  # their size
     **how,  # runs, clock of `compare`
 ) -> float:  # floating-point operations a second
-    "What a large square matrix product reaches"
+    """What a large square matrix product reaches
+
+    Args:
+        device: where
+        dtype: of the matrices
+        n: their size
+        how: runs, clock of `compare`
+
+    Returns:
+        floating-point operations a second
+    """
     a, b = torch.randn(2, n, n, generator=new_rng("matmul_peak")).to(device, dtype)
     return 2 * n**3 / measure(lambda: a @ b, device=device, **how).fastest * 1000
 
@@ -106,7 +140,16 @@ def copy_peak(
     mb: int = 256,  # size of the array, more than any cache holds
     **how,  # runs, clock of `compare`
 ) -> float:  # bytes a second, read and written together
-    "What a copy reaches"
+    """What a copy reaches
+
+    Args:
+        device: where
+        mb: size of the array, more than any cache holds
+        how: runs, clock of `compare`
+
+    Returns:
+        bytes a second, read and written together
+    """
     a = torch.zeros(mb << 18, device=device)
     b = torch.empty_like(a)
     b.fill_(1.0)  # the pages exist
@@ -133,7 +176,12 @@ class _Traffic(TorchDispatchMode):
 # %% ../../nbs/evidence/62_latency.ipynb #d020cab4
 @dataclass(frozen=True)
 class Work:
-    "What a call asks of the machine"
+    """What a call asks of the machine
+
+    Args:
+        flops: floating-point operations of its products and convolutions
+        bytes: read and written, operation by operation
+    """
 
     flops: int  # floating-point operations of its products and convolutions
     bytes: int  # read and written, operation by operation
@@ -147,7 +195,11 @@ class Work:
 def count(
     f,  # a function without arguments
 ) -> Work:
-    "Operations and bytes of one call"
+    """Operations and bytes of one call
+
+    Args:
+        f: a function without arguments
+    """
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -215,7 +267,13 @@ def random_model(
     device="cpu",  # where it runs
     seed: int = 0,  # of the weights
 ) -> MusicPipeline:
-    "A pipeline of a preset's size with random weights"
+    """A pipeline of a preset's size with random weights
+
+    Args:
+        preset: of `PRESETS`
+        device: where it runs
+        seed: of the weights
+    """
     if preset not in PRESETS:
         raise PrestoError(f"the preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
     dit, paper = PRESETS[preset], preset == "paper"
@@ -230,7 +288,15 @@ def random_model(
 # %% ../../nbs/evidence/62_latency.ipynb #cabf4a43
 @dataclass(frozen=True)
 class Variant:
-    "How a model is asked for music"
+    """How a model is asked for music
+
+    Args:
+        name: base, l, s or ls
+        steps: evaluations
+        guided: every piece twice in each evaluation, with its prompt and with none
+        few: ping-pong of a distilled generator instead of an ODE solver
+        drops: blocks skipped, in equal parts of the noise levels, noisiest first
+    """
 
     name: str  # base, l, s or ls
     steps: int  # evaluations
@@ -242,7 +308,14 @@ class Variant:
 def variants(
     preset: str,  # of `PRESETS`
 ) -> list:  # of `Variant`
-    "The paper's four models at a preset's size"
+    """The paper's four models at a preset's size
+
+    Args:
+        preset: of `PRESETS`
+
+    Returns:
+        of `Variant`
+    """
     d = DROPS[preset]
     return [
         Variant("base", 80),
@@ -256,7 +329,12 @@ def own_variant(
     pipe,  # a `MusicPipeline`
     steps=None,  # evaluations, None = the model's own
 ) -> Variant:
-    "How a model asks to be asked"
+    """How a model asks to be asked
+
+    Args:
+        pipe: a `MusicPipeline`
+        steps: evaluations, None = the model's own
+    """
     c = pipe.config
     return Variant(
         c.name,
@@ -295,7 +373,11 @@ def evaluations(
     pipe,  # a `MusicPipeline`
     variant: Variant,
 ) -> list:
-    "How many blocks run in each evaluation"
+    """How many blocks run in each evaluation
+
+    Args:
+        pipe: a `MusicPipeline`
+    """
     notes, depth = [], pipe.config.dit["depth"]
 
     def note(x, sigma, cond=None, keep=None, budget=None):
@@ -318,7 +400,17 @@ def parts(
     seconds=None,  # of each piece; None: the longest
     denoiser=None,  # in place of the pipeline's
 ) -> dict:  # name -> function of what the part before it gave
-    "The links of one music-making call"
+    """The links of one music-making call
+
+    Args:
+        pipe: a `MusicPipeline`
+        batch: pieces
+        seconds: of each piece; None: the longest
+        denoiser: in place of the pipeline's
+
+    Returns:
+        name -> function of what the part before it gave
+    """
     seconds = pipe.config.max_seconds if seconds is None else seconds
     r = pipe.request([_PROMPT] * batch, seconds, variant.steps)
     noise = pipe.noise(0, batch, r.frames)
@@ -336,7 +428,16 @@ def split(
     device="cpu",  # waited for after each part
     clock=time.perf_counter,  # tells seconds
 ) -> dict:  # name -> milliseconds
-    "Run a chain once"
+    """Run a chain once
+
+    Args:
+        parts: name -> function of what the part before it gave
+        device: waited for after each part
+        clock: tells seconds
+
+    Returns:
+        name -> milliseconds
+    """
     out, ms = None, {}
     for name, f in parts.items():
         with timed(ms, name, device, clock):
@@ -349,7 +450,13 @@ def real_time_factor(
     seconds: float,  # of each piece
     ms: float,  # of the call
 ) -> float:
-    "RTF_b = b T / latency(b): seconds of music made in a second"
+    """RTF_b = b T / latency(b): seconds of music made in a second
+
+    Args:
+        batch: pieces
+        seconds: of each piece
+        ms: of the call
+    """
     return 1000 * batch * seconds / ms
 
 # %% ../../nbs/evidence/62_latency.ipynb #dda05fb8
@@ -545,7 +652,12 @@ def in_mode(
     pipe,  # a `MusicPipeline`
     mode: str,  # a key of `MODES`
 ) -> MusicPipeline:
-    "The same pipeline, its three networks run in a mode"
+    """The same pipeline, its three networks run in a mode
+
+    Args:
+        pipe: a `MusicPipeline`
+        mode: a key of `MODES`
+    """
     if mode not in MODES:
         raise PrestoError(f"the mode is {mode!r}; it must be one of {', '.join(MODES)}")
     if mode == "eager":
@@ -571,7 +683,11 @@ def _choices_of_blocks(pipe, variant: Variant) -> list:  # of dict(keep, budget)
 
 # %% ../../nbs/evidence/62_latency.ipynb #0d17c0ef
 class Whole(nn.Module):
-    "A few-step model, word pieces to samples: tensors in and out, nothing read back on the way"
+    """A few-step model, word pieces to samples: tensors in and out, nothing read back on the way
+
+    Args:
+        pipe: a `MusicPipeline`
+    """
 
     def __init__(
         self,
@@ -591,7 +707,18 @@ class Whole(nn.Module):
         key: Tensor,  # keys, [b, 2]
         noise: Tensor,  # standard normal, [steps, b, frames, channels]
     ) -> Tensor:  # sound, [b, 1, samples]
-        "Ping-pong: noise again, generate"
+        """Ping-pong: noise again, generate
+
+        Args:
+            ids: word pieces, [b, n-1]
+            mask: [b, n]
+            bpm: tempi, [b]
+            key: keys, [b, 2]
+            noise: standard normal, [steps, b, frames, channels]
+
+        Returns:
+            sound, [b, 1, samples]
+        """
         cond = Condition(self.pipe.encoder.encode(ids, mask).float(), mask, bpm, key)
         x0_hat = torch.zeros_like(noise[0])
         for sigma, how, new in zip(self.sigmas, self.how, noise):
@@ -607,7 +734,18 @@ def whole_inputs(
     steps: int,  # evaluations
     seed: int = 0,  # of the first piece
 ) -> tuple:  # inputs of `Whole`
-    "What `generate` would draw for these prompts and this seed"
+    """What `generate` would draw for these prompts and this seed
+
+    Args:
+        pipe: a `MusicPipeline`
+        prompts: b strings
+        seconds: of each piece
+        steps: evaluations
+        seed: of the first piece
+
+    Returns:
+        inputs of `Whole`
+    """
     r = pipe.request(prompts, seconds, steps, seed=seed)
     seeds = range(seed, seed + len(r.prompts))
     again = sampling.row_generators(seeds, "renoise")
@@ -686,7 +824,20 @@ def row(
     warmup: int = 1,  # thrown away
     compose: bool = False,  # one evaluation for every number of blocks instead of all of them
 ) -> dict:  # for a record
-    "Measure one way to make music"
+    """Measure one way to make music
+
+    Args:
+        pipe: a `MusicPipeline`
+        mode: of `MODES`
+        batch: pieces
+        seconds: of each; None: the longest
+        runs: measured
+        warmup: thrown away
+        compose: one evaluation for every number of blocks instead of all of them
+
+    Returns:
+        for a record
+    """
     seconds = pipe.config.max_seconds if seconds is None else seconds
     pipe = in_mode(pipe, mode)
     links, extra = parts(pipe, variant, batch, seconds), {}
@@ -728,7 +879,11 @@ def processor() -> str:
 def machine(
     device,  # a torch.device, or its name
 ) -> dict:
-    "What a time depends on beside the code"
+    """What a time depends on beside the code
+
+    Args:
+        device: a torch.device, or its name
+    """
     device = torch.device(device)
     return dict(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -839,7 +994,21 @@ def bench(
     budget_ms=30_000,  # no call that would take longer is made for a larger batch
     note=lambda r: None,  # called with each finished row
 ) -> dict:  # the record
-    "Measure everything"
+    """Measure everything
+
+    Args:
+        pipe: a `MusicPipeline`
+        models: of `Variant`, the first is the main one
+        modes: of `MODES`, the first is the main one
+        seconds: of a piece; None: the longest
+        runs: of each measurement
+        compose: see `row`; then nothing but batch 1 is measured
+        budget_ms: no call that would take longer is made for a larger batch
+        note: called with each finished row
+
+    Returns:
+        the record
+    """
     seconds = pipe.config.max_seconds if seconds is None else seconds
     rows, here = [], machine(pipe.device)  # the load before we make any
     length = pipe.request(_PROMPT, seconds).seconds
@@ -899,7 +1068,14 @@ def _roofline_lines(r: dict) -> list:  # of a record
 def table(
     record: dict,  # of `bench`
 ) -> str:  # lines to print
-    "The record for a person"
+    """The record for a person
+
+    Args:
+        record: of `bench`
+
+    Returns:
+        lines to print
+    """
     header = " ".join(f"{c.removesuffix('_ms'):>{w}}" for c, (w, _) in _COLUMNS.items())
     machine = "{device}, {threads} threads, {processor}, torch {torch}, load {load_average}"
     return "\n".join(

@@ -20,7 +20,11 @@ from ..material.text import check_bpm
 
 # %% ../../nbs/evidence/60_listen.ipynb #5dcca5ff
 def musicnn_folder() -> Path:  # where the wheel was unpacked
-    "The folder of the musicnn wheel; the package is never imported: it would ask for TensorFlow"
+    """The folder of the musicnn wheel; the package is never imported: it would ask for TensorFlow
+
+    Returns:
+        where the wheel was unpacked
+    """
     spec = importlib.util.find_spec('musicnn')
     if spec is None or not spec.submodule_search_locations:
         raise PrestoError('musicnn is not installed; install it with: presto-nb setup eval')
@@ -171,7 +175,15 @@ def musicnn_patches(
     audio: Audio,  # any sound
     hop: int = 94,  # frames between patches; 6 s give three
 ) -> Tensor:  # [n, 187 frames, 96 bands], n >= 1
-    "What musicnn sees of a sound, at the sound's own loudness"
+    """What musicnn sees of a sound, at the sound's own loudness
+
+    Args:
+        audio: any sound
+        hop: frames between patches; 6 s give three
+
+    Returns:
+        [n, 187 frames, 96 bands], n >= 1
+    """
     M = _musicnn_mel(audio.mono().resample(_RATE).samples[0])
     if len(M) < _PATCH:
         M = M.repeat(math.ceil(_PATCH / len(M)), 1)[:_PATCH]
@@ -196,7 +208,14 @@ class _ConvBlock(nn.Module):
         self,
         x: Tensor,  # [n, frames, bands]
     ) -> Tensor:  # [n, frames, filters]
-        "Convolution, ReLU, norm, and the largest over the bands"
+        """Convolution, ReLU, norm, and the largest over the bands
+
+        Args:
+            x: [n, frames, bands]
+
+        Returns:
+            [n, frames, filters]
+        """
         return self.norm(F.relu(self.conv(F.pad(x[:, None], self.pad)))).amax(3).mT
 
 # %% ../../nbs/evidence/60_listen.ipynb #e8681510
@@ -219,7 +238,11 @@ _FRONT = (7, 38, 204), (7, 67, 204), (128, 1, 51), (64, 1, 51), (32, 1, 51)  # t
 
 
 class MusiCNN(nn.Module):
-    "musicnn (Pons and Serra, 2019): a mel patch -> 50 tags and an embedding of 200 numbers"
+    """musicnn (Pons and Serra, 2019): a mel patch -> 50 tags and an embedding of 200 numbers
+
+    Args:
+        tags: names of the outputs
+    """
 
     def __init__(
         self,
@@ -239,7 +262,11 @@ class MusiCNN(nn.Module):
         cls,
         name: str = 'MTT',  # MTT or MSD: which music the network learnt from
     ):
-        "The network with the weights of the installed wheel, ready to listen"
+        """The network with the weights of the installed wheel, ready to listen
+
+        Args:
+            name: MTT or MSD: which music the network learnt from
+        """
         if name not in _TAGS:
             raise PrestoError(f"musicnn's {name!r} is unknown; {', '.join(_TAGS)} are allowed")
         net = cls(_TAGS[name])
@@ -250,7 +277,14 @@ class MusiCNN(nn.Module):
         self,
         patches: Tensor,  # [n, 187 frames, 96 bands]
     ) -> Tensor:  # [n, 1506]
-        "The maximum and the mean over time of all channels"
+        """The maximum and the mean over time of all channels
+
+        Args:
+            patches: [n, 187 frames, 96 bands]
+
+        Returns:
+            [n, 1506]
+        """
         x = self.norm(patches[:, None])[:, 0]
         h = [torch.cat([b(x) for b in self.front], 2)]
         for i, b in enumerate(self.mid):
@@ -262,7 +296,14 @@ class MusiCNN(nn.Module):
         self,
         pooled: Tensor,  # [n, 1506]
     ) -> tuple:  # (tags [n, 50] probabilities, embedding [n, 200])
-        "Tags and embedding of pooled features"
+        """Tags and embedding of pooled features
+
+        Args:
+            pooled: [n, 1506]
+
+        Returns:
+            (tags [n, 50] probabilities, embedding [n, 200])
+        """
         z = self.hidden_norm(F.relu(self.hidden(self.pooled_norm(pooled))))
         return self.out(z).sigmoid(), z
 
@@ -270,7 +311,14 @@ class MusiCNN(nn.Module):
         self,
         patches: Tensor,  # [n, 187 frames, 96 bands]
     ) -> tuple:  # (tags [n, 50] probabilities, embedding [n, 200])
-        "Tags and embedding of patches; raises `PrestoError` for another shape"
+        """Tags and embedding of patches; raises `PrestoError` for another shape
+
+        Args:
+            patches: [n, 187 frames, 96 bands]
+
+        Returns:
+            (tags [n, 50] probabilities, embedding [n, 200])
+        """
         if patches.ndim != 3 or patches.shape[1:] != (_PATCH, _BANDS):
             told = f'musicnn was given patches of shape {list(patches.shape)}'
             raise PrestoError(f'{told}; [n, {_PATCH}, {_BANDS}] is allowed')
@@ -348,7 +396,16 @@ def tempogram(
     window: float = math.inf,  # s; one window over the whole sound if that is shorter
     step: float = 0.5,  # s between windows
 ) -> Tensor:  # [windows, BPMS], 1 where a window repeats exactly
-    "Autocorrelation of the onset strength, read at the lag of every tempo"
+    """Autocorrelation of the onset strength, read at the lag of every tempo
+
+    Args:
+        audio: any sound
+        window: s; one window over the whole sound if that is shorter
+        step: s between windows
+
+    Returns:
+        [windows, BPMS], 1 where a window repeats exactly
+    """
     flux, fps = onset_strength(audio)
     x = _sharpened(flux, fps)
     n = len(x) if window > audio.seconds else round(window * fps)
@@ -365,7 +422,14 @@ TEMPO_PRIOR = torch.exp(-0.5 * ((BPMS / 120).log2() / 0.9) ** 2)  # [400]
 def likely_tempo(
     repeats: Tensor,  # one row of a `tempogram`, [400]
 ) -> float:  # beats per minute, 40 to 240; NaN where nothing repeats
-    "The tempo whose lag repeats best, as listeners would have it"
+    """The tempo whose lag repeats best, as listeners would have it
+
+    Args:
+        repeats: one row of a `tempogram`, [400]
+
+    Returns:
+        beats per minute, 40 to 240; NaN where nothing repeats
+    """
     weighed = TEMPO_PRIOR * repeats
     return float(BPMS[weighed.argmax()]) if weighed.max() > 0 else math.nan
 
@@ -373,7 +437,14 @@ def likely_tempo(
 def estimate_tempo(
     audio: Audio,  # any sound
 ) -> float:  # beats per minute, 40 to 240; NaN where nothing repeats
-    "The likely tempo of a sound, taken as a whole"
+    """The likely tempo of a sound, taken as a whole
+
+    Args:
+        audio: any sound
+
+    Returns:
+        beats per minute, 40 to 240; NaN where nothing repeats
+    """
     return likely_tempo(tempogram(audio)[0])
 
 # %% ../../nbs/evidence/60_listen.ipynb #aefe5548
@@ -384,7 +455,15 @@ def pulse_at(
     repeats: Tensor,  # one row of a `tempogram`, [400]
     bpm: float | None,  # beats per minute, 20 to 400; None or NaN if nobody asked
 ) -> float:  # 0 without a beat, about 1 for a clock; NaN where nobody asked
-    "How much better the asked beat repeats than a time taken at random"
+    """How much better the asked beat repeats than a time taken at random
+
+    Args:
+        repeats: one row of a `tempogram`, [400]
+        bpm: beats per minute, 20 to 400; None or NaN if nobody asked
+
+    Returns:
+        0 without a beat, about 1 for a clock; NaN where nobody asked
+    """
     if bpm is None or bpm != bpm:  # a NaN does not equal itself
         return math.nan
     taps = check_bpm(bpm) * torch.tensor([[0.5], [1.0], [2.0]])  # [3, 1]
@@ -396,7 +475,15 @@ def pulse(
     audio: Audio,  # any sound
     bpm: float | None,  # beats per minute, 20 to 400; None or NaN if nobody asked
 ) -> float:  # 0 without a beat, about 1 for a clock; NaN where nobody asked
-    "How firmly a sound keeps the beat that it was asked to keep"
+    """How firmly a sound keeps the beat that it was asked to keep
+
+    Args:
+        audio: any sound
+        bpm: beats per minute, 20 to 400; None or NaN if nobody asked
+
+    Returns:
+        0 without a beat, about 1 for a clock; NaN where nobody asked
+    """
     return pulse_at(tempogram(audio)[0], bpm)
 
 # %% ../../nbs/evidence/60_listen.ipynb #434ec2cb
@@ -418,7 +505,14 @@ def _tonic(
 def scale_of(
     key: str,  # like 'G# dorian' or 'Eb minor'
 ) -> int | None:  # 0 (C) to 11 (B); None for an unknown key
-    "The major scale that a key belongs to: the modes of one scale count as one"
+    """The major scale that a key belongs to: the modes of one scale count as one
+
+    Args:
+        key: like 'G# dorian' or 'Eb minor'
+
+    Returns:
+        0 (C) to 11 (B); None for an unknown key
+    """
     t = _tonic(key)
     return (t[0] - _STEPS[t[1]]) % 12 if t else None
 
@@ -426,7 +520,14 @@ def scale_of(
 def key_class(
     key: str,  # like 'G# dorian' or 'Eb minor'
 ) -> tuple | None:  # (pitch class of the tonic, is the third minor?); None for an unknown key
-    "Tonic and third of a key: what a name out of 24 can say of a mode"
+    """Tonic and third of a key: what a name out of 24 can say of a mode
+
+    Args:
+        key: like 'G# dorian' or 'Eb minor'
+
+    Returns:
+        (pitch class of the tonic, is the third minor?); None for an unknown key
+    """
     t = _tonic(key)
     return (t[0], _STEPS[t[1]] in _MINOR_THIRDS) if t else None
 
@@ -483,7 +584,14 @@ def _whitened(
 # %% ../../nbs/evidence/60_listen.ipynb #ba8e8a8b
 @dataclass(frozen=True)
 class Match:
-    "The place in a book of tunes that a sound is most like"
+    """The place in a book of tunes that a sound is most like
+
+    Args:
+        tune: which
+        similarity: -1 to 1
+        shift: semitones by which the sound lies above the tune, 0 to 11
+        start: eighth note of the tune where the likeness begins
+    """
 
     tune: Tune  # which
     similarity: float  # -1 to 1
@@ -495,7 +603,12 @@ _STRETCHES = 0.94, 1.0, 1.06  # the sound may be a little slower or faster than 
 
 
 class TuneFinder:
-    "Names the tune that a sound is most like: `finder(audio, eighth) -> Match`"
+    """Names the tune that a sound is most like: `finder(audio, eighth) -> Match`
+
+    Args:
+        tunes: to choose from
+        rest: eighth notes of silence after each tune
+    """
 
     def __init__(
         self,
@@ -513,7 +626,14 @@ class TuneFinder:
         self,
         q: Tensor,  # whitened chroma, [12, n]
     ) -> Tensor:  # [12 shifts, places]
-        "S(s, t) for every shift and place"
+        """S(s, t) for every shift and place
+
+        Args:
+            q: whitened chroma, [12, n]
+
+        Returns:
+            [12 shifts, places]
+        """
         shifted = torch.stack([q.roll(-s, 0) for s in range(12)])
         return F.conv1d(self.book[None], shifted)[0] / q.shape[1]
 
@@ -544,7 +664,14 @@ class Probes(nn.Module):
         self,
         pooled: Tensor,  # [b, 1506], the mean over a clip's patches
     ) -> dict:  # question -> probabilities [b, answers]
-        "How likely each answer to each question is"
+        """How likely each answer to each question is
+
+        Args:
+            pooled: [b, 1506], the mean over a clip's patches
+
+        Returns:
+            question -> probabilities [b, answers]
+        """
         return {k: h(pooled).softmax(-1) for k, h in self.heads.items()}
 
 # %% ../../nbs/evidence/60_listen.ipynb #8c65f907
@@ -574,7 +701,13 @@ def fit_probes(
     labels: dict,  # question -> index of the right answer, [b]
     decay: float,  # the penalty on squared weights
 ) -> Probes:
-    "A logistic regression for every question"
+    """A logistic regression for every question
+
+    Args:
+        pooled: [b, 1506]
+        labels: question -> index of the right answer, [b]
+        decay: the penalty on squared weights
+    """
     probes = Probes()
     mean, std = pooled.mean(0), pooled.std(0).clamp(min=1e-3)
     for name, head in probes.heads.items():
@@ -587,7 +720,20 @@ def fit_probes(
 # %% ../../nbs/evidence/60_listen.ipynb #95ce4f9a
 @dataclass(frozen=True, eq=False)
 class Heard:
-    "What a machine heard in a clip"
+    """What a machine heard in a clip
+
+    Args:
+        key: like 'G major'; 'unknown' for silence
+        bpm: beats per minute; NaN where nothing repeats
+        onset_rate: onsets per second
+        lead: one of LEADS; 'unknown' for silence
+        accompaniment: one of ACCOMPANIMENTS; 'unknown' for silence
+        drums: are there any?
+        tags: [50] musicnn's probabilities, the mean over patches
+        embedding: [200] musicnn's embedding, the mean over patches
+        answers: question -> probabilities of its answers, the probes' view
+        tempogram: [400] how well the clip repeats at each of BPMS; `pulse_at` reads it
+    """
 
     key: str  # like 'G major'; 'unknown' for silence
     bpm: float  # beats per minute; NaN where nothing repeats
@@ -616,7 +762,13 @@ def _check_audios(audios):
 
 # %% ../../nbs/evidence/60_listen.ipynb #b786ea9c
 class Listener:
-    "musicnn, probes and signal processing: sounds in, what was heard out"
+    """musicnn, probes and signal processing: sounds in, what was heard out
+
+    Args:
+        net: the ears
+        probes: that read its pooled features
+        device: where the network runs
+    """
 
     def __init__(
         self,
@@ -633,7 +785,11 @@ class Listener:
         cls,
         device='cpu',  # where the network runs
     ):
-        "musicnn from the installed wheel, and the shipped probes"
+        """musicnn from the installed wheel, and the shipped probes
+
+        Args:
+            device: where the network runs
+        """
         weights = load_tensors(assets() / 'listen' / 'probes.safetensors')
         probes = load_state(Probes(), weights, 'the probes file')
         return cls(MusiCNN.from_pretrained('MTT'), probes, device)
@@ -646,7 +802,15 @@ class Listener:
     ) -> (
         tuple
     ):  # (pooled [b, 1506], tags [b, 50], embedding [b, 200]), means over patches, on the CPU
-        "What musicnn makes of clips, each at -18 LUFS, so that loudness says nothing"
+        """What musicnn makes of clips, each at -18 LUFS, so that loudness says nothing
+
+        Args:
+            audios: of Audio
+            batch: patches at a time
+
+        Returns:
+            (pooled [b, 1506], tags [b, 50], embedding [b, 200]), means over patches, on the CPU
+        """
         patches = [musicnn_patches(a.mono().normalise()) for a in audios]
         batches = torch.cat(patches).split(batch)
         pooled = torch.cat([self.net.pool(p.to(self.device)) for p in batches])

@@ -28,7 +28,15 @@ def student_p(
     t: float,  # in units of the standard error; may be infinite
     dof: int,  # degrees of freedom, at least 1
 ) -> float:  # two-sided
-    "How often chance goes as far out as t (Abramowitz and Stegun 26.7.3 and 26.7.4)"
+    """How often chance goes as far out as t (Abramowitz and Stegun 26.7.3 and 26.7.4)
+
+    Args:
+        t: in units of the standard error; may be infinite
+        dof: degrees of freedom, at least 1
+
+    Returns:
+        two-sided
+    """
     theta = math.atan(abs(t) / math.sqrt(dof))
     sine = math.sin(theta)
     cosine = math.cos(theta)
@@ -61,7 +69,12 @@ def student_t(
     p: float,  # two-sided
     dof: int,  # degrees of freedom
 ) -> float:
-    "The t that chance passes with probability p: the inverse of `student_p`, by halving the angle"
+    """The t that chance passes with probability p: the inverse of `student_p`, by halving the angle
+
+    Args:
+        p: two-sided
+        dof: degrees of freedom
+    """
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -76,7 +89,15 @@ def paired_t(
     a,  # ratings of one system on n prompts
     b,  # of another, on the same prompts
 ) -> tuple:  # (t, two-sided p)
-    "Student's paired test"
+    """Student's paired test
+
+    Args:
+        a: ratings of one system on n prompts
+        b: of another, on the same prompts
+
+    Returns:
+        (t, two-sided p)
+    """
     d = [x - y for x, y in zip(a, b, strict=True)]
     if len(d) < 2:
         raise PrestoError(
@@ -100,7 +121,15 @@ def t_interval(
     x,  # [n] numbers, at least 2
     p: float = 0.05,  # how often the truth may lie outside
 ) -> tuple:  # (mean, low, high)
-    "The mean of the prompts with its interval"
+    """The mean of the prompts with its interval
+
+    Args:
+        x: [n] numbers, at least 2
+        p: how often the truth may lie outside
+
+    Returns:
+        (mean, low, high)
+    """
     mean = statistics.fmean(x)
     half = student_t(p, len(x) - 1) * statistics.stdev(x) / math.sqrt(len(x))
     return mean, mean - half, mean + half
@@ -109,7 +138,11 @@ def t_interval(
 def bonferroni(
     ps,  # p of each of m tests
 ) -> list:
-    "Each p times m, at most 1: at 0.05 *all* tests together are wrong with probability 5%"
+    """Each p times m, at most 1: at 0.05 *all* tests together are wrong with probability 5%
+
+    Args:
+        ps: p of each of m tests
+    """
     return [min(1.0, p * len(ps)) for p in ps]
 
 # %% ../../nbs/labs/78_blind_test.ipynb #748d2fa9
@@ -119,7 +152,14 @@ _FIELDS = "listener", "prompt", "model", "rating", "position", "seconds"
 def read_ratings(
     files,  # csv, one or more of each listener
 ) -> list:  # of dict
-    "The ratings of several listeners together"
+    """The ratings of several listeners together
+
+    Args:
+        files: csv, one or more of each listener
+
+    Returns:
+        of dict
+    """
     rows = [row for file in files for row in _read_file(Path(file))]
     _check_ratings(rows)
     return rows
@@ -216,7 +256,12 @@ _LEAST = 6  # prompts of a test
 
 @dataclass(frozen=True)
 class Verdict:
-    "What a listening test shows"
+    """What a listening test shows
+
+    Args:
+        means: model -> (mean, low, high), best first; 95% intervals over prompts
+        pairs: of dict: a, b, difference, low, high, t, p, corrected
+    """
 
     means: dict  # model -> (mean, low, high), best first; 95% intervals over prompts
     pairs: tuple  # of dict: a, b, difference, low, high, t, p, corrected
@@ -224,7 +269,11 @@ class Verdict:
     listeners: int
 
     def shown(self) -> list:  # of (a, b): a was rated higher than b
-        "What chance does not explain, all of it together wrong in at most 5% of tests"
+        """What chance does not explain, all of it together wrong in at most 5% of tests
+
+        Returns:
+            of (a, b): a was rated higher than b
+        """
         return [(r["a"], r["b"]) for r in self.pairs if r["corrected"] < 0.05]
 
     def _repr_html_(self):
@@ -235,7 +284,11 @@ class Verdict:
 def compare(
     rows: list,  # as `read_ratings` gives them
 ) -> Verdict:
-    "All pairs by paired t-tests over prompts, with Bonferroni's correction"
+    """All pairs by paired t-tests over prompts, with Bonferroni's correction
+
+    Args:
+        rows: as `read_ratings` gives them
+    """
     if not rows:
         raise PrestoError("there are no ratings yet")
     x = _best_first(_by_prompt(rows))
@@ -363,7 +416,14 @@ _MOST = 9  # clips on a screen, one for each digit key
 
 @dataclass(frozen=True)
 class Plan(Config):
-    "What is judged: the clip that every system makes of every prompt"
+    """What is judged: the clip that every system makes of every prompt
+
+    Args:
+        prompts: captions
+        systems: names, which a listener does not see before the end
+        seed: of noise and order
+        seconds: length of a clip
+    """
 
     prompts: tuple  # captions
     systems: tuple  # names, which a listener does not see before the end
@@ -402,7 +462,11 @@ def clip_name(
     i: int,  # number of the prompt, from 0
     system: str,
 ) -> str:
-    "A file name that says nothing to an ear or an eye"
+    """A file name that says nothing to an ear or an eye
+
+    Args:
+        i: number of the prompt, from 0
+    """
     return f"{stable_hash('blind clip', plan.seed, plan.prompts[i], system):016x}.wav"
 
 # %% ../../nbs/labs/78_blind_test.ipynb #e7ce81e7
@@ -437,7 +501,15 @@ def latin_orders(
     n: int,  # screens
     rng: torch.Generator,
 ) -> list:  # of n orders
-    "Random orders in which each of m systems has each place once in every m screens"
+    """Random orders in which each of m systems has each place once in every m screens
+
+    Args:
+        m: systems
+        n: screens
+
+    Returns:
+        of n orders
+    """
     orders = []
     while len(orders) < n:
         who = _permutation(m, rng)
@@ -458,7 +530,11 @@ def screens(
     plan: Plan,
     listener: str,
 ) -> list:  # of (number of the prompt, systems in order)
-    "What a listener is shown, one after the other"
+    """What a listener is shown, one after the other
+
+    Returns:
+        of (number of the prompt, systems in order)
+    """
     rng = new_rng("blind test", plan.seed, listener)
     prompts = _permutation(len(plan.prompts), rng)
     orders = latin_orders(len(plan.systems), len(prompts), rng)
@@ -508,7 +584,11 @@ def _is_number(x) -> bool:  # as sent
 
 # %% ../../nbs/labs/78_blind_test.ipynb #948d45bc
 class BlindTest:
-    "A listening test in a folder: what is judged, the clips, and what listeners said"
+    """A listening test in a folder: what is judged, the clips, and what listeners said
+
+    Args:
+        folder: made by `make_test`
+    """
 
     def __init__(
         self,
@@ -530,7 +610,11 @@ class BlindTest:
         self,
         name: str,  # of `clip_name`
     ) -> Path:
-        "The file of a clip; raises a refusal for an unknown name"
+        """The file of a clip; raises a refusal for an unknown name
+
+        Args:
+            name: of `clip_name`
+        """
         if name not in self.clips:
             raise _Refusal(404, "there is no such clip")
         return self.folder / "clips" / name
@@ -540,18 +624,30 @@ class BlindTest:
         return self.folder / f"ratings-{listener}.csv"
 
     def listeners(self) -> list:  # of str
-        "Who has rated anything, by name"
+        """Who has rated anything, by name
+
+        Returns:
+            of str
+        """
         files = sorted(self.folder.glob("ratings-*.csv"))
         return [f.stem.removeprefix("ratings-") for f in files]
 
     def ratings(self) -> list:  # of dict
-        "What all listeners said"
+        """What all listeners said
+
+        Returns:
+            of dict
+        """
         rows = [r for listener in self.listeners() for r in self.of(listener)]
         _check_ratings(rows)
         return rows
 
     def of(self, listener: str) -> list:  # of dict
-        "A listener's ratings so far, rows as `read_ratings` gives them"
+        """A listener's ratings so far, rows as `read_ratings` gives them
+
+        Returns:
+            of dict
+        """
         file = self.file(listener)
         rows = read_ratings([file] if file.is_file() else [])
         rated = [(r["prompt"], r["model"], r["position"]) for r in rows]
@@ -571,7 +667,11 @@ class BlindTest:
         return places
 
     def left(self, listener: str) -> list:  # of `screens`
-        "The screens a listener has not answered"
+        """The screens a listener has not answered
+
+        Returns:
+            of `screens`
+        """
         done = {r["prompt"] for r in self.of(listener)}
         shown = screens(self.plan, listener)
         return [(i, order) for i, order in shown if self.plan.prompts[i] not in done]
@@ -581,7 +681,11 @@ class BlindTest:
         listener: str,
         answers: dict,  # clip name -> [rating, seconds heard]
     ):
-        "Keep a listener's ratings of the next screen"
+        """Keep a listener's ratings of the next screen
+
+        Args:
+            answers: clip name -> [rating, seconds heard]
+        """
         with self.lock:
             i, order = self._next_screen(listener, answers)
             fixed = dict(listener=listener, prompt=self.plan.prompts[i])
@@ -634,7 +738,15 @@ def make_test(
     seed: int = 0,  # of the order
     seconds: float = 6.0,  # length of a clip
 ) -> BlindTest:
-    "Make the clips that are not there yet; makers are such as `of_model` and `of_real`"
+    """Make the clips that are not there yet; makers are such as `of_model` and `of_real`
+
+    Args:
+        folder: where to; an interrupted one goes on
+        prompts: with `caption`, as `held_out_prompts` gives them
+        makers: name of a system -> (prompts, number of the first) -> of `Audio`
+        seed: of the order
+        seconds: length of a clip
+    """
     folder = Path(folder)
     captions = tuple(p.caption for p in prompts)
     plan = Plan(captions, tuple(makers), seed, float(seconds))
@@ -677,7 +789,17 @@ def clip_prompts(
     seconds: float,  # length
     seed: int = 0,  # which
 ) -> list:  # with caption, seconds, facts and render(), as `Prompt` has them
-    "Captioned recordings as prompts, those marked as held out first"
+    """Captioned recordings as prompts, those marked as held out first
+
+    Args:
+        clips: of `Clip`, see `load_folder`
+        n: how many
+        seconds: length
+        seed: which
+
+    Returns:
+        with caption, seconds, facts and render(), as `Prompt` has them
+    """
 
     def place(clip):
         return clip.split != "test", stable_hash("listening", seed, clip.path.name)
@@ -1124,7 +1246,11 @@ class _Handler(BaseHTTPRequestHandler):
         "Say nothing"
 
     def answer(self) -> tuple:  # (status, headers, bytes)
-        "What this request gets, also where it is refused"
+        """What this request gets, also where it is refused
+
+        Returns:
+            (status, headers, bytes)
+        """
         try:
             refused = self.server.gate.check(self.command, self.path, self.headers)
             if refused:
@@ -1137,7 +1263,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _sentence_answer(500, e)
 
     def allowed_answer(self) -> tuple:  # as `answer`
-        "What a request of our own page gets"
+        """What a request of our own page gets
+
+        Returns:
+            as `answer`
+        """
         test = self.server.test
         if self.command == "POST":
             n = _check_body(self.headers)
@@ -1167,7 +1297,12 @@ def listen_server(
     port: int = 0,  # 0: any that is free
     token: str = "",  # of its address; "": none is asked for
 ) -> ThreadingHTTPServer:
-    "A server on the loopback address, not yet started"
+    """A server on the loopback address, not yet started
+
+    Args:
+        port: 0: any that is free
+        token: of its address; "": none is asked for
+    """
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     except (OSError, OverflowError) as e:
@@ -1186,7 +1321,13 @@ def serve_test(
     browser: bool = True,  # open it there
     token: bool = True,  # only who has the printed address may see it
 ):
-    "Serve a listening test on this machine until it is stopped"
+    """Serve a listening test on this machine until it is stopped
+
+    Args:
+        port: 0: any that is free
+        browser: open it there
+        token: only who has the printed address may see it
+    """
     word = new_token() if token else ""
     with listen_server(test, port, word) as server, tempfile.TemporaryDirectory() as folder:
         address = server.gate.address

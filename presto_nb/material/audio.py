@@ -82,7 +82,13 @@ def _as_floats(samples) -> Tensor:  # float32
 
 # %% ../../nbs/material/01_audio.ipynb #18221b92
 class Audio:
-    "A sound: samples, their rate, and a caption"
+    """A sound: samples, their rate, and a caption
+
+    Args:
+        samples: [audio_channels, n] or [n], in [-1,1]; int16 and its like are scaled
+        sample_rate: Hz
+        caption: the words that describe it
+    """
 
     def __init__(
         self,
@@ -112,7 +118,12 @@ class Audio:
         samples,  # [audio_channels, n]
         sample_rate: int = None,  # Hz; the same if None
     ):
-        "The same caption with other samples"
+        """The same caption with other samples
+
+        Args:
+            samples: [audio_channels, n]
+            sample_rate: Hz; the same if None
+        """
         return type(self)(samples, sample_rate or self.sample_rate, self.caption)
 
     def mono(self) -> 'Audio':
@@ -124,7 +135,12 @@ class Audio:
         start: float = 0.0,  # s
         seconds: float = None,  # s; to the end if None
     ) -> 'Audio':
-        "The piece that begins at `start`"
+        """The piece that begins at `start`
+
+        Args:
+            start: s
+            seconds: s; to the end if None
+        """
         start, seconds = plain(start), plain(seconds)
         n = self.samples.shape[-1]
         a = round(start * self.sample_rate)
@@ -140,14 +156,22 @@ class Audio:
         self,
         sample_rate: int,  # the new rate, Hz
     ) -> 'Audio':
-        "The same sound at another rate, by windowed sinc interpolation"
+        """The same sound at another rate, by windowed sinc interpolation
+
+        Args:
+            sample_rate: the new rate, Hz
+        """
         new = int(sample_rate)
         if new == self.sample_rate:
             return self
         return self.new(_resample(self.samples, self.sample_rate, new), new)
 
     def loudness(self) -> float:  # LUFS; -inf for silence
-        "Integrated loudness by ITU-R BS.1770, of the channels' mean"
+        """Integrated loudness by ITU-R BS.1770, of the channels' mean
+
+        Returns:
+            LUFS; -inf for silence
+        """
         return _loudness(self.samples.mean(0), self.sample_rate)
 
     def normalise(
@@ -155,7 +179,12 @@ class Audio:
         lufs: float = -18.0,  # the loudness wanted
         peak: float = 0.99,  # no sample above this, even if it stays quieter
     ) -> 'Audio':
-        "The same sound at a given loudness; silence stays silence"
+        """The same sound at a given loudness; silence stays silence
+
+        Args:
+            lufs: the loudness wanted
+            peak: no sample above this, even if it stays quieter
+        """
         now = self.loudness()
         if not math.isfinite(now):
             return self
@@ -167,14 +196,29 @@ class Audio:
         format: str = 'wav',  # wav, flac, ogg or mp3
         level: float = None,  # 0 (large) to 1 (small), for mp3 and ogg
     ) -> bytes:  # the file's content
-        "This sound as the bytes of a sound file"
+        """This sound as the bytes of a sound file
+
+        Args:
+            format: wav, flac, ogg or mp3
+            level: 0 (large) to 1 (small), for mp3 and ogg
+
+        Returns:
+            the file's content
+        """
         return _encode(self.samples, self.sample_rate, format, level)
 
     def save(
         self,
         path,  # where to; the suffix says the format
     ) -> Path:  # where it lies
-        "Write a sound file; the format follows the suffix; the file appears whole or not at all"
+        """Write a sound file; the format follows the suffix; the file appears whole or not at all
+
+        Args:
+            path: where to; the suffix says the format
+
+        Returns:
+            where it lies
+        """
         path = Path(path)
         data = self.encode(path.suffix.lower().lstrip('.'))
         with atomic_path(path) as tmp:
@@ -191,7 +235,16 @@ class Audio:
         mono: bool = False,  # average the channels?
         caption: str = '',  # the words that describe it
     ) -> 'Audio':
-        "Read a sound file, or a piece of one"
+        """Read a sound file, or a piece of one
+
+        Args:
+            path: a sound file: wav, flac, ogg, mp3, aiff, ...
+            start: s
+            seconds: s; to the end if None
+            sample_rate: Hz; the file's if None
+            mono: average the channels?
+            caption: the words that describe it
+        """
         x, rate = _read(Path(path), plain(start), plain(seconds))
         audio = cls(_checked(torch.from_numpy(x.T.copy()), rate, str(path)), rate, caption)
         audio = audio.mono() if mono else audio
@@ -202,11 +255,20 @@ class Audio:
         ax=None,  # matplotlib axes; new ones if None
         floor: float = -80.0,  # dB below the loudest that is drawn black
     ):
-        "Draw the log-mel spectrogram in decibels"
+        """Draw the log-mel spectrogram in decibels
+
+        Args:
+            ax: matplotlib axes; new ones if None
+            floor: dB below the loudest that is drawn black
+        """
         return _plot(self.samples.mean(0), self.sample_rate, ax, floor)
 
     def preview(self) -> bytes:  # an mp3 file
-        "A small mp3 of the first seconds, one or two channels"
+        """A small mp3 of the first seconds, one or two channels
+
+        Returns:
+            an mp3 file
+        """
         a = self.clip(0, min(self.seconds, _PREVIEW_SECONDS))
         a = a if len(a.samples) <= 2 else a.mono()
         a = a if a.sample_rate in _MP3_RATES else a.resample(44100)
@@ -297,7 +359,16 @@ def stft(
     n_fft: int = 2048,  # window, in samples
     hop: int = 512,  # samples between windows
 ) -> Tensor:  # complex, [..., n_fft//2+1, frames], frames = 1 + n//hop
-    "Short-time Fourier transform with a Hann window, centred and zero-padded"
+    """Short-time Fourier transform with a Hann window, centred and zero-padded
+
+    Args:
+        samples: [..., n]
+        n_fft: window, in samples
+        hop: samples between windows
+
+    Returns:
+        complex, [..., n_fft//2+1, frames], frames = 1 + n//hop
+    """
     w = torch.hann_window(n_fft, device=samples.device, dtype=samples.dtype)
     x = samples.reshape(-1, samples.shape[-1])
     how = dict(window=w, center=True, pad_mode='constant', return_complex=True)
@@ -311,7 +382,17 @@ def istft(
     hop: int = 512,  # samples between windows
     length: int = None,  # samples wanted; (frames-1)*hop if None
 ) -> Tensor:  # [..., n]
-    "The inverse of `stft`"
+    """The inverse of `stft`
+
+    Args:
+        X: complex, [..., n_fft//2+1, frames]
+        n_fft: window, in samples
+        hop: samples between windows
+        length: samples wanted; (frames-1)*hop if None
+
+    Returns:
+        [..., n]
+    """
     w = torch.hann_window(n_fft, device=X.device, dtype=X.real.dtype)
     rows = X.reshape(-1, *X.shape[-2:])
     x = torch.istft(rows, n_fft, hop, window=w, center=True, length=length)
@@ -327,7 +408,16 @@ def mel_bank(
     n_fft: int,  # window, in samples
     n_mels: int,  # bands
 ) -> Tensor:  # [n_fft//2+1, n_mels]
-    "Triangular mel filters (Slaney's scale, height 1)"
+    """Triangular mel filters (Slaney's scale, height 1)
+
+    Args:
+        sample_rate: Hz
+        n_fft: window, in samples
+        n_mels: bands
+
+    Returns:
+        [n_fft//2+1, n_mels]
+    """
     bank = import_torchaudio().functional.melscale_fbanks
     top = sample_rate / 2
     return bank(n_fft // 2 + 1, 0.0, top, n_mels, sample_rate, norm=None, mel_scale='slaney')
@@ -340,7 +430,18 @@ def log_mel(
     hop: int = 512,  # samples between windows
     n_mels: int = 128,  # bands
 ) -> Tensor:  # [..., n_mels, frames], natural log of height, at least log 1e-5 = -11.5
-    "Log-mel spectrogram; 0 is about a full-scale sine"
+    """Log-mel spectrogram; 0 is about a full-scale sine
+
+    Args:
+        samples: [..., n]
+        sample_rate: Hz
+        n_fft: window, in samples
+        hop: samples between windows
+        n_mels: bands
+
+    Returns:
+        [..., n_mels, frames], natural log of height, at least log 1e-5 = -11.5
+    """
     height = stft(samples, n_fft, hop).abs()  # of a full-scale sine: half the window's sum, n_fft/4
     height = height * (4 / n_fft)
     bank = mel_bank(sample_rate, n_fft, n_mels).to(height)
@@ -423,7 +524,15 @@ def onset_strength(
     audio: Audio,  # any sound
     hop: int = 256,  # samples between frames, at 22,050 Hz
 ) -> tuple:  # (flux in dB [frames], frames per second); frame 0 lies 2048/22050 s before the sound
-    "Spectral flux: the mean growth over mel bands, in decibels"
+    """Spectral flux: the mean growth over mel bands, in decibels
+
+    Args:
+        audio: any sound
+        hop: samples between frames, at 22,050 Hz
+
+    Returns:
+        (flux in dB [frames], frames per second); frame 0 lies 2048/22050 s before the sound
+    """
     x = F.pad(audio.mono().resample(22050).samples[0], (round(_LEAD_IN * 22050), 0))
     M = log_mel(x, 22050, 1024, hop, 64) * DB  # [bands, frames]
     M = M.clamp(min=max(float(M.max()) - 60, -90.0))  # what is 60 dB below the loudest is silence
@@ -447,7 +556,15 @@ def onset_times(
     audio: Audio,  # any sound
     delta: float = 1.5,  # dB by which a peak stands above the mean around it
 ) -> Tensor:  # s, [onsets]
-    "Moments of onset: peaks of the flux"
+    """Moments of onset: peaks of the flux
+
+    Args:
+        audio: any sound
+        delta: dB by which a peak stands above the mean around it
+
+    Returns:
+        s, [onsets]
+    """
     flux, fps = onset_strength(audio)
     frames = _peaks(flux, fps, delta).nonzero()[:, 0]
     at = (frames / fps - _LEAD_IN).clamp(min=0)
@@ -457,7 +574,14 @@ def onset_times(
 def onset_rate(
     audio: Audio,  # any sound
 ) -> float:  # onsets per second
-    "Onsets per second, by spectral flux"
+    """Onsets per second, by spectral flux
+
+    Args:
+        audio: any sound
+
+    Returns:
+        onsets per second
+    """
     return len(onset_times(audio)) / audio.seconds
 
 # %% ../../nbs/material/01_audio.ipynb #4b2ba532
@@ -480,7 +604,16 @@ def chroma(
     low: float = 60.0,  # Hz, the lowest frequency heard
     high: float = 2000.0,  # Hz, the highest
 ) -> Tensor:  # [12] from C to B, sums to 1; zeros for silence
-    "Strength of each pitch class over the whole sound"
+    """Strength of each pitch class over the whole sound
+
+    Args:
+        audio: any sound
+        low: Hz, the lowest frequency heard
+        high: Hz, the highest
+
+    Returns:
+        [12] from C to B, sums to 1; zeros for silence
+    """
     x = audio.mono().resample(22050).samples[0]
     X = stft(x, 8192, 2048).abs().mean(-1)  # [4097]
     hz = torch.linspace(0, 11025, 4097)
@@ -498,7 +631,14 @@ def _standardised(v: Tensor) -> Tensor:
 def key_scores(
     c: Tensor,  # chroma, [12]
 ) -> dict:  # {'C major': correlation, ...}, 24 keys
-    "Correlation of a chroma with the profile of every key"
+    """Correlation of a chroma with the profile of every key
+
+    Args:
+        c: chroma, [12]
+
+    Returns:
+        {'C major': correlation, ...}, 24 keys
+    """
     c, scores = _standardised(c), {}
     for mode, profile in _KEY_PROFILES.items():
         for k, pitch in enumerate(_PITCHES):
@@ -510,7 +650,14 @@ def key_scores(
 def estimate_key(
     audio: Audio,  # any sound
 ) -> str:  # like 'G major'; 'unknown' for silence
-    "The key whose profile fits the chroma best"
+    """The key whose profile fits the chroma best
+
+    Args:
+        audio: any sound
+
+    Returns:
+        like 'G major'; 'unknown' for silence
+    """
     c = chroma(audio)
     if c.sum() == 0:
         return 'unknown'
@@ -1148,7 +1295,11 @@ def _check_streams(path, files):
 def sound_seconds(
     path,  # a sound file
 ) -> float:
-    "How long a sound file lasts, without reading its samples"
+    """How long a sound file lasts, without reading its samples
+
+    Args:
+        path: a sound file
+    """
     with _opened(path) as files:
         return sum(f.frames for f in files) / files[0].samplerate
 

@@ -130,7 +130,11 @@ def _without_places(line: str) -> str:
 
 
 def without_places(command: str) -> str:  # in a line or several
-    "The command as anybody may read it: paths from the root or a home keep their last name"
+    """The command as anybody may read it: paths from the root or a home keep their last name
+
+    Returns:
+        in a line or several
+    """
     return "\n".join(map(_without_places, command.splitlines()))
 
 # %% ../../nbs/material/06_cards.ipynb #0a06aa02
@@ -202,7 +206,17 @@ def card(
     digest: str,  # sha256 of its model.safetensors
     record=None,  # what `_facts` reads, texts for `_UNKNOWN`'s keys, "license", "load": its name
 ) -> str:  # markdown
-    "The model card"
+    """The model card
+
+    Args:
+        pipe: a `MusicPipeline`
+        c: its `PipelineConfig`, as written
+        digest: sha256 of its model.safetensors
+        record: what `_facts` reads, texts for `_UNKNOWN`'s keys, "license", "load": its name
+
+    Returns:
+        markdown
+    """
     r = _UNKNOWN | (record or {})
     independent = "An independent implementation; the method is that of the paper."
     sections = {
@@ -238,7 +252,13 @@ def write_card(
     config,  # `PipelineConfig`, as written
     folder,  # with model.safetensors, as just written
 ) -> str:
-    "Write README.md: the card the model came with, if that is still true, else a new one"
+    """Write README.md: the card the model came with, if that is still true, else a new one
+
+    Args:
+        pipe: a `MusicPipeline`; `folder`: where it was loaded from; `record`: of its training
+        config: `PipelineConfig`, as written
+        folder: with model.safetensors, as just written
+    """
     digest = sha256(Path(folder) / "model.safetensors")
     text = _kept_card(pipe, config, digest)
     if text is None:

@@ -53,7 +53,15 @@ _LATENT_STD = 0.5  # standard deviation of every latent channel; the diffusion m
 
 @runtime_checkable
 class Codec(Protocol):
-    "What every codec can do"
+    """What every codec can do
+
+    Args:
+        sample_rate: Hz
+        hop: samples per latent frame
+        channels: numbers per latent frame
+        frame_rate: latent frames per second
+        scale: (mean, std) of the unnormalised latents, each [channels]
+    """
 
     sample_rate: int  # Hz
     hop: int  # samples per latent frame
@@ -62,16 +70,34 @@ class Codec(Protocol):
     scale: tuple  # (mean, std) of the unnormalised latents, each [channels]
 
     def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
-        "Latents of a sound"
+        """Latents of a sound
+
+        Args:
+            audio: [b, 1, n]
+
+        Returns:
+            [b, frames, channels]
+        """
         ...
 
     def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
-        "The sound of latents"
+        """The sound of latents
+
+        Args:
+            latents: [b, frames, channels]
+
+        Returns:
+            [b, 1, frames*hop]
+        """
         ...
 
 # %% ../../nbs/material/03_codec.ipynb #cace5e71
 class Normalised(nn.Module):
-    "Base of codecs: statistics of the latents as buffers, so that they travel with the weights"
+    """Base of codecs: statistics of the latents as buffers, so that they travel with the weights
+
+    Args:
+        channels: numbers per latent frame
+    """
 
     sample_rate: int
     hop: int
@@ -99,11 +125,19 @@ class Normalised(nn.Module):
         return self.mean, self.std
 
     def normalise(self, raw: Tensor):  # [..., channels]
-        "Raw latents to mean 0 and standard deviation 0.5"
+        """Raw latents to mean 0 and standard deviation 0.5
+
+        Args:
+            raw: [..., channels]
+        """
         return (raw - self.mean) * (_LATENT_STD / self.std)
 
     def denormalise(self, latents: Tensor):  # [..., channels]
-        "The inverse of `normalise`"
+        """The inverse of `normalise`
+
+        Args:
+            latents: [..., channels]
+        """
         return latents * (self.std / _LATENT_STD) + self.mean
 
     def _set_scale(self, mean: Tensor, std: Tensor):  # each [channels]
@@ -122,7 +156,16 @@ def frames_of(
     n_fft: int = 2048,  # window, in samples
     hop: int = 512,  # samples between windows; divides n_fft
 ) -> Tensor:  # complex, [..., n//hop, n_fft//2+1]
-    "Short-time Fourier transform with one frame per hop"
+    """Short-time Fourier transform with one frame per hop
+
+    Args:
+        samples: [..., n], n a multiple of hop
+        n_fft: window, in samples
+        hop: samples between windows; divides n_fft
+
+    Returns:
+        complex, [..., n//hop, n_fft//2+1]
+    """
     margin = (n_fft - hop) // 2
     x = F.pad(samples.reshape(-1, samples.shape[-1]), (margin, margin))
     window = _hann(n_fft, str(x.device))
@@ -161,7 +204,15 @@ def samples_of(
     X: Tensor,  # complex, [..., t, n_fft//2+1]
     hop: int = 512,  # samples between windows
 ) -> Tensor:  # [..., t*hop]
-    "The inverse of `frames_of`"
+    """The inverse of `frames_of`
+
+    Args:
+        X: complex, [..., t, n_fft//2+1]
+        hop: samples between windows
+
+    Returns:
+        [..., t*hop]
+    """
     t, bins = X.shape[-2:]
     n_fft, device = 2 * (bins - 1), str(X.device)
     windowed = torch.fft.irfft(X, n_fft) * _hann(n_fft, device)
@@ -180,7 +231,14 @@ def _expected_turns(
 def advance(
     X: Tensor,  # complex, [..., t, bins], hop a quarter of the window
 ) -> Tensor:  # complex, [..., t, bins], of absolute value 1, or 0: no sound, or the first frame
-    "How far phases advance from frame to frame beyond what their bin expects"
+    """How far phases advance from frame to frame beyond what their bin expects
+
+    Args:
+        X: complex, [..., t, bins], hop a quarter of the window
+
+    Returns:
+        complex, [..., t, bins], of absolute value 1, or 0: no sound, or the first frame
+    """
     expected = _expected_turns(X.shape[-1], X.device)
     back = torch.polar(torch.ones_like(expected), -expected)
     U = X[..., 1:, :] * X[..., :-1, :].conj() * back
@@ -226,7 +284,17 @@ def integrate(
     first: int = 0,  # of a longer sound: which of its frames these begin with,
     start: Tensor = None,  # and the sum before them, [..., bins]
 ) -> Tensor:  # radians, [..., t, bins], each bin on its own
-    "Phases from advances: a running sum, jittered where the advance is uncertain"
+    """Phases from advances: a running sum, jittered where the advance is uncertain
+
+    Args:
+        mean_advance: complex, [..., t, bins], |.| <= 1
+        jitter: 0 keeps noise as steady as tones
+        first: of a longer sound: which of its frames these begin with,
+        start: and the sum before them, [..., bins]
+
+    Returns:
+        radians, [..., t, bins], each bin on its own
+    """
     t, bins = mean_advance.shape[-2:]
     device = mean_advance.device
     re = mean_advance.real.contiguous()  # atan2 of two arrays is many times faster
@@ -250,7 +318,15 @@ def phases_of(
     height: Tensor,  # [..., t, bins]
     total: Tensor,  # the advances' running sum, radians, [..., t, bins], see `integrate`
 ) -> Tensor:  # radians counted from the window's start, [..., t, bins]
-    "Phases as summed up at the peaks of the heights, locked around them"
+    """Phases as summed up at the peaks of the heights, locked around them
+
+    Args:
+        height: [..., t, bins]
+        total: the advances' running sum, radians, [..., t, bins], see `integrate`
+
+    Returns:
+        radians counted from the window's start, [..., t, bins]
+    """
     locked = total.gather(-1, _nearest_peak(height))
     return locked + math.pi * (torch.arange(height.shape[-1], device=height.device) % 2)
 
@@ -272,14 +348,29 @@ class _ConvNeXt(nn.Module):
         self.weight = nn.Parameter(torch.full((width,), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:  # [b, frames, width]
-        "Mixes neighbouring frames, then each frame's channels, beside a bypass"
+        """Mixes neighbouring frames, then each frame's channels, beside a bypass
+
+        Returns:
+            [b, frames, width]
+        """
         h = self.norm(self.mix(x.mT).mT)
         return x + self.weight * self.down(F.gelu(self.up(h)))
 
 # %% ../../nbs/material/03_codec.ipynb #194e36ae
 @dataclass(frozen=True)
 class SpectralVAEConfig(Config):
-    "Sizes of a `SpectralVAE`"
+    """Sizes of a `SpectralVAE`
+
+    Args:
+        sample_rate: Hz
+        n_fft: window, in samples
+        stride: STFT frames (a quarter window each) per latent frame
+        channels: numbers per latent frame
+        enc_width: encoder, 86 frames a second
+        mid_width: encoder, 21.5 frames a second
+        dec_width: decoder, 21.5 frames a second
+        out_width: decoder, 86 frames a second
+    """
 
     sample_rate: int = 44100  # Hz
     n_fft: int = 2048  # window, in samples
@@ -314,7 +405,11 @@ class SpectralVAEConfig(Config):
 
     @property
     def hop(self):  # samples per latent frame
-        "Samples of a latent frame"
+        """Samples of a latent frame
+
+        Returns:
+            samples per latent frame
+        """
         return self.n_fft // 4 * self.stride
 
 
@@ -365,7 +460,11 @@ def _whole_frames(
 
 
 def float32(device):  # a torch.device
-    "Inside this block there is no autocast: spectra stay float32"
+    """Inside this block there is no autocast: spectra stay float32
+
+    Args:
+        device: a torch.device
+    """
     return torch.autocast(torch.device(device).type, enabled=False)
 
 # %% ../../nbs/material/03_codec.ipynb #e6f3629e
@@ -426,7 +525,14 @@ class SpectralVAE(Normalised):
         self,
         audio: Tensor,  # [b, 1, frames*hop]
     ) -> tuple:  # log heights and advances, each [b, t, bins]
-        "What the encoder sees and the decoder must give"
+        """What the encoder sees and the decoder must give
+
+        Args:
+            audio: [b, 1, frames*hop]
+
+        Returns:
+            log heights and advances, each [b, t, bins]
+        """
         with float32(audio.device):
             X = frames_of(audio[:, 0], self.config.n_fft, self.stft_hop)
             return (X.abs() + _FLOOR).log(), advance(X)
@@ -436,7 +542,15 @@ class SpectralVAE(Normalised):
         height: Tensor,  # log heights, [b, t, bins]
         adv: Tensor,  # advances, complex, [b, t, bins]
     ) -> tuple:  # mean and log variance, each [b, frames, channels]
-        "The Gaussian that the encoder makes of a spectrum"
+        """The Gaussian that the encoder makes of a spectrum
+
+        Args:
+            height: log heights, [b, t, bins]
+            adv: advances, complex, [b, t, bins]
+
+        Returns:
+            mean and log variance, each [b, frames, channels]
+        """
         loud = (height + 6).clamp(min=0) * 0.15  # a silent bin's advance says nothing
         seen = torch.cat([(height + 3) * 0.3, loud * adv.real, loud * adv.imag], -1)
         h = self.enc(self.enc_in(seen))
@@ -449,7 +563,14 @@ class SpectralVAE(Normalised):
         self,
         raw: Tensor,  # unnormalised latents, [b, frames, channels]
     ) -> tuple:  # log heights, real and imaginary parts of mean advances, each [b, t, bins]
-        "The decoder's network, in real numbers"
+        """The decoder's network, in real numbers
+
+        Args:
+            raw: unnormalised latents, [b, frames, channels]
+
+        Returns:
+            log heights, real and imaginary parts of mean advances, each [b, t, bins]
+        """
         h = self.dec(self.dec_in(raw.mT).mT)
         h = self.out(self._split_frames(self.split(h)))
         height, re, im = self.head(h).float().chunk(3, -1)
@@ -460,7 +581,14 @@ class SpectralVAE(Normalised):
         self,
         raw: Tensor,  # unnormalised latents, [b, frames, channels]
     ) -> tuple:  # log heights and mean advances, each [b, t, bins]
-        "The decoder's spectrum"
+        """The decoder's spectrum
+
+        Args:
+            raw: unnormalised latents, [b, frames, channels]
+
+        Returns:
+            log heights and mean advances, each [b, t, bins]
+        """
         height, re, im = self.heads(raw)
         return height, torch.complex(re, im)
 
@@ -471,7 +599,17 @@ class SpectralVAE(Normalised):
         jitter: float = 1.0,  # see `integrate`
         total: Tensor = None,  # replaces the sum of `adv`, radians, [b, t, bins]
     ) -> Tensor:  # audio, [b, 1, frames*hop]
-        "The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights"
+        """The inverse-STFT head: heights as given, phases summed up; gradients flow to the heights
+
+        Args:
+            height: log heights, [b, t, bins]
+            adv: mean advances, complex, [b, t, bins]
+            jitter: see `integrate`
+            total: replaces the sum of `adv`, radians, [b, t, bins]
+
+        Returns:
+            audio, [b, 1, frames*hop]
+        """
         with float32(height.device):
             with torch.no_grad():
                 phase = phases_of(height, integrate(adv, jitter) if total is None else total)
@@ -480,17 +618,35 @@ class SpectralVAE(Normalised):
             return samples_of(X, self.stft_hop)[:, None]
 
     def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
-        "Normalised latents: the mean, no noise"
+        """Normalised latents: the mean, no noise
+
+        Args:
+            audio: [b, 1, n]
+
+        Returns:
+            [b, frames, channels]
+        """
         mean, _ = self.moments(*self.spectrum(_whole_frames(audio, self.hop)))
         return self.normalise(mean)
 
     def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
-        "Audio from normalised latents"
+        """Audio from normalised latents
+
+        Args:
+            latents: [b, frames, channels]
+
+        Returns:
+            [b, 1, frames*hop]
+        """
         _check_latents(latents, self.channels, least=1)
         return self.synthesise(*self.predict(self.denormalise(latents.float())))
 
     def save(self, folder):  # written there: config.json and model.safetensors
-        "Write config and weights (float16)"
+        """Write config and weights (float16)
+
+        Args:
+            folder: written there: config.json and model.safetensors
+        """
         folder = Path(folder)
         state = {k: _as_saved(k, v) for k, v in self.state_dict().items()}
         if not all(v.isfinite().all() for v in state.values()):
@@ -510,7 +666,11 @@ class SpectralVAE(Normalised):
         cls,
         folder=None,  # None: the codec that comes with the library
     ) -> "SpectralVAE":
-        "Read a codec's folder"
+        """Read a codec's folder
+
+        Args:
+            folder: None: the codec that comes with the library
+        """
         folder = Path(folder) if folder else assets() / "codec"
         config = SpectralVAEConfig.load(folder / "config.json")
         weights = folder / "model.safetensors"
@@ -551,7 +711,13 @@ def linear_start(
     audio,  # some sounds, [b, 1, frames*hop]; more frames than channels
     seed: int = 0,  # of the search for components
 ):
-    "Begin as principal component analysis of log heights"
+    """Begin as principal component analysis of log heights
+
+    Args:
+        vae: an untrained `SpectralVAE`
+        audio: some sounds, [b, 1, frames*hop]; more frames than channels
+        seed: of the search for components
+    """
     c = vae.config
     height, _ = vae.spectrum(audio)
     X = rearrange(height, "b (t s) bins -> (b t) (s bins)", s=c.stride)
@@ -568,7 +734,15 @@ def kl_loss(
     mean: Tensor,  # [b, frames, channels]
     logvar: Tensor,  # [b, frames, channels]
 ) -> Tensor:  # [b], nats per channel and frame
-    "Divergence of N(mean, exp(logvar)) from the standard normal"
+    """Divergence of N(mean, exp(logvar)) from the standard normal
+
+    Args:
+        mean: [b, frames, channels]
+        logvar: [b, frames, channels]
+
+    Returns:
+        [b], nats per channel and frame
+    """
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean((1, 2))
 
 
@@ -604,7 +778,16 @@ def window_loss(
     x: Tensor,  # [b, 1, n], the original
     n_fft: int,  # window, in samples; n is a multiple of a quarter of it
 ) -> Tensor:  # [b]
-    "Distance of two sounds in one window: square roots of heights, and their logarithms"
+    """Distance of two sounds in one window: square roots of heights, and their logarithms
+
+    Args:
+        y: [b, 1, n]
+        x: [b, 1, n], the original
+        n_fft: window, in samples; n is a multiple of a quarter of it
+
+    Returns:
+        [b]
+    """
     with float32(x.device):
         Y, X = _heights(y, n_fft), _heights(x, n_fft)
         roots = (Y.sqrt() - X.sqrt()).abs().mean((1, 2))
@@ -618,7 +801,17 @@ def vae_losses(
     noise: Tensor,  # [b, frames, channels], standard normal
     windows: tuple = (),  # windows in which the sound itself is compared; () skips synthesis
 ) -> tuple:  # (losses by name, each [b]; the decoded audio or None)
-    "All terms of the training loss, unweighted"
+    """All terms of the training loss, unweighted
+
+    Args:
+        vae: a `SpectralVAE`
+        audio: [b, 1, frames*hop]
+        noise: [b, frames, channels], standard normal
+        windows: windows in which the sound itself is compared; () skips synthesis
+
+    Returns:
+        (losses by name, each [b]; the decoded audio or None)
+    """
     height, adv = vae.spectrum(audio)
     mean, logvar = vae.moments(height, adv)
     pred, pred_adv = vae.predict(mean + noise * (0.5 * logvar).exp())
@@ -650,7 +843,15 @@ def fit_scale(
     codec,  # a `Normalised` codec
     sounds,  # iterable of audio [b, 1, n]
 ):  # the codec
-    "Set the codec's statistics: latents of `sounds` get mean 0 and standard deviation 0.5"
+    """Set the codec's statistics: latents of `sounds` get mean 0 and standard deviation 0.5
+
+    Args:
+        codec: a `Normalised` codec
+        sounds: iterable of audio [b, 1, n]
+
+    Returns:
+        the codec
+    """
     raw = (codec.denormalise(codec.encode(x)).flatten(0, 1).double() for x in sounds)
     n, mean, std = _mean_and_std(raw)
     if n < 2:
@@ -666,7 +867,17 @@ def encode_blocks(
     block: int = 512,  # latent frames encoded at a time
     context: int = 16,  # latent frames of neighbourhood on both sides
 ) -> Tensor:  # [b, frames, channels], as `codec.encode(audio)`
-    "Encode long audio in overlapping blocks, without seams"
+    """Encode long audio in overlapping blocks, without seams
+
+    Args:
+        codec: any codec whose encoder sees at most `context` frames around
+        audio: [b, 1, n]
+        block: latent frames encoded at a time
+        context: latent frames of neighbourhood on both sides
+
+    Returns:
+        [b, frames, channels], as `codec.encode(audio)`
+    """
     audio = _whole_frames(audio, codec.hop)
     frames = audio.shape[-1] // codec.hop
     out = []
@@ -686,7 +897,15 @@ def codec_sha256(
     codec,  # any codec
     encoder=False,  # only what latents depend on: a decoder trained further reads them as before
 ) -> str:  # 64 hex digits
-    "Hash of a codec's weights and statistics, as they are saved"
+    """Hash of a codec's weights and statistics, as they are saved
+
+    Args:
+        codec: any codec
+        encoder: only what latents depend on: a decoder trained further reads them as before
+
+    Returns:
+        64 hex digits
+    """
     digest = hashlib.sha256()
     half = encoder and isinstance(codec, SpectralVAE)
     for name, tensor in sorted(codec.state_dict().items()):
@@ -870,7 +1089,18 @@ def encode_folder(
     per_shard: int = 256,  # clips in a shard
     get_id=None,  # clip -> what it is called; None: by its dataset, or its path
 ) -> dict:  # the record that was written
-    "Encode every clip of a data folder; interrupted, or with more clips, the same call goes on"
+    """Encode every clip of a data folder; interrupted, or with more clips, the same call goes on
+
+    Args:
+        codec: any codec
+        data_dir: a folder that `load_folder` of 02_tunes reads, or a list of clips
+        out: folder for the latents
+        per_shard: clips in a shard
+        get_id: clip -> what it is called; None: by its dataset, or its path
+
+    Returns:
+        the record that was written
+    """
     from presto_nb.material.tunes import load_folder
 
     clips = data_dir if isinstance(data_dir, (list, tuple)) else load_folder(data_dir)
@@ -972,7 +1202,11 @@ def _prepare_audiocraft():
 
 
 def audiocraft(name: str):  # a submodule, e.g. "losses.balancer"
-    "Import a part of audiocraft, lightly; `presto-nb setup audiocraft` if it is missing"
+    """Import a part of audiocraft, lightly; `presto-nb setup audiocraft` if it is missing
+
+    Args:
+        name: a submodule, e.g. "losses.balancer"
+    """
     if "audiocraft" not in sys.modules:
         _prepare_audiocraft()
     try:
@@ -984,7 +1218,11 @@ def audiocraft(name: str):  # a submodule, e.g. "losses.balancer"
 
 # %% ../../nbs/material/03_codec.ipynb #d6c70dcb
 class EncodecCodec(Normalised):
-    "audiocraft's EnCodec, used for its continuous latents"
+    """audiocraft's EnCodec, used for its continuous latents
+
+    Args:
+        model: an audiocraft `EncodecModel` with one audio channel
+    """
 
     def __init__(
         self,
@@ -998,19 +1236,37 @@ class EncodecCodec(Normalised):
         self.hop = round(model.sample_rate / model.frame_rate)
 
     def encode(self, audio: Tensor) -> Tensor:  # [b, 1, n] -> [b, frames, channels]
-        "Normalised latents, not quantised"
+        """Normalised latents, not quantised
+
+        Args:
+            audio: [b, 1, n]
+
+        Returns:
+            [b, frames, channels]
+        """
         x = _whole_frames(audio, self.hop)
         return self.normalise(self.model.encoder(x).mT)
 
     def decode(self, latents: Tensor) -> Tensor:  # [b, frames, channels] -> [b, 1, frames*hop]
-        "Audio from latents, past the quantiser"
+        """Audio from latents, past the quantiser
+
+        Args:
+            latents: [b, frames, channels]
+
+        Returns:
+            [b, 1, frames*hop]
+        """
         _check_latents(latents, self.channels)
         audio = self.model.decoder(self.denormalise(latents).mT)
         return audio[..., : latents.shape[1] * self.hop]
 
     @classmethod
     def from_pretrained(cls, name="facebook/encodec_32khz"):  # downloads once; mono models only
-        "Published weights; their licence is printed"
+        """Published weights; their licence is printed
+
+        Args:
+            name: downloads once; mono models only
+        """
         for part in ("data", "modules.conditioners", "models.loaders"):
             audiocraft(part)  # in the order in which they find each other
         loaders = audiocraft("models.encodec")
@@ -1030,7 +1286,17 @@ def mel_distance(
     sample_rate: int = 44100,  # Hz
     floor: float = -60.0,  # dB below the original's loudest band that count as silence
 ) -> float:  # dB
-    "Mean distance of log-mel spectrograms in decibels"
+    """Mean distance of log-mel spectrograms in decibels
+
+    Args:
+        y: [..., n]
+        x: [..., n], the original
+        sample_rate: Hz
+        floor: dB below the original's loudest band that count as silence
+
+    Returns:
+        dB
+    """
     to_db = 20 / math.log(10)
     Y, X = log_mel(y, sample_rate) * to_db, log_mel(x, sample_rate) * to_db
     low = X.max() + floor
@@ -1041,7 +1307,15 @@ def si_sdr(
     y: Tensor,  # [..., n]
     x: Tensor,  # [..., n], the original
 ) -> float:  # dB
-    "Scale-invariant signal-to-distortion ratio"
+    """Scale-invariant signal-to-distortion ratio
+
+    Args:
+        y: [..., n]
+        x: [..., n], the original
+
+    Returns:
+        dB
+    """
     share = (y * x).sum(-1, True) / x.square().sum(-1, True).clamp(min=1e-9)
     signal = share * x
     rest = y - signal

@@ -78,7 +78,15 @@ def read_latents(
     folder,  # as written by `encode_folder` of 03_codec
     split: str = None,  # "train", "valid", "test", or None for all
 ) -> tuple:  # rows of latents.jsonl, {id: float16 tensor [frames, channels]}
-    "The clips of a folder of latents"
+    """The clips of a folder of latents
+
+    Args:
+        folder: as written by `encode_folder` of 03_codec
+        split: "train", "valid", "test", or None for all
+
+    Returns:
+        rows of latents.jsonl, {id: float16 tensor [frames, channels]}
+    """
     folder = Path(folder)
     rows = _read_rows(folder, split)
     shards = _read_shards(folder)
@@ -98,7 +106,15 @@ def item_rngs(
     rng: torch.Generator,  # of the step: the same on every process
     items: list,  # item numbers, some perhaps twice
 ) -> list:  # of torch.Generator, one for each
-    "A random stream for every row of a batch"
+    """A random stream for every row of a batch
+
+    Args:
+        rng: of the step: the same on every process
+        items: item numbers, some perhaps twice
+
+    Returns:
+        of torch.Generator, one for each
+    """
     return [_item_rng(rng, item, items[:k].count(item)) for k, item in enumerate(items)]
 
 # %% ../../nbs/material/05_latents.ipynb #69736141
@@ -126,7 +142,13 @@ _FRAME_RATE = 44100 / 2048  # Hz, of our codec: for folders whose record does no
 
 # %% ../../nbs/material/05_latents.ipynb #2d79ffdb
 class LatentWindows:
-    "Random windows of encoded clips, with a caption and the tempo"
+    """Random windows of encoded clips, with a caption and the tempo
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        frames: length of a window
+        split: "train", "valid", "test", or None for all
+    """
 
     def __init__(
         self,
@@ -164,7 +186,11 @@ class LatentWindows:
 
     @property
     def fingerprint(self) -> str:  # of clips, captions and latents
-        "Another number for other data"
+        """Another number for other data
+
+        Returns:
+            of clips, captions and latents
+        """
         sparse = self.latents[:: max(1, len(self.latents) // 1000)]
         total = sparse.double().sum().item()
         ids = self.ids(range(len(self)))
@@ -172,7 +198,11 @@ class LatentWindows:
 
     @property
     def frame_rate(self) -> float:  # Hz
-        "Latent frames a second, as the folder's record says"
+        """Latent frames a second, as the folder's record says
+
+        Returns:
+            Hz
+        """
         path = self.folder / "record.json"
         record = load_json(path) if path.is_file() else {}
         return record.get("frame_rate", _FRAME_RATE)
@@ -186,7 +216,11 @@ class LatentWindows:
         return f"LatentWindows({size}; {windows})"
 
     def ids(self, indices: list) -> list:  # of str
-        "Names of the tunes of some clips"
+        """Names of the tunes of some clips
+
+        Returns:
+            of str
+        """
         return [self.rows[i]["id"] for i in indices]
 
     def window(
@@ -194,7 +228,14 @@ class LatentWindows:
         i: int,  # which clip
         rng: torch.Generator,
     ) -> tuple:  # float16 [frames, channels], caption
-        "A random window of a clip, and one of its captions"
+        """A random window of a clip, and one of its captions
+
+        Args:
+            i: which clip
+
+        Returns:
+            float16 [frames, channels], caption
+        """
         start = self.starts[i] + _draw_below(self.lengths[i] - self.frames + 1, rng)
         caption = self.captions[i][_draw_below(len(self.captions[i]), rng)]
         return self.latents[start : start + self.frames], caption
@@ -204,7 +245,15 @@ class LatentWindows:
         indices: list,  # which clips, [b]
         rng: torch.Generator,  # of the step
     ) -> dict:  # x0 float32 [b, frames, channels], captions, bpm [b], ids
-        "Windows of these clips"
+        """Windows of these clips
+
+        Args:
+            indices: which clips, [b]
+            rng: of the step
+
+        Returns:
+            x0 float32 [b, frames, channels], captions, bpm [b], ids
+        """
         pairs = [self.window(i, g) for i, g in zip(indices, item_rngs(rng, indices))]
         x0 = torch.stack([x for x, _ in pairs]).float()
         captions = [caption for _, caption in pairs]
@@ -223,7 +272,16 @@ def batch_indices(
     step: int,  # 0, 1, ...
     seed: int = 0,
 ) -> list:  # batch_size item numbers
-    "Which items a step sees: position step*batch_size and on, in the row of all epochs"
+    """Which items a step sees: position step*batch_size and on, in the row of all epochs
+
+    Args:
+        n: items in the data set
+        batch_size: rows of one step
+        step: 0, 1, ...
+
+    Returns:
+        batch_size item numbers
+    """
     first = step * batch_size
     places = [divmod(p, n) for p in range(first, first + batch_size)]
     return [_epoch_order(n, seed, epoch)[place] for epoch, place in places]
@@ -242,7 +300,12 @@ def _length_first(caption: str) -> tuple:
 
 
 class CaptionCache:
-    "Token vectors of captions, encoded once; called with captions it answers as the encoder would"
+    """Token vectors of captions, encoded once; called with captions it answers as the encoder would
+
+    Args:
+        encoder: a text encoder
+        captions: all that may be asked for, some perhaps twice
+    """
 
     @torch.no_grad()
     def __init__(
@@ -267,7 +330,11 @@ class CaptionCache:
 
     @functools.cached_property
     def longest(self) -> int:  # a multiple of 8
-        "Tokens that hold any of the captions"
+        """Tokens that hold any of the captions
+
+        Returns:
+            a multiple of 8
+        """
         longest = max(map(len, self.tokens.values()))
         return math.ceil(longest / 8) * 8
 

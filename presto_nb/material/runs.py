@@ -42,7 +42,16 @@ def pack(
     tensors: dict,  # filled with name -> tensor
     name: str = "",  # of this branch
 ):  # what JSON can hold
-    "Split a nest of values into JSON and named tensors"
+    """Split a nest of values into JSON and named tensors
+
+    Args:
+        tree: nested dicts, lists, tuples, numbers, strings, None and tensors
+        tensors: filled with name -> tensor
+        name: of this branch
+
+    Returns:
+        what JSON can hold
+    """
     if isinstance(tree, torch.Tensor):
         tensors[name] = tree.detach().to("cpu", copy=True).contiguous()
         return {"tensor": name}
@@ -61,7 +70,12 @@ def unpack(
     tree,  # what `pack` returned
     tensors: dict,  # name -> tensor
 ):
-    "The nest of values again"
+    """The nest of values again
+
+    Args:
+        tree: what `pack` returned
+        tensors: name -> tensor
+    """
     if not isinstance(tree, dict):
         return tree
     ((kind, content),) = tree.items()
@@ -88,7 +102,12 @@ def save_checkpoint(
     folder,  # where `state.json` and one `step-N.safetensors` lie
     tree: dict,  # has "step"
 ):
-    "Write a checkpoint so that at every moment the last whole one can be read"
+    """Write a checkpoint so that at every moment the last whole one can be read
+
+    Args:
+        folder: where `state.json` and one `step-N.safetensors` lie
+        tree: has "step"
+    """
     folder, tensors = Path(folder), {}
     rest = pack(tree, tensors)
     name = _tensors_name(tree["step"])
@@ -132,7 +151,11 @@ def _unpack_state(state: dict, tensors: dict, path: Path) -> dict:
 def load_checkpoint(
     folder,  # as `save_checkpoint` wrote it
 ) -> dict | None:
-    "The last whole checkpoint, or None when there is none"
+    """The last whole checkpoint, or None when there is none
+
+    Args:
+        folder: as `save_checkpoint` wrote it
+    """
     path = Path(folder) / "state.json"
     if not path.is_file():
         return None
@@ -147,7 +170,14 @@ def load_checkpoint(
 def bin_names(
     edges,  # noise levels, rising
 ) -> list:  # of str
-    "Names of the intervals between noise levels"
+    """Names of the intervals between noise levels
+
+    Args:
+        edges: noise levels, rising
+
+    Returns:
+        of str
+    """
     e = [f"{x:g}" for x in edges]
     between = [f"{a}-{b}" for a, b in zip(e, e[1:])]
     return [f"<{e[0]}", *between, f">{e[-1]}"] if e else []
@@ -178,7 +208,11 @@ class _Meter:
         self,
         metrics: dict,  # name -> number, scalar or [rows]; "sigma" [rows] sorts these into bins
     ):
-        "Count one step"
+        """Count one step
+
+        Args:
+            metrics: name -> number, scalar or [rows]; "sigma" [rows] sorts these into bins
+        """
         values = dict(metrics)
         sigma = values.pop("sigma", None)
         for k, value in values.items():
@@ -223,7 +257,14 @@ class _Meter:
         self,
         reduce=lambda t: t,  # sums a tensor over all processes
     ) -> dict:  # name -> number
-        "The means since the last reading; then start again"
+        """The means since the last reading; then start again
+
+        Args:
+            reduce: sums a tensor over all processes
+
+        Returns:
+            name -> number
+        """
         if not self.sums:
             return {}
         row = self._means(reduce(self._flat()))
@@ -265,7 +306,14 @@ def _whole_rows(path) -> list:  # of dict
 def read_log(
     path,  # a log.csv
 ) -> dict:  # column -> list of numbers, NaN where a row has none
-    "The columns of a log"
+    """The columns of a log
+
+    Args:
+        path: a log.csv
+
+    Returns:
+        column -> list of numbers, NaN where a row has none
+    """
     rows = _whole_rows(path)
     names = rows[0] if rows else {}
     return {k: [float(row[k] or "nan") for row in rows] for k in names}
@@ -293,7 +341,14 @@ class _CSVLog:
         self._rewrite()
 
     def add(self, row: dict):  # column -> number
-        "Append a row"
+        """Append a row
+
+        Args:
+            row: column
+
+        Returns:
+            number
+        """
         row = {k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
         new = [k for k in row if k not in self.names]
         self.rows.append(row)
@@ -349,7 +404,17 @@ def plot_log(
     axes=None,  # two axes, or None for a new figure
     smooth: int = 1,  # rows averaged for a point
 ):  # the axes
-    "A loss over the steps, and the same by noise level"
+    """A loss over the steps, and the same by noise level
+
+    Args:
+        log: a log file, or what `read_log` returns
+        name: which loss
+        axes: two axes, or None for a new figure
+        smooth: rows averaged for a point
+
+    Returns:
+        the axes
+    """
     import matplotlib.pyplot as plt
 
     log = log if isinstance(log, dict) else read_log(log)
@@ -427,7 +492,12 @@ def average_gradients(
     run,  # a `Run`
     params: list,  # of one optimiser; their gradients are replaced
 ):
-    "The mean gradient over accumulated parts and processes"
+    """The mean gradient over accumulated parts and processes
+
+    Args:
+        run: a `Run`
+        params: of one optimiser; their gradients are replaced
+    """
     if run.world > 1:
         _sum_over_processes(run, params)
     grads = [p.grad for p in params if p.grad is not None]
@@ -496,7 +566,14 @@ def watch(
     value: torch.Tensor,  # scalar or [rows]
     sigma: torch.Tensor = None,  # noise levels to be named with it, [rows]
 ):
-    "Remember a value to be checked: at once on a CPU, with the next row of the log on a GPU"
+    """Remember a value to be checked: at once on a CPU, with the next row of the log on a GPU
+
+    Args:
+        run: a `Run`
+        what: what a message calls it
+        value: scalar or [rows]
+        sigma: noise levels to be named with it, [rows]
+    """
     sigma = None if sigma is None else sigma.detach()
     run.watched.append(_Watched(what, run.step, run.local_rows, value.detach(), sigma))
     same_everywhere = value.ndim == 0 and what.startswith("the gradient")
@@ -538,7 +615,11 @@ def _tensors_hash(tensors: dict) -> str:  # name -> tensor
 
 
 def weights_hash(module) -> str:  # of an nn.Module
-    "Another one for other weights"
+    """Another one for other weights
+
+    Returns:
+        of an nn.Module
+    """
     return _tensors_hash(module.state_dict())
 
 
@@ -607,7 +688,11 @@ def _check_same(run, tree: dict):
 
 # %% ../../nbs/material/08_runs.ipynb #b8113933
 class OptimizerPair:
-    "Two optimisers of different parameters, stepped and stored as one"
+    """Two optimisers of different parameters, stepped and stored as one
+
+    Args:
+        first, second: torch optimisers
+    """
 
     def __init__(self, first, second):  # torch optimisers
         self.both = first, second
@@ -640,7 +725,14 @@ class OptimizerPair:
 def faster_precision(
     device,  # a torch.device or its name
 ) -> str:  # "bf16" or "no"
-    "bf16 where the machine multiplies it faster: GPUs that have it, processors with AMX"
+    """bf16 where the machine multiplies it faster: GPUs that have it, processors with AMX
+
+    Args:
+        device: a torch.device or its name
+
+    Returns:
+        "bf16" or "no"
+    """
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch names it so
@@ -703,7 +795,13 @@ def _check_sizes(config, world: int, items: int):
 
 # %% ../../nbs/material/08_runs.ipynb #f6a35810
 class Run:
-    "A run of a stage: its folder, processes, clock and chance, and what a checkpoint keeps"
+    """A run of a stage: its folder, processes, clock and chance, and what a checkpoint keeps
+
+    Args:
+        stage: what is trained: has `models`, `optimizers` and `data`
+        config: how long and how carefully, a `TrainConfig` of 13_training
+        out_dir: where checkpoints and logs go
+    """
 
     def __init__(
         self,
@@ -780,7 +878,11 @@ class Run:
         return _rows_of_part(self.config, self.part, self.rank, self.world)
 
     def begin_part(self, part: int):  # of the accumulated parts, from 0
-        "Begin the random streams of a part of this step"
+        """Begin the random streams of a part of this step
+
+        Args:
+            part: of the accumulated parts, from 0
+        """
         self.part = part
         seed = self.config.seed
         self.shared.manual_seed(stable_hash(seed, "step", self.step))
@@ -790,7 +892,11 @@ class Run:
         self,
         draw,  # draw(n, rng) -> [n, ...], for the global batch
     ) -> torch.Tensor:
-        "This process's rows of something drawn for the global batch"
+        """This process's rows of something drawn for the global batch
+
+        Args:
+            draw: draw(n, rng) -> [n, ...], for the global batch
+        """
         own = self.local_rows
         return draw(self.config.batch_size, self.shared)[own.start : own.stop].to(self.device)
 
@@ -798,7 +904,11 @@ class Run:
         self,
         *shape: int,  # rows of this process, then the shape of one row
     ) -> torch.Tensor:
-        "Normal noise that belongs to rows of the global batch, whoever works on them"
+        """Normal noise that belongs to rows of the global batch, whoever works on them
+
+        Args:
+            shape: rows of this process, then the shape of one row
+        """
         rows = self.local_rows
         if shape[0] != len(rows):
             raise ValueError(f"randn got {shape[0]} rows; this process works on {len(rows)}")
@@ -806,7 +916,14 @@ class Run:
         return _normal_rows(rows, shape, base).to(self.device)
 
     def log(self, **values):  # name -> number or tensor
-        "Add to the row of the log that is being averaged"
+        """Add to the row of the log that is being averaged
+
+        Args:
+            values: name
+
+        Returns:
+            number or tensor
+        """
         self.meter.add(values)
 
     def _state(self) -> dict:
@@ -832,7 +949,11 @@ class Run:
         self.saved = self.step, time.perf_counter()
 
     def resume(self) -> bool:  # whether there was something to resume
-        "Go back to the last checkpoint of `out`"
+        """Go back to the last checkpoint of `out`
+
+        Returns:
+            whether there was something to resume
+        """
         tree = load_checkpoint(self.checkpoint)
         if tree is None:
             return False
@@ -877,7 +998,15 @@ def run_weights(
     path,  # a file of weights, a model's folder, or the folder of a run, ended or not
     averaged: bool = True,  # the averaged weights, where there are any
 ) -> dict:  # name -> tensor
-    "The weights a run has come to so far"
+    """The weights a run has come to so far
+
+    Args:
+        path: a file of weights, a model's folder, or the folder of a run, ended or not
+        averaged: the averaged weights, where there are any
+
+    Returns:
+        name -> tensor
+    """
     path = Path(path)
     if not path.is_dir():
         return load_tensors(path)
@@ -900,7 +1029,15 @@ def warm_start(
     stage,  # whose models are to begin with other weights
     path,  # a file of weights, a model's folder, or a run's folder, averaged weights first
 ) -> list:  # names of the models that were found
-    "Begin with weights of another run: every model of the stage that the file has"
+    """Begin with weights of another run: every model of the stage that the file has
+
+    Args:
+        stage: whose models are to begin with other weights
+        path: a file of weights, a model's folder, or a run's folder, averaged weights first
+
+    Returns:
+        names of the models that were found
+    """
     tensors, found = run_weights(path), []
     for name, model in stage.models.items():
         own = _weights_for(name, model, tensors, alone=len(stage.models) == 1)
@@ -916,7 +1053,12 @@ def every(
     n: int,  # steps
     f,  # called with the trainer
 ):
-    "A callback that runs after every n-th step"
+    """A callback that runs after every n-th step
+
+    Args:
+        n: steps
+        f: called with the trainer
+    """
 
     def callback(trainer):
         if trainer.step % n == 0:
@@ -956,7 +1098,14 @@ class _Writers:
             print(f"TensorBoard cannot write ({why}); the run goes on without it", file=sys.stderr)
 
     def add(self, row: dict):  # column -> number
-        "A row, to the log and to TensorBoard"
+        """A row, to the log and to TensorBoard
+
+        Args:
+            row: column
+
+        Returns:
+            number
+        """
         try:
             if self.csv:
                 self.csv.add(row)
@@ -995,7 +1144,13 @@ def load_part(
     step: int,  # from 0
     part: int,  # of the accumulated parts, from 0
 ):
-    "This process's rows of one part of a step's batch, still on the CPU"
+    """This process's rows of one part of a step's batch, still on the CPU
+
+    Args:
+        run: a `Run`
+        step: from 0
+        part: of the accumulated parts, from 0
+    """
     c, data = run.config, run.stage.data
     own = _rows_of_part(c, part, run.rank, run.world)
     indices = batch_indices(len(data), c.batch_size, step, c.seed)
@@ -1181,7 +1336,12 @@ def check_run(
     out,  # a folder, or nothing yet
     models,  # names of the models that are trained
 ):
-    "Refuse a folder of something else than a training of these models"
+    """Refuse a folder of something else than a training of these models
+
+    Args:
+        out: a folder, or nothing yet
+        models: names of the models that are trained
+    """
     out = Path(out)
     if not out.is_dir():
         return
@@ -1246,7 +1406,15 @@ def averaged_state(
     run,  # which has come to its end
     name: str,  # of a model
 ) -> dict:  # tensor name -> tensor
-    "A model's state with averaged parameters"
+    """A model's state with averaged parameters
+
+    Args:
+        run: which has come to its end
+        name: of a model
+
+    Returns:
+        tensor name -> tensor
+    """
     return run.stage.models[name].state_dict() | run.emas[name].average
 
 
@@ -1347,7 +1515,13 @@ def sitting(
     resume: bool = True,  # go on from the checkpoint in the folder, if there is one
     init_from=None,  # weights to begin with: a file, or the folder of another run
 ):
-    "In this block a run goes on: it has the folder to itself, and what it came to is saved"
+    """In this block a run goes on: it has the folder to itself, and what it came to is saved
+
+    Args:
+        run: a `Run` with a folder
+        resume: go on from the checkpoint in the folder, if there is one
+        init_from: weights to begin with: a file, or the folder of another run
+    """
     if run.main:
         _make_folder(run.out)
     run.accelerator.wait_for_everyone()

@@ -39,7 +39,14 @@ _MAX_PROMPT = 1000  # characters
 def check_prompt(
     prompt: str,  # what the user typed
 ) -> str:  # the same without outer blanks
-    "The prompt, or a `PrestoError` when it is not text, empty or too long"
+    """The prompt, or a `PrestoError` when it is not text, empty or too long
+
+    Args:
+        prompt: what the user typed
+
+    Returns:
+        the same without outer blanks
+    """
     if not isinstance(prompt, str):
         kind = type(prompt).__name__
         raise PrestoError(f"the prompt is {kind} {str(prompt)[:40]!r}; it must be a string")
@@ -72,7 +79,11 @@ _BPM = re.compile(
 def check_bpm(
     bpm,  # beats per minute, a number
 ) -> float:
-    "The tempo as a float, or a `PrestoError` when it is no number from 20 to 400"
+    """The tempo as a float, or a `PrestoError` when it is no number from 20 to 400
+
+    Args:
+        bpm: beats per minute, a number
+    """
     low, high = _BPM_RANGE
     try:
         value = float(bpm)
@@ -88,7 +99,14 @@ def check_bpm(
 def read_bpm(
     prompt: str,  # as typed
 ) -> float | None:  # beats per minute, None when the prompt names no number
-    'The tempo that a prompt states in numbers: "at 120 bpm", "BPM: 100", "--bpm 100"'
+    """The tempo that a prompt states in numbers: "at 120 bpm", "BPM: 100", "--bpm 100"
+
+    Args:
+        prompt: as typed
+
+    Returns:
+        beats per minute, None when the prompt names no number
+    """
     m = _BPM.search(prompt)
     return check_bpm(m[1] or m[2]) if m else None
 
@@ -105,7 +123,14 @@ _KEY = re.compile(r"\b([A-G])(?:[\s-]*(sharp|flat|#|♯|b|♭))?[\s-]+(" + "|".j
 def read_key(
     prompt: str,  # as typed
 ) -> tuple | None:  # places of tonic and scale on the circle of fifths, from 0, C, to 11
-    'The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"'
+    """The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"
+
+    Args:
+        prompt: as typed
+
+    Returns:
+        places of tonic and scale on the circle of fifths, from 0, C, to 11
+    """
     m = _KEY.search(prompt)
     if not m:
         return None
@@ -135,7 +160,14 @@ def _chance(
 def keys_of(
     prompts,  # list of b strings
 ) -> Tensor:  # [b, 2], see `read_key`; NaN = not given
-    "The key that each prompt names"
+    """The key that each prompt names
+
+    Args:
+        prompts: list of b strings
+
+    Returns:
+        [b, 2], see `read_key`; NaN = not given
+    """
     return torch.tensor([read_key(p) or (math.nan, math.nan) for p in prompts], dtype=torch.float32)
 
 # %% ../../nbs/material/04_text.ipynb #103bb34c
@@ -160,7 +192,14 @@ def _no_key() -> Tensor:
 # %% ../../nbs/material/04_text.ipynb #fca89c52
 @dataclass(frozen=True, eq=False)
 class Condition:
-    "A batch of conditions: text tokens, which of them are real, the tempo and the key"
+    """A batch of conditions: text tokens, which of them are real, the tempo and the key
+
+    Args:
+        tokens: [b, n, dim], the first token sums up the sentence
+        mask: [b, n] bool, True where a token is real
+        bpm: [b], beats per minute, NaN = not given
+        key: [b, 2], see `read_key`; NaN or none = not given
+    """
 
     tokens: Tensor  # [b, n, dim], the first token sums up the sentence
     mask: Tensor  # [b, n] bool, True where a token is real
@@ -189,7 +228,11 @@ class Condition:
         *args,  # what `Tensor.to` takes; a dtype reaches the tokens alone
         **kwargs,
     ):
-        "The same on another device"
+        """The same on another device
+
+        Args:
+            args: what `Tensor.to` takes; a dtype reaches the tokens alone
+        """
         tokens = self.tokens.to(*args, **kwargs)
         others = (t.to(tokens.device) for t in (self.mask, self.bpm, self.key))
         return Condition(tokens, *others)
@@ -198,7 +241,11 @@ class Condition:
         self,
         other,  # another Condition
     ):
-        "`self` above `other`, along the batch"
+        """`self` above `other`, along the batch
+
+        Args:
+            other: another Condition
+        """
         n = max(self.tokens.shape[1], other.tokens.shape[1])
         tokens = torch.cat([_pad(self.tokens, n), _pad(other.tokens, n)])
         mask = torch.cat([_pad(self.mask, n), _pad(other.mask, n)])
@@ -210,7 +257,11 @@ class Condition:
         self,
         rows: Tensor,  # [b] bool
     ):
-        "The same, with these rows null: no token, no tempo, no key"
+        """The same, with these rows null: no token, no tempo, no key
+
+        Args:
+            rows: [b] bool
+        """
         rows = rows.to(self.mask.device)
         column = rows[:, None]  # [b, 1]
         tokens = self.tokens.masked_fill(column[..., None], 0)
@@ -228,7 +279,12 @@ class Condition:
         p: float,  # probability of null per row
         rng=None,  # a torch.Generator
     ):
-        "Rows become null at random, text, tempo and key together"
+        """Rows become null at random, text, tempo and key together
+
+        Args:
+            p: probability of null per row
+            rng: a torch.Generator
+        """
         return self.without(_chance(len(self), p, rng))
 
     def drop_bpm(
@@ -236,7 +292,12 @@ class Condition:
         p: float,  # probability per row
         rng=None,  # a torch.Generator
     ):
-        "Tempi alone are forgotten at random"
+        """Tempi alone are forgotten at random
+
+        Args:
+            p: probability per row
+            rng: a torch.Generator
+        """
         lost = _chance(len(self), p, rng).to(self.bpm.device)
         return Condition(self.tokens, self.mask, self.bpm.masked_fill(lost, math.nan), self.key)
 
@@ -247,7 +308,13 @@ class Condition:
         prompts,  # a string or several
         bpm=None,  # a number, one number or None per prompt, or None
     ):
-        "Encode prompts; the key is read from each, and the tempo where it is not given"
+        """Encode prompts; the key is read from each, and the tempo where it is not given
+
+        Args:
+            encoder: a text encoder
+            prompts: a string or several
+            bpm: a number, one number or None per prompt, or None
+        """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         tokens, mask = encoder(prompts)
         tempi = torch.tensor(_tempi(prompts, bpm), device=tokens.device)
@@ -271,7 +338,11 @@ def _stands_alone(c: str) -> bool:
 def basic_words(
     text: str,  # any text
 ) -> list[str]:
-    "Lower-case words and single punctuation marks, without accents, as BERT's uncased models read"
+    """Lower-case words and single punctuation marks, without accents, as BERT's uncased models read
+
+    Args:
+        text: any text
+    """
     text = _without_accents(text)
     if text.isascii():
         return re.findall(r"[^\W_]+|[^\s]", text)
@@ -279,7 +350,11 @@ def basic_words(
 
 # %% ../../nbs/material/04_text.ipynb #83af5071
 class WordPiece:
-    "Cut words greedily into the longest known pieces; `##` marks a piece that continues a word"
+    """Cut words greedily into the longest known pieces; `##` marks a piece that continues a word
+
+    Args:
+        pieces: list of pieces; the first stands for the unknown
+    """
 
     def __init__(
         self,
@@ -339,7 +414,22 @@ def _check_words(
 # %% ../../nbs/material/04_text.ipynb #27169736
 @dataclass(frozen=True)
 class TextConfig(Config):
-    "Sizes of a `SmallTextEncoder`, and what it was taught"
+    """Sizes of a `SmallTextEncoder`, and what it was taught
+
+    Args:
+        pieces: how many word pieces the table holds
+        table_dim: numbers per word piece in the table
+        width: numbers per token in the blocks and in the output
+        layers: blocks
+        heads: attention heads
+        conv: words seen by the short convolution
+        max_tokens: tokens per prompt, the summary among them; words beyond are not read
+        teacher_dim: numbers per sentence of the teacher
+        threshold: a word less similar than this to every familiar word has no place
+        knows: what captions speak of: "leads" -> names, ...
+        familiar: words that the captions and the training prompts use
+        strange: words that people may ask for and no caption holds
+    """
 
     pieces: int  # how many word pieces the table holds
     table_dim: int = 128  # numbers per word piece in the table
@@ -393,7 +483,15 @@ class TextBlock(nn.Module):
         x: Tensor,  # [b, n, width]
         mask: Tensor,  # [b, n] bool
     ) -> Tensor:  # [b, n, width]
-        "Every token hears the few beside it"
+        """Every token hears the few beside it
+
+        Args:
+            x: [b, n, width]
+            mask: [b, n] bool
+
+        Returns:
+            [b, n, width]
+        """
         words = rearrange(x * mask[..., None], "b n w -> b w n")
         return rearrange(self.near(words), "b w n -> b n w")
 
@@ -402,7 +500,15 @@ class TextBlock(nn.Module):
         x: Tensor,  # [b, n, width]
         mask: Tensor,  # [b, n] bool
     ) -> Tensor:  # [b, n, width]
-        "Every token looks at all real tokens"
+        """Every token looks at all real tokens
+
+        Args:
+            x: [b, n, width]
+            mask: [b, n] bool
+
+        Returns:
+            [b, n, width]
+        """
         qkv = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
         real = rearrange(mask, "b n -> b 1 1 n")
         seen = F.scaled_dot_product_attention(*qkv, attn_mask=real)
@@ -413,7 +519,15 @@ class TextBlock(nn.Module):
         x: Tensor,  # [b, n, width]
         mask: Tensor,  # [b, n] bool
     ) -> Tensor:  # [b, n, width]
-        "Mixes neighbouring words, all words, then each word's numbers, beside a bypass"
+        """Mixes neighbouring words, all words, then each word's numbers, beside a bypass
+
+        Args:
+            x: [b, n, width]
+            mask: [b, n] bool
+
+        Returns:
+            [b, n, width]
+        """
         x = x + self.neighbours(x, mask)
         x = x + self.attend(self.norm1(x), mask)
         return x + self.ff(self.norm2(x))
@@ -422,7 +536,14 @@ class TextBlock(nn.Module):
 def to_bytes(
     table: Tensor,  # [pieces, table_dim] float
 ) -> tuple:  # [pieces, table_dim] int8, [pieces] float16 scale
-    "Store each row as 8-bit numbers times one scale"
+    """Store each row as 8-bit numbers times one scale
+
+    Args:
+        table: [pieces, table_dim] float
+
+    Returns:
+        [pieces, table_dim] int8, [pieces] float16 scale
+    """
     scale = (table.abs().amax(1).clamp_min(1e-6) / 127).half()
     whole = (table / scale.float()[:, None]).round()
     return whole.clamp(-127, 127).to(torch.int8), scale
@@ -452,7 +573,12 @@ def _read_pieces(
 
 # %% ../../nbs/material/04_text.ipynb #11eb81ce
 class SmallTextEncoder(nn.Module):
-    "Prompts to tokens; the first token of each prompt sums it up"
+    """Prompts to tokens; the first token of each prompt sums it up
+
+    Args:
+        config: sizes
+        pieces: the word pieces, the unknown first
+    """
 
     def __init__(
         self,
@@ -483,7 +609,14 @@ class SmallTextEncoder(nn.Module):
         self,
         prompts,  # list of b strings
     ) -> tuple:  # [b, n] int64, [b, n + 1] bool
-        "Piece ids, and which tokens are real, a place for the summary in front"
+        """Piece ids, and which tokens are real, a place for the summary in front
+
+        Args:
+            prompts: list of b strings
+
+        Returns:
+            [b, n] int64, [b, n + 1] bool
+        """
         ids, real = _rectangle([self.wordpiece(p)[: self.max_tokens - 1] for p in prompts])
         device = self.summary.device
         return ids.to(device), real.to(device)
@@ -492,7 +625,14 @@ class SmallTextEncoder(nn.Module):
         self,
         ids: Tensor,  # [b, n] int64
     ) -> Tensor:  # [b, n, table_dim]
-        "Rows of the table"
+        """Rows of the table
+
+        Args:
+            ids: [b, n] int64
+
+        Returns:
+            [b, n, table_dim]
+        """
         dtype = self.summary.dtype
         return self.table[ids].to(dtype) * self.scale[ids][..., None].to(dtype)
 
@@ -501,7 +641,15 @@ class SmallTextEncoder(nn.Module):
         words: Tensor,  # [b, n, table_dim]
         mask: Tensor,  # [b, n + 1] bool
     ) -> Tensor:  # [b, n + 1, width]
-        "Put the summary in front and let the blocks work; zero where the mask is False"
+        """Put the summary in front and let the blocks work; zero where the mask is False
+
+        Args:
+            words: [b, n, table_dim]
+            mask: [b, n + 1] bool
+
+        Returns:
+            [b, n + 1, width]
+        """
         x = torch.cat([self.summary.expand(len(words), 1, -1), self.lift(words)], 1)
         for block in self.blocks:
             x = block(x, mask)
@@ -512,7 +660,15 @@ class SmallTextEncoder(nn.Module):
         ids: Tensor,  # [b, n] int64
         mask: Tensor,  # [b, n + 1] bool
     ) -> Tensor:  # [b, n + 1, width]
-        "Tokens of padded piece ids, with gradients"
+        """Tokens of padded piece ids, with gradients
+
+        Args:
+            ids: [b, n] int64
+            mask: [b, n + 1] bool
+
+        Returns:
+            [b, n + 1, width]
+        """
         return self.run(self.look_up(ids), mask)
 
     @torch.no_grad()
@@ -520,7 +676,14 @@ class SmallTextEncoder(nn.Module):
         self,
         prompts,  # list of b strings
     ) -> tuple:  # tokens [b, n + 1, width] float32, mask [b, n + 1] bool
-        "Tokens and mask of prompts"
+        """Tokens and mask of prompts
+
+        Args:
+            prompts: list of b strings
+
+        Returns:
+            tokens [b, n + 1, width] float32, mask [b, n + 1] bool
+        """
         ids, mask = self.pad(prompts)
         return self.encode(ids, mask).float(), mask
 
@@ -529,7 +692,14 @@ class SmallTextEncoder(nn.Module):
         self,
         prompts,  # list of b strings
     ) -> Tensor:  # [b, teacher_dim], length 1
-        "One vector per prompt in the teacher's space; cosines say how alike two prompts are"
+        """One vector per prompt in the teacher's space; cosines say how alike two prompts are
+
+        Args:
+            prompts: list of b strings
+
+        Returns:
+            [b, teacher_dim], length 1
+        """
         summary = self.encode(*self.pad(prompts))[:, 0]
         return F.normalize(self.head(summary).float(), dim=-1)
 
@@ -543,7 +713,11 @@ class SmallTextEncoder(nn.Module):
         self,
         folder,  # where to
     ):
-        "Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)"
+        """Write config.json, vocab.txt and model.safetensors (float16; the table stays int8)
+
+        Args:
+            folder: where to
+        """
         folder = Path(folder)
         check_folder(folder, "table_dim")
         names = ["config.json", "vocab.txt", "model.safetensors"]
@@ -561,7 +735,11 @@ class SmallTextEncoder(nn.Module):
         cls,
         folder=None,  # a folder made by `save`; None = the one that comes with the package
     ):
-        "Read an encoder; what is missing or damaged is named in a `PrestoError`"
+        """Read an encoder; what is missing or damaged is named in a `PrestoError`
+
+        Args:
+            folder: a folder made by `save`; None = the one that comes with the package
+        """
         folder = Path(folder or assets() / "text")
         config = TextConfig.load(folder / "config.json")
         pieces = _read_pieces(folder / "vocab.txt")
@@ -641,7 +819,15 @@ def unknown_words(
     prompt: str,  # as typed
     encoder,  # any text encoder; those that do not say what they know answer None
 ) -> str | None:  # one line for the user
-    "The words far from everything the model knows, and what it knows; None when all is placed"
+    """The words far from everything the model knows, and what it knows; None when all is placed
+
+    Args:
+        prompt: as typed
+        encoder: any text encoder; those that do not say what they know answer None
+
+    Returns:
+        one line for the user
+    """
     config = getattr(encoder, "config", None)
     if not getattr(config, "familiar", None) or not config.strange:
         return None
@@ -657,7 +843,15 @@ def unread_words(
     prompt: str,  # as typed
     encoder,  # any text encoder; one that has no `unread` reads all
 ) -> str | None:  # one line for the user
-    "A line that says which words of a long prompt are not read; None when all are"
+    """A line that says which words of a long prompt are not read; None when all are
+
+    Args:
+        prompt: as typed
+        encoder: any text encoder; one that has no `unread` reads all
+
+    Returns:
+        one line for the user
+    """
     unread = getattr(encoder, "unread", lambda prompt: [])(prompt)
     if not unread:
         return None
@@ -696,7 +890,14 @@ class _TransformersEncoder(nn.Module):
         self,
         prompts,  # list of b strings
     ) -> tuple:  # tokens [b, n + 1, dim] float32, mask [b, n + 1] bool
-        "Tokens and mask of prompts; the first token is the mean of the others"
+        """Tokens and mask of prompts; the first token is the mean of the others
+
+        Args:
+            prompts: list of b strings
+
+        Returns:
+            tokens [b, n + 1, dim] float32, mask [b, n + 1] bool
+        """
         cut = self._cut(list(prompts))
         ids, mask = cut["input_ids"], cut["attention_mask"]
         real = mask.bool()
@@ -744,7 +945,11 @@ def _pretrained(
 
 # %% ../../nbs/material/04_text.ipynb #16737106
 class MiniLMEncoder(_TransformersEncoder):
-    "The sentence encoder all-MiniLM-L6-v2: 384 numbers per token"
+    """The sentence encoder all-MiniLM-L6-v2: 384 numbers per token
+
+    Args:
+        folder: a folder or hub id; None = the installed package, checked by sha256
+    """
 
     def __init__(
         self,
@@ -754,7 +959,12 @@ class MiniLMEncoder(_TransformersEncoder):
 
 
 class T5Encoder(_TransformersEncoder):
-    "The encoder half of a T5, such as google/flan-t5-base"
+    """The encoder half of a T5, such as google/flan-t5-base
+
+    Args:
+        folder: a folder or hub id
+        max_tokens: longest output, the summary among it
+    """
 
     def __init__(
         self,

@@ -75,7 +75,19 @@ def _beat_ticks(metre: str) -> int:
 # %% ../../nbs/material/02_tunes.ipynb #4566c662
 @dataclass(frozen=True)
 class Tune:
-    "A melody: whole numbers and words only, so that it hashes the same everywhere"
+    """A melody: whole numbers and words only, so that it hashes the same everywhere
+
+    Args:
+        id: collection/file#number
+        title: as printed
+        dance: reel, jig, ... or 'tune'
+        metre: '4/4', '6/8', ...
+        tonic: pitch class, C = 0
+        mode: one of MODES
+        notes: ((onset, duration, pitch), ...) ticks and MIDI pitch, bar lines at n * bar
+        family: id of the tune family's first member
+        split: train, valid or test
+    """
 
     id: str  # collection/file#number
     title: str  # as printed
@@ -128,7 +140,11 @@ _COLLECTIONS = dict(
 
 
 def corpus() -> Path:  # music21's corpus folder
-    "Where music21 keeps its tunes; it is never imported (its parser takes 100 times longer)"
+    """Where music21 keeps its tunes; it is never imported (its parser takes 100 times longer)
+
+    Returns:
+        music21's corpus folder
+    """
     spec = importlib.util.find_spec('music21')
     if spec is None:
         need('music21', 'data')
@@ -442,7 +458,12 @@ def read_abc(
     id: str,  # collection/file#number
     text: str,  # the ABC tune as printed
 ) -> Tune | None:
-    "A tune ready to arrange; None: errors, bad bars, an odd metre, too few or too many notes"
+    """A tune ready to arrange; None: errors, bad bars, an odd metre, too few or too many notes
+
+    Args:
+        id: collection/file#number
+        text: the ABC tune as printed
+    """
     need('symusic', 'data')
     key = _parse_key(_abc_field(text, 'K'))
     metre = _metre_of(text)
@@ -545,7 +566,15 @@ def families(
     tunes: list,  # of Tune
     common: float = 0.4,  # share of the smaller tune's runs that makes two tunes relatives
 ) -> list:  # for every tune the index of its family's first member
-    "Tunes of the same title, or with so many runs in common, and their relatives"
+    """Tunes of the same title, or with so many runs in common, and their relatives
+
+    Args:
+        tunes: of Tune
+        common: share of the smaller tune's runs that makes two tunes relatives
+
+    Returns:
+        for every tune the index of its family's first member
+    """
     groups = _Groups(len(tunes))
     for i, j in _same_titles(tunes):
         groups.join(i, j)
@@ -595,7 +624,14 @@ READER = 2  # raise when reading changes
 def content_hash(
     t: Tune,  # as read
 ) -> str:  # 16 hex digits
-    "One number for what the book says"
+    """One number for what the book says
+
+    Args:
+        t: as read
+
+    Returns:
+        16 hex digits
+    """
     return f'{stable_hash(t.dance, t.metre, t.tonic, t.mode, t.notes):016x}'
 
 
@@ -612,7 +648,11 @@ def _clean_tunes() -> Iterator[Tune]:
 
 # %% ../../nbs/material/02_tunes.ipynb #0eb4dcf2
 def find_tunes() -> list:  # of Tune, with family and split
-    "Read all books, and split by family"
+    """Read all books, and split by family
+
+    Returns:
+        of Tune, with family and split
+    """
     tunes = list(_clean_tunes())
     roots = families(tunes)
     splits = _split_families(roots, [t.id for t in tunes])
@@ -621,7 +661,15 @@ def find_tunes() -> list:  # of Tune, with family and split
 # %% ../../nbs/material/02_tunes.ipynb #8fafe615
 @dataclass(frozen=True)
 class TuneRow:
-    "A line of the index"
+    """A line of the index
+
+    Args:
+        id: collection/file#number
+        content: `content_hash` of the tune
+        family: id of the family's first member
+        split: train, valid or test
+        score: `score_hash` of its first arrangement
+    """
 
     id: str  # collection/file#number
     content: str  # `content_hash` of the tune
@@ -632,7 +680,11 @@ class TuneRow:
 
 @lru_cache(1)
 def tune_index() -> tuple:  # of TuneRow
-    "The usable tunes, by the shipped index"
+    """The usable tunes, by the shipped index
+
+    Returns:
+        of TuneRow
+    """
     index = json.loads(gzip.decompress((assets() / 'tunes.json.gz').read_bytes()))
     return tuple(TuneRow(*row) for row in index['tunes'])
 
@@ -650,7 +702,14 @@ def _file_tunes(
 def read_tune(
     row: TuneRow,  # a line of the index
 ) -> Tune:  # with family and split
-    "One tune of the index, checked against its hash"
+    """One tune of the index, checked against its hash
+
+    Args:
+        row: a line of the index
+
+    Returns:
+        with family and split
+    """
     collection, name = row.id.split('#')[0].split('/')
     text = _file_tunes(collection, name).get(row.id)
     tune = text and read_abc(row.id, text)
@@ -693,7 +752,11 @@ def _tunes_file() -> Path:
 # %% ../../nbs/material/02_tunes.ipynb #61caec78
 @lru_cache(1)
 def read_tunes() -> tuple:  # of Tune
-    "All tunes of the index; read once (15 s), then kept in `cache_dir()`"
+    """All tunes of the index; read once (15 s), then kept in `cache_dir()`
+
+    Returns:
+        of Tune
+    """
     where = _tunes_file()
     if (kept := _kept_tunes(where)) is not None:
         return kept
@@ -705,7 +768,16 @@ def read_tunes() -> tuple:  # of Tune
 
 # %% ../../nbs/material/02_tunes.ipynb #2d4861d2
 class Lead(NamedTuple):
-    "An instrument that can carry a melody"
+    """An instrument that can carry a melody
+
+    Args:
+        program: General MIDI
+        low: lowest MIDI pitch
+        high: highest
+        middle: where it sounds best
+        rings: does a note ring on?
+        names: in captions
+    """
 
     program: int  # General MIDI
     low: int  # lowest MIDI pitch
@@ -801,7 +873,12 @@ def key_name(
     tonic: int,  # pitch class
     mode: str,  # one of MODES
 ) -> str:
-    "C major, F# minor, Bb dorian"
+    """C major, F# minor, Bb dorian
+
+    Args:
+        tonic: pitch class
+        mode: one of MODES
+    """
     kind = 'major' if mode in ('major', 'lydian', 'mixolydian') else 'minor'
     return f'{TONICS[kind][tonic]} {mode}'
 
@@ -947,7 +1024,14 @@ def _best_path(
 def harmonise(
     tune: Tune,  # the melody
 ) -> list:  # [(start, end, (root, third, fifth)), ...] ticks and pitch classes
-    "The best path through the key's triads: fit the melody, change seldom within a bar, V to I"
+    """The best path through the key's triads: fit the melody, change seldom within a bar, V to I
+
+    Args:
+        tune: the melody
+
+    Returns:
+        [(start, end, (root, third, fifth)), ...] ticks and pitch classes
+    """
     spans = _chord_spans(tune)
     chords = _triads(tune.tonic, tune.mode)
     fits = [_fits(tune, span, chords) for span in spans]
@@ -1075,7 +1159,18 @@ def _drum_pattern(
 # %% ../../nbs/material/02_tunes.ipynb #12de93ef
 @dataclass(frozen=True)
 class Arrangement:
-    "Notes ready to be played, and everything a caption may say of them"
+    """Notes ready to be played, and everything a caption may say of them
+
+    Args:
+        id: the tune's
+        notes: ((onset, duration, pitch, velocity, part), ...) ticks and MIDI
+        programs: part (lead, accompaniment, bass, drums) -> General MIDI program
+        attributes: lead, accompaniment, bass, drums, key, mode, metre, dance, tempo
+        captions: several wordings of the same facts
+        bpm: beats per minute (dotted quarters in compound metres)
+        bar: ticks
+        beat: ticks
+    """
 
     id: str  # the tune's
     notes: tuple  # ((onset, duration, pitch, velocity, part), ...) ticks and MIDI
@@ -1088,7 +1183,11 @@ class Arrangement:
 
     @property
     def tick(self) -> float:  # seconds
-        "Seconds of a tick"
+        """Seconds of a tick
+
+        Returns:
+            seconds
+        """
         return 60 / self.bpm / self.beat
 
     @property
@@ -1256,7 +1355,16 @@ def play_lead(
     lead: str,  # one of LEADS
     dice: Dice,  # for velocities and onsets
 ) -> list:  # [(onset, duration, pitch, velocity, 'lead'), ...] ticks and MIDI
-    "The melody with metric accents, a little contour, articulation, and a hand's unevenness"
+    """The melody with metric accents, a little contour, articulation, and a hand's unevenness
+
+    Args:
+        tune: already in its key and octave
+        lead: one of LEADS
+        dice: for velocities and onsets
+
+    Returns:
+        [(onset, duration, pitch, velocity, 'lead'), ...] ticks and MIDI
+    """
     instrument = LEADS[lead]
     mean = sum(p for _, _, p in tune.notes) // len(tune.notes)
     out = []
@@ -1518,7 +1626,12 @@ def arrange(
     tune: Tune,  # as read
     seed: int = 0,  # another seed, another arrangement
 ) -> Arrangement:
-    "Harmonise, orchestrate and caption a tune; everything is chosen by hash, in whole numbers"
+    """Harmonise, orchestrate and caption a tune; everything is chosen by hash, in whole numbers
+
+    Args:
+        tune: as read
+        seed: another seed, another arrangement
+    """
     dice = Dice('arrange', tune.id, seed)
     choice = _choose(tune, dice)
     tune = _as_played(tune, choice)
@@ -1539,7 +1652,14 @@ def arrange(
 def score_hash(
     a: Arrangement,  # notes and all
 ) -> str:  # 16 hex digits
-    "One number for the notes, instruments, facts and captions"
+    """One number for the notes, instruments, facts and captions
+
+    Args:
+        a: notes and all
+
+    Returns:
+        16 hex digits
+    """
     return f'{stable_hash(a.notes, a.programs, a.attributes, a.captions, a.bpm):016x}'
 
 # %% ../../nbs/material/02_tunes.ipynb #0b3624e3
@@ -1696,7 +1816,16 @@ def captions_of(
     n: int = 6,  # how many
     seed=0,  # anything json can write
 ) -> list:  # of str
-    "Different true wordings: full sentence, tags, short, middle, turned round, request"
+    """Different true wordings: full sentence, tags, short, middle, turned round, request
+
+    Args:
+        facts: lead, accompaniment, bass, drums, key, mode, metre, dance, tempo, bpm
+        n: how many
+        seed: anything json can write
+
+    Returns:
+        of str
+    """
     out = []
     for i in range(n):
         dice = Dice('caption', seed, i)
@@ -1731,7 +1860,13 @@ def piano_roll(
     bars: int = 8,  # how many
     ax=None,  # matplotlib axes; new ones if None
 ):
-    "Draw an arrangement's notes, coloured by part, bar lines as grid"
+    """Draw an arrangement's notes, coloured by part, bar lines as grid
+
+    Args:
+        a: what to draw
+        bars: how many
+        ax: matplotlib axes; new ones if None
+    """
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -1770,7 +1905,15 @@ def usual_bpm(
     prompt: str,  # as typed
     rng: torch.Generator,  # another stream, another tempo that fits as well
 ) -> int:  # beats per minute
-    "A tempo that fits the words of a prompt: by its tempo words, or else by its dance"
+    """A tempo that fits the words of a prompt: by its tempo words, or else by its dance
+
+    Args:
+        prompt: as typed
+        rng: another stream, another tempo that fits as well
+
+    Returns:
+        beats per minute
+    """
     text = prompt.lower()
     named = _named_in(text, {tempo: words for tempo, (_, _, words) in TEMPI.items()})
     dance = max(_named_in(text, DANCES), key=len, default='')
@@ -1897,7 +2040,11 @@ class _Zone(NamedTuple):
 
 # %% ../../nbs/material/02_tunes.ipynb #cc59d47f
 class SoundBank:
-    "A SoundFont with Ogg Vorbis samples (.sf3) or plain ones (.sf2)"
+    """A SoundFont with Ogg Vorbis samples (.sf3) or plain ones (.sf2)
+
+    Args:
+        path: an .sf2 or .sf3 file
+    """
 
     def __init__(
         self,
@@ -1918,7 +2065,11 @@ class SoundBank:
         return list(struct.iter_unpack(_TABLES[name], self.data[offset : offset + size]))
 
     def sample(self, i: int) -> np.ndarray:  # [n] float32
-        "One decoded sample"
+        """One decoded sample
+
+        Returns:
+            [n] float32
+        """
         if i not in self.decoded:
             self.decoded[i] = self._decode(_Sample(*self.t['shdr'][i]))
         return self.decoded[i]
@@ -1934,7 +2085,11 @@ class SoundBank:
         return numbers.astype(np.float32) / 32768
 
     def zones(self, program: int, drums: bool = False) -> list:  # of _Zone
-        "Everything that can sound in a program, preset and instrument generators joined"
+        """Everything that can sound in a program, preset and instrument generators joined
+
+        Returns:
+            of _Zone
+        """
         if (program, drums) not in self.found:
             self.found[program, drums] = list(self._zones(program, 128 if drums else 0))
         if not self.found[program, drums]:
@@ -2274,7 +2429,17 @@ def render(
     seconds: float = None,  # its length; if None to the end, and a second for the last notes
     bank: str = '',  # another sound bank
 ) -> Audio:  # mono, 44.1 kHz, -18 LUFS
-    "Play an arrangement, part by part, and mix it"
+    """Play an arrangement, part by part, and mix it
+
+    Args:
+        a: what to play
+        start: tick where the excerpt begins; the first note if None
+        seconds: its length; if None to the end, and a second for the last notes
+        bank: another sound bank
+
+    Returns:
+        mono, 44.1 kHz, -18 LUFS
+    """
     start = a.start if start is None else start
     seconds = seconds or (a.end - start) * a.tick + 1.0
     sound = _mix(a, start, round(seconds * RATE), bank)
@@ -2295,7 +2460,16 @@ def excerpt_start(
     seconds: float,  # length of the excerpt
     *name,  # anything json can write: another name, another excerpt
 ) -> int:  # tick
-    "A bar, chosen by hash, from which an excerpt of that length fits"
+    """A bar, chosen by hash, from which an excerpt of that length fits
+
+    Args:
+        a: a whole tune
+        seconds: length of the excerpt
+        name: anything json can write: another name, another excerpt
+
+    Returns:
+        tick
+    """
     first = -(-a.start // a.bar) * a.bar
     fits = [t for t in range(first, a.end, a.bar) if (a.end - t) * a.tick >= seconds]
     return Dice('excerpt', a.id, *name).pick(fits or [first])
@@ -2319,7 +2493,11 @@ def _chosen_tunes(
 def clip_name(
     id: str,  # of a tune
 ) -> str:
-    "A file name without anything that a file system could stumble over"
+    """A file name without anything that a file system could stumble over
+
+    Args:
+        id: of a tune
+    """
     return re.sub(r'[^A-Za-z0-9]+', '-', id.replace('.abc', '')).strip('-').lower()
 
 
@@ -2504,7 +2682,17 @@ def build_dataset(
     limit: int = None,  # only so many clips
     workers: int = None,  # processes; one for each core
 ) -> Path:  # the folder
-    "Render a tier of Folk-GM; run it again after an interruption and it goes on"
+    """Render a tier of Folk-GM; run it again after an interruption and it goes on
+
+    Args:
+        tier: one of TIERS
+        out: folder to fill
+        limit: only so many clips
+        workers: processes; one for each core
+
+    Returns:
+        the folder
+    """
     if tier not in TIERS:
         raise PrestoError(f'tier {tier!r} is unknown; {", ".join(TIERS)} are allowed')
     limit = _checked_limit(limit)
@@ -2527,7 +2715,13 @@ _SPLITS = dict(train='train', valid='valid', validation='valid', test='test')
 
 @dataclass(frozen=True)
 class Clip:
-    "A sound file, the sentences that are true of it, and what else is known"
+    """A sound file, the sentences that are true of it, and what else is known
+
+    Args:
+        captions: of str
+        bpm: beats per minute
+        split: train, valid or test
+    """
 
     path: Path
     captions: list  # of str
@@ -2541,7 +2735,12 @@ class Clip:
         start: float = 0.0,  # s
         seconds: float = None,  # s; to the end if None
     ) -> Audio:
-        "The sound, with the first caption"
+        """The sound, with the first caption
+
+        Args:
+            start: s
+            seconds: s; to the end if None
+        """
         return Audio.load(self.path, start, seconds, caption=self.captions[0])
 
 # %% ../../nbs/material/02_tunes.ipynb #229d3d99
@@ -2961,7 +3160,14 @@ def _from_own(dir: Path) -> list:  # of Clip
 def load_folder(
     dir,  # a Folk-GM folder, or a folder of your own audio with captions
 ) -> list:  # of Clip
-    "Every clip of a folder"
+    """Every clip of a folder
+
+    Args:
+        dir: a Folk-GM folder, or a folder of your own audio with captions
+
+    Returns:
+        of Clip
+    """
     dir = Path(dir)
     if not dir.is_dir():
         raise PrestoError(f'{dir} is not a folder; a folder of sound files with captions is needed')
@@ -3025,7 +3231,16 @@ def _voice(part) -> list:  # <part> -> [(onset, duration, pitch), ...]
 # %% ../../nbs/material/02_tunes.ipynb #df3c1606
 @dataclass(frozen=True)
 class Chorale:
-    "Four voices, in ticks"
+    """Four voices, in ticks
+
+    Args:
+        id: bach/ and the file's name
+        title: as printed
+        metre: '4/4', '3/4', ...
+        tonic: pitch class, C = 0
+        mode: major or minor
+        parts: soprano to bass: ((onset, duration, pitch), ...)
+    """
 
     id: str  # bach/ and the file's name
     title: str  # as printed
@@ -3098,7 +3313,14 @@ def _read_chorale(path) -> Chorale | None:  # None: not four parts, or an odd me
 def read_chorales(
     limit: int = None,  # only the first so many
 ) -> list:  # of Chorale
-    "Bach's four-part chorales"
+    """Bach's four-part chorales
+
+    Args:
+        limit: only the first so many
+
+    Returns:
+        of Chorale
+    """
     found = filter(None, map(_read_chorale, sorted((corpus() / 'bach').glob('*.mxl'))))
     return list(found) if limit is None else [c for c, _ in zip(found, range(limit))]
 
@@ -3159,7 +3381,12 @@ def arrange_chorale(
     c: Chorale,  # the four voices
     seed: int = 0,  # another seed, another arrangement
 ) -> Arrangement:
-    "All four voices on one choir, organ or string section, in the printed key"
+    """All four voices on one choir, organ or string section, in the printed key
+
+    Args:
+        c: the four voices
+        seed: another seed, another arrangement
+    """
     dice = Dice('chorale', c.id, seed)
     facts = _chorale_facts(c, dice)
     words = [Dice('chorale', f'{c.id} {seed}', i) for i in range(4)]

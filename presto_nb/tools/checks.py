@@ -43,7 +43,12 @@ def verdict(
     check,  # made by `checker`
     answer,  # of the learner: a function, a module, a number...
 ) -> str:
-    "'right: ...', or 'not yet: ...' and what is wrong"
+    """'right: ...', or 'not yet: ...' and what is wrong
+
+    Args:
+        check: made by `checker`
+        answer: of the learner: a function, a module, a number...
+    """
     try:
         return f"right: {check.ask(answer)}"
     except NotYet as e:
@@ -55,7 +60,11 @@ def verdict(
 def checker(
     ask,  # `ask(answer) -> praise`, or raises `NotYet`
 ):
-    "The check that prints the verdict"
+    """The check that prints the verdict
+
+    Args:
+        ask: `ask(answer) -> praise`, or raises `NotYet`
+    """
 
     @functools.wraps(ask)
     def check(answer):
@@ -82,7 +91,12 @@ def require(
     value,  # the learner's, perhaps None
     what="the answer",  # its name in a sentence
 ):
-    "The value, unless it is None"
+    """The value, unless it is None
+
+    Args:
+        value: the learner's, perhaps None
+        what: its name in a sentence
+    """
     if value is None:
         raise NotYet(f"{what} is None so far")
     return value
@@ -94,7 +108,14 @@ def compare(
     faults={},  # sentence -> the value that this mistake gives
     what="the answer",  # its name in a sentence
 ):
-    "Nothing if `got` is `want`; else `NotYet`, with the mistake's own sentence if it has one"
+    """Nothing if `got` is `want`; else `NotYet`, with the mistake's own sentence if it has one
+
+    Args:
+        got: the learner's value: a tensor, a number, or a list of numbers
+        want: the right one
+        faults: sentence -> the value that this mistake gives
+        what: its name in a sentence
+    """
     if torch.is_complex(torch.as_tensor(require(got, what))):
         raise NotYet(f"{what} is a complex number: the root of something negative was taken")
     got = _tensor(got)
@@ -128,7 +149,13 @@ def draw(
     *ranges,  # (low, high) of each number
     n=3,  # how many questions
 ):
-    "n rows of random numbers, the same in every run"
+    """n rows of random numbers, the same in every run
+
+    Args:
+        name: of the questions
+        ranges: (low, high) of each number
+        n: how many questions
+    """
     rng = new_rng("exercise", name)
     for _ in range(n):
         yield [low + (high - low) * torch.rand((), generator=rng).item() for low, high in ranges]
@@ -138,14 +165,22 @@ def normal(
     *shape,  # of the result
     seed=0,
 ):
-    "Standard normal float64 numbers, the same in every run"
+    """Standard normal float64 numbers, the same in every run
+
+    Args:
+        shape: of the result
+    """
     return torch.randn(shape, generator=new_rng("exercise", shape, seed), dtype=torch.float64)
 
 # %% ../../nbs/tools/80_checks.ipynb #9cdae38b
 def repeat_first(
     answer,  # a function
 ):
-    "A function that gives `answer`'s first result again, whatever it is asked"
+    """A function that gives `answer`'s first result again, whatever it is asked
+
+    Args:
+        answer: a function
+    """
     first = []
 
     def again(*args, **kw):
@@ -170,7 +205,11 @@ def accepts(
     check,
     answer,  # a right one
 ):
-    "The check lets the answer pass, and none of what only looks like one"
+    """The check lets the answer pass, and none of what only looks like one
+
+    Args:
+        answer: a right one
+    """
     said = verdict(check, answer)
     assert said.startswith("right: "), said
     for empty in _empty_answers(answer):
@@ -184,7 +223,12 @@ def rejects(
     answer,  # a wrong one
     words,  # part of what has to be said of it
 ):
-    "The check refuses the answer for this reason"
+    """The check refuses the answer for this reason
+
+    Args:
+        answer: a wrong one
+        words: part of what has to be said of it
+    """
     said = verdict(check, answer)
     assert said.startswith("not yet: ") and words in said, f"{check.__name__} says {said!r}"
     print(said)
