@@ -18,7 +18,16 @@ def normaliser(
     mu_real,  # what the real score makes of them, noised [b, ...]
     eps=1e-6,  # keeps a perfect sample from dividing by 0
 ):  # [b, 1, ...], float32
-    "Mean |x0_hat - mu_real| of each row (DMD2's code; epsilon as in FastGen)"
+    """Mean |x0_hat - mu_real| of each row (DMD2's code; epsilon as in FastGen)
+
+    Args:
+        x0_hat: the generator's samples [b, ...]
+        mu_real: what the real score makes of them, noised [b, ...]
+        eps: keeps a perfect sample from dividing by 0
+
+    Returns:
+        [b, 1, ...], float32
+    """
     difference = x0_hat.float() - mu_real.float()
     distance = difference.abs().flatten(1).mean(1) + eps
     return distance.view(-1, *[1] * (x0_hat.ndim - 1))
@@ -35,7 +44,22 @@ def dmd_gradient(
     guidance_scale=1.0,  # w, of the real score alone
     normalise=True,  # divide each row by `normaliser`
 ):  # [b, ...], without a graph
-    "The gradient of the matching loss with respect to x0_hat (Presto!, eq. 5)"
+    """The gradient of the matching loss with respect to x0_hat (Presto!, eq. 5)
+
+    Args:
+        x0_hat: the generator's samples [b, ...]
+        sigma: noise level of each row [b], from p_dmd
+        noise: standard normal, shape of x0_hat
+        real_score: `denoiser(x, sigma, cond) -> x0_hat`: the frozen teacher
+        fake_score: the same of the generator's own distribution
+        cond: condition of b rows
+        null: null condition of b rows; needed where guidance_scale is not 1
+        guidance_scale: w, of the real score alone
+        normalise: divide each row by `normaliser`
+
+    Returns:
+        [b, ...], without a graph
+    """
     if guidance_scale != 1 and null is None:
         message = f"the guidance scale w is {guidance_scale:g}, which needs a null condition"
         raise PrestoError(f"{message}, but null is None; allowed is w = 1")
@@ -53,7 +77,15 @@ def dmd_loss(
     x0_hat,  # the generator's samples, with a graph [b, ...]
     gradient,  # of `dmd_gradient`, same shape
 ):  # [b]; mean over elements
-    "A loss of each row whose gradient by x0_hat is `gradient` over the elements of a row"
+    """A loss of each row whose gradient by x0_hat is `gradient` over the elements of a row
+
+    Args:
+        x0_hat: the generator's samples, with a graph [b, ...]
+        gradient: of `dmd_gradient`, same shape
+
+    Returns:
+        [b]; mean over elements
+    """
     if gradient.shape != x0_hat.shape:
         shapes = f"{list(gradient.shape)}; it must be that of the samples, {list(x0_hat.shape)}"
         raise PrestoError(f"the gradient has shape {shapes}")
@@ -68,7 +100,18 @@ def fake_score_loss(
     sigma,  # noise level of each row [b], from p_dsm
     noise,  # standard normal, shape of x0_hat
 ):  # [b]; mean over elements
-    "The EDM loss with the generator's samples in the place of data (Presto!, eq. 6)"
+    """The EDM loss with the generator's samples in the place of data (Presto!, eq. 6)
+
+    Args:
+        fake_score: the denoiser that learns the generator's distribution
+        x0_hat: the generator's samples [b, ...]; no gradient reaches them
+        cond: their conditions, or None
+        sigma: noise level of each row [b], from p_dsm
+        noise: standard normal, shape of x0_hat
+
+    Returns:
+        [b]; mean over elements
+    """
     return edm_loss(fake_score, x0_hat.detach(), cond, sigma, noise)
 
 # %% ../nbs/21_dmd.ipynb #43c2b72a
@@ -82,7 +125,18 @@ def particles(
     fake=True,  # False: nothing is subtracted
     seed=0,  # of the noise
 ):
-    "DMD with free particles and exact scores: (step, points, fake score) from time to time"
+    """DMD with free particles and exact scores: (step, points, fake score) from time to time
+
+    Args:
+        real_score: denoiser of the data
+        ideal: points [n, d] -> the denoiser of just these points: a fake score without a network
+        x: where the particles start [n, d]
+        steps: how often all of them move
+        every: of how many steps one is told
+        step_size: of a quarter of a step
+        fake: False: nothing is subtracted
+        seed: of the noise
+    """
     rng = new_rng(seed, "particles")
     p_dmd = LogNormal()
     for step in range(steps + 1):
