@@ -17,7 +17,16 @@ def consecutive_keep(
     start: int,  # first block that is skipped, counted from 0
     drop: int,  # how many are skipped
 ) -> list:  # `keep` for `DiT.forward`
-    "Every block but `drop` neighbours from `start` on"
+    """Every block but `drop` neighbours from `start` on
+
+    Args:
+        depth: blocks of the network
+        start: first block that is skipped, counted from 0
+        drop: how many are skipped
+
+    Returns:
+        `keep` for `DiT.forward`
+    """
     if not 0 <= drop < depth:
         raise PrestoError(f"drop is {drop}; of {depth} blocks 0 to {depth - 1} can be dropped.")
     last = depth - drop
@@ -32,7 +41,16 @@ def check_drops(
     depth: int,  # blocks of the network
     parts: int = None,  # how many numbers it must have; None: any
 ) -> DropSchedule:  # the same
-    "The schedule, or a `PrestoError` when the network cannot follow it"
+    """The schedule, or a `PrestoError` when the network cannot follow it
+
+    Args:
+        schedule: noise level -> blocks to skip
+        depth: blocks of the network
+        parts: how many numbers it must have; None: any
+
+    Returns:
+        the same
+    """
     d = list(schedule.drops)
     if parts not in (None, len(d)):
         wanted = f"{parts} are needed, the noisiest part first"
@@ -48,7 +66,13 @@ def drops_of(
     depth: int,  # blocks of the network
     parts: int = 5,  # how many numbers are wanted; the paper has fifths
 ) -> DropSchedule:
-    "A schedule as it is typed: '4,3,2,1,0'"
+    """A schedule as it is typed: '4,3,2,1,0'
+
+    Args:
+        text: numbers with commas between them, noisiest part first
+        depth: blocks of the network
+        parts: how many numbers are wanted; the paper has fifths
+    """
     words = [w.strip() for w in text.split(",")]
     if not all(w.isdecimal() and len(w) < 5 for w in words):
         wanted = "whole numbers of 0 or more with commas between them are needed"
@@ -86,7 +110,18 @@ def plot_schedule(
     sigmas=None,  # noise levels to mark, [n]
     ax=None,  # matplotlib axes; new ones if None
 ):  # the axes
-    "Which blocks run at which noise level; high noise is on the left"
+    """Which blocks run at which noise level; high noise is on the left
+
+    Args:
+        schedule: noise level -> blocks to skip
+        depth: blocks of the network
+        rule: which blocks go: or `ase_keep`
+        sigmas: noise levels to mark, [n]
+        ax: matplotlib axes; new ones if None
+
+    Returns:
+        the axes
+    """
     highest, lowest = schedule.sigma_max, schedule.sigma_min
     runs = rule(depth, torch.tensor(check_drops(schedule, depth).drops))  # [parts, depth]
     edges = schedule.edges().clamp(lowest, highest)
@@ -119,7 +154,15 @@ def mean_drop(
     schedule: DropSchedule,  # noise level -> blocks to skip
     sigmas: Tensor,  # where the network is asked, [n], all above 0
 ) -> float:  # blocks
-    "Blocks skipped on average at these noise levels"
+    """Blocks skipped on average at these noise levels
+
+    Args:
+        schedule: noise level -> blocks to skip
+        sigmas: where the network is asked, [n], all above 0
+
+    Returns:
+        blocks
+    """
     return schedule(_levels(sigmas)).double().mean().item()
 
 
@@ -129,7 +172,17 @@ def counted_saving(
     sigmas: Tensor,  # where the network is asked, [n], all above 0
     frames: int = None,  # audio frames; None: the preset's
 ) -> float:  # from 0 to 1
-    "Share of the counted operations that is saved at these noise levels"
+    """Share of the counted operations that is saved at these noise levels
+
+    Args:
+        config: the network
+        schedule: noise level -> blocks to skip
+        sigmas: where the network is asked, [n], all above 0
+        frames: audio frames; None: the preset's
+
+    Returns:
+        from 0 to 1
+    """
     drops = check_drops(schedule, config.depth)(_levels(sigmas)).tolist()
     spent = sum(flops(config, frames, keep=config.depth - d) for d in drops)
     return 1 - spent / (len(drops) * flops(config, frames))

@@ -24,7 +24,21 @@ from .training import BaseStage, TrainConfig
 # %% ../nbs/32_presto_l.ipynb #fe1b5883
 @dataclass(frozen=True)
 class PrestoLConfig(Config):
-    "Every switch of layer distillation (Presto-L); drops, shift and budget as in the paper"
+    """Every switch of layer distillation (Presto-L); drops, shift and budget as in the paper
+
+    Args:
+        drops: blocks skipped in each part of the axis, noisiest first
+        over: equal parts of what, see `DropSchedule`
+        shift: blocks at the end that always run; 0 skips the last ones (ASE)
+        budget: tell the network how many blocks are skipped
+        budget_norm: in the second place by a norm of its own; False: added
+        noise: levels in training, see `noise_named`; "train": the first model's
+        nu_st: weight of the self-teacher loss, against a mean over elements
+        lr: peak; 8e-5 in the paper, for a network of its size
+        level_weights: coefficient of the loss in each part, as `drops`; () is 1 for all
+        freeze_noise: the noise embedding stays as it was
+        weight_decay: AdamW's, of matrices
+    """
 
     drops: tuple = DROPS["study"]["l"]  # blocks skipped in each part of the axis, noisiest first
     over: str = "inf"  # equal parts of what, see `DropSchedule`
@@ -33,7 +47,7 @@ class PrestoLConfig(Config):
     budget_norm: bool = True  # in the second place by a norm of its own; False: added
     noise: str = "train"  # levels in training, see `noise_named`; "train": the first model's
     nu_st: float = 1.0  # weight of the self-teacher loss, against a mean over elements
-    lr: float = 1e-3  # peak; 8e-5 in the paper, as we understand it, for a network of its size
+    lr: float = 1e-3  # peak; 8e-5 in the paper, for a network of its size
     level_weights: tuple = ()  # coefficient of the loss in each part, as `drops`; () is 1 for all
     freeze_noise: bool = False  # the noise embedding stays as it was
     weight_decay: float = 0.01  # AdamW's, of matrices
@@ -63,7 +77,11 @@ class PrestoLConfig(Config):
         return DropSchedule(self.drops, over=self.over)
 
     def weight(self, sigma):  # noise levels [b]
-        "Coefficient of each row's loss [b]"
+        """Coefficient of each row's loss [b]
+
+        Args:
+            sigma: noise levels [b]
+        """
         if not self.level_weights:
             return torch.ones_like(sigma)
         weights = torch.tensor(self.level_weights, device=sigma.device)
@@ -75,7 +93,12 @@ class PrestoLConfig(Config):
         depth,  # blocks of the network
         drop,  # blocks to skip
     ):
-        "Which blocks run, see `shifted_keep`"
+        """Which blocks run, see `shifted_keep`
+
+        Args:
+            depth: blocks of the network
+            drop: blocks to skip
+        """
         return shifted_keep(depth, drop, self.shift)
 
 
@@ -101,7 +124,16 @@ def with_budget(
     seed: int = 0,  # of the first weights that stand before the zeros
     norm: bool = False,  # a norm of its own in the second place, see `DiTConfig.budget_norm`
 ) -> DiT:  # a copy with it
-    "The same function, and room to listen to a budget"
+    """The same function, and room to listen to a budget
+
+    Args:
+        network: trained without budget conditioning, or with
+        seed: of the first weights that stand before the zeros
+        norm: a norm of its own in the second place, see `DiTConfig.budget_norm`
+
+    Returns:
+        a copy with it
+    """
     config = network.config.replace(budget=True, budget_norm=norm)
     new = DiT(config, new_rng("budget", seed))
     missing, extra = new.load_state_dict(network.state_dict(), strict=False)
@@ -111,7 +143,11 @@ def with_budget(
 
 
 def without_budget(network: DiT) -> DiT:  # a copy that listens to none
-    "What the network does when it is not told a budget"
+    """What the network does when it is not told a budget
+
+    Returns:
+        a copy that listens to none
+    """
     new = copy.deepcopy(network)
     if network.config.budget:
         del new.budget, new.budget_vector, new.budget_final
@@ -128,7 +164,19 @@ def both_streams(
     keep: Tensor,  # which blocks run, bool [b, depth]
     budget=None,  # what the network is told
 ) -> tuple:  # output [b, frames, channels]; two streams [b, frames, width]: skipping, and full
-    "The forward that skips, and beside it the stream of the full network, without a graph"
+    """The forward that skips, and beside it the stream of the full network, without a graph
+
+    Args:
+        network: the student, which is its own teacher
+        x: scaled noised latents [b, frames, channels], as `DiT.forward`
+        c_noise: ln(sigma)/4 [b]
+        cond: condition
+        keep: which blocks run, bool [b, depth]
+        budget: what the network is told
+
+    Returns:
+        output [b, frames, channels]; two streams [b, frames, width]: skipping, and full
+    """
     apart = (~keep).cumsum(1) > 0  # [b, depth]: has a block been skipped yet?
     h, run, finish = network.parts(x, c_noise, cond, budget)
     full = h.detach()
@@ -150,7 +198,15 @@ def self_teacher_loss(
     h: Tensor,  # stream after the last block, blocks skipped [b, frames, width]
     full: Tensor,  # the same of the full network
 ) -> Tensor:  # [b]; mean over elements
-    "Squared distance of the normalised streams (the self-teacher loss, as we understand the paper)"
+    """Squared distance of the normalised streams (the self-teacher loss)
+
+    Args:
+        h: stream after the last block, blocks skipped [b, frames, width]
+        full: the same of the full network
+
+    Returns:
+        [b]; mean over elements
+    """
     return (_normalise(h) - _normalise(full.detach())).square().flatten(1).mean(1)
 
 
@@ -162,7 +218,19 @@ def presto_l_loss(
     sigma,  # noise level [b]
     noise,  # standard normal, shape of x0
 ) -> tuple:  # loss [b], what to log
-    "The EDM loss with blocks skipped as the schedule says, and the self-teacher's"
+    """The EDM loss with blocks skipped as the schedule says, and the self-teacher's
+
+    Args:
+        denoiser: of a `DiT`
+        config: `PrestoLConfig`
+        x0: clean latents [b, frames, channels]
+        cond: condition, or None
+        sigma: noise level [b]
+        noise: standard normal, shape of x0
+
+    Returns:
+        loss [b], what to log
+    """
     drop = config.schedule(sigma)
     keep = config.keep(denoiser.network.config.depth, drop)
     how = dict(keep=keep, budget=drop if config.budget else None)
@@ -184,7 +252,16 @@ def presto_l_loss(
 
 # %% ../nbs/32_presto_l.ipynb #29707ec6
 class PrestoLStage(BaseStage):
-    "Fine-tunes a trained denoiser to skip blocks: a stage of `fit`"
+    """Fine-tunes a trained denoiser to skip blocks: a stage of `fit`
+
+    Args:
+        teacher: `Denoiser` of a trained `DiT`
+        data: `LatentWindows`
+        encoder: text encoder
+        config: the switches
+        seed: of the budget's first weights
+        training: noise levels the teacher was trained at: what "train" means
+    """
 
     def __init__(
         self,
@@ -226,7 +303,17 @@ def presto_l_stage(
     config,  # `PrestoLConfig`
     seed: int = 0,  # of the budget's first weights
 ):  # `PrestoLStage`
-    "The stage that teaches a model to skip blocks, on windows of the length it was trained at"
+    """The stage that teaches a model to skip blocks, on windows of the length it was trained at
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        pipe: the model to begin with: a `MusicPipeline`
+        config: `PrestoLConfig`
+        seed: of the budget's first weights
+
+    Returns:
+        `PrestoLStage`
+    """
     data = LatentWindows(latents_dir, round(pipe.config.max_seconds * pipe.codec.frame_rate))
     return PrestoLStage(pipe.denoiser, data, pipe.encoder, config, seed, pipe.config.training_noise)
 
@@ -237,7 +324,16 @@ def layer_pipeline(
     config,  # `PrestoLConfig`
     name="presto-l",
 ):  # `MusicPipeline`
-    "A pipeline that skips blocks as it was trained to"
+    """A pipeline that skips blocks as it was trained to
+
+    Args:
+        pipe: the model it began with
+        network: fine-tuned `DiT`
+        config: `PrestoLConfig`
+
+    Returns:
+        `MusicPipeline`
+    """
     drops = config.drops if any(config.drops) else ()
     skips = dict(drops=drops, over=config.over, shift=config.shift)
     config = pipe.config.replace(name=name, dit=network.config.to_dict(), check=(), **skips)

@@ -17,7 +17,15 @@ def skipping(
     pipe: MusicPipeline,  # any model
     drops: tuple,  # blocks to skip, if it does not say itself
 ) -> MusicPipeline:  # a model that does
-    "A model with a schedule: its own, or the given one before it has learned to follow it"
+    """A model with a schedule: its own, or the given one before it has learned to follow it
+
+    Args:
+        pipe: any model
+        drops: blocks to skip, if it does not say itself
+
+    Returns:
+        a model that does
+    """
     if any(pipe.config.drops):
         return pipe
     switches = PrestoLConfig(drops=drops)
@@ -32,7 +40,18 @@ def ls_stage(
     config,  # `PrestoSConfig`
     seed=0,  # of the head
 ):  # `PrestoSStage`
-    "The stage of step distillation whose generator skips blocks"
+    """The stage of step distillation whose generator skips blocks
+
+    Args:
+        data: `LatentWindows`
+        watch: what real and fake score are made of
+        start: what the generator begins as, see `skipping`
+        config: `PrestoSConfig`
+        seed: of the head
+
+    Returns:
+        `PrestoSStage`
+    """
     if not any(start.config.drops):
         message = f"the generator begins as {start.config.name}, which skips no blocks"
         raise PrestoError(f"{message}; give a model with drops, or use train presto-s")
@@ -61,6 +80,17 @@ def presto_ls_stage(
     config,  # `PrestoSConfig`
     seed=0,  # of the head
 ):  # `PrestoSStage`
-    "`ls_stage` on windows of the length that the model was trained at"
+    """`ls_stage` on windows of the length that the model was trained at
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        watch: what real and fake score are made of
+        start: what the generator begins as, see `skipping`
+        config: `PrestoSConfig`
+        seed: of the head
+
+    Returns:
+        `PrestoSStage`
+    """
     data = LatentWindows(latents_dir, round(watch.config.max_seconds * watch.codec.frame_rate))
     return ls_stage(data, watch, start, config, seed)

@@ -28,12 +28,20 @@ from .discriminator import HEADS, features, halvings, lsgan, middle_block, nsgan
 # %% ../nbs/23_presto_s.ipynb #207abe4a
 @dataclass(frozen=True)
 class FewLevels(KarrasDiscrete):
-    "The levels of an n-step ping-pong, all equally likely: the input of a discrete generator"
+    """The levels of an n-step ping-pong, all equally likely: the input of a discrete generator
+
+    Args:
+        n: steps
+    """
 
     n: int = 4  # steps
 
     def levels(self):  # float64, increasing
-        "The levels"
+        """The levels
+
+        Returns:
+            float64, increasing
+        """
         sigmas = few_sigmas(self.n, False, self.sigma_min, self.sigma_max, self.rho)
         return sigmas[:-1].flip(0).double()
 
@@ -42,7 +50,15 @@ def noise_at(
     name,  # "train", "inf", "inf-N" as in `noise_named`, "few-N", or "dmd2"
     training=LogNormal(),  # what "train" means: the levels the teacher was trained at
 ):  # a `NoiseDistribution`
-    "A noise distribution by its name"
+    """A noise distribution by its name
+
+    Args:
+        name: "train", "inf", "inf-N" as in `noise_named`, "few-N", or "dmd2"
+        training: what "train" means: the levels the teacher was trained at
+
+    Returns:
+        a `NoiseDistribution`
+    """
     name = str(name)
     if name == "dmd2":
         return KarrasDiscrete(1000, trim=0.02)
@@ -68,7 +84,27 @@ def _check_noise(place, name):
 
 @dataclass(frozen=True)
 class PrestoSConfig(Config):
-    "Every switch of step distillation (Presto-S); the defaults are the paper's"
+    """Every switch of step distillation (Presto-S); the defaults are the paper's
+
+    Args:
+        p_gen: noise levels of the generator's input, see `noise_at`
+        p_dmd: of the matching loss
+        p_dsm: of the fake score's loss
+        p_gan: of the discriminator's input
+        w: guidance scale of the real score
+        gan: "ls" (least squares), "ns" (non-saturating), "none"
+        head: "map" (answers in time), "one"; None: "map" with "ls", else "one"
+        dmd: the matching loss
+        normalise: DMD2's normaliser
+        ratio: fake turns for each generator turn
+        nu_g: weight of the GAN loss in the generator's turn, against a mean
+        nu_d: weight of the GAN loss in the fake score's turn, likewise
+        nu_reg: weight of the regression on teacher pairs (offline DMD)
+        lr: of both optimisers
+        simulate: inputs from the generator's own earlier steps; needs p_gen "few-N"
+        betas: of both optimisers
+        weight_decay: AdamW's; 0 is Adam
+    """
 
     p_gen: str = "inf"  # noise levels of the generator's input, see `noise_at`
     p_dmd: str = "train"  # of the matching loss
@@ -123,7 +159,11 @@ class PrestoSConfig(Config):
         return GAMES[self.gan]
 
     def new_head(self, width, halvings, generator):  # see `MapHead`
-        "The network that answers, or None"
+        """The network that answers, or None
+
+        Args:
+            width, halvings, generator: see `MapHead`
+        """
         if self.game is None:
             return None
         kind = HEADS[self.head] if self.head else self.game.head
@@ -163,7 +203,15 @@ BASELINES = {  # names of sets of switches
 
 # %% ../nbs/23_presto_s.ipynb #af9703a2
 class Players(NamedTuple):
-    "Who plays: three denoisers and a head"
+    """Who plays: three denoisers and a head
+
+    Args:
+        generator: G: noised data -> a finished sample
+        real_score: frozen
+        fake_score: learns the generator's distribution
+        head: on the fake score's features; None without a GAN
+        tapped: the denoiser it listens to, where that is not fake_score itself
+    """
 
     generator: object  # G: noised data -> a finished sample
     real_score: object  # frozen
@@ -173,7 +221,12 @@ class Players(NamedTuple):
 
 
 class Draws:
-    "Chance of a turn: levels and noise from one torch.Generator"
+    """Chance of a turn: levels and noise from one torch.Generator
+
+    Args:
+        rng: torch.Generator
+        training: what "train" means, see `noise_at`
+    """
 
     def __init__(
         self,
@@ -188,7 +241,12 @@ class Draws:
         name,  # see `noise_at`
         rows,  # how many
     ):
-        "Noise levels [rows]"
+        """Noise levels [rows]
+
+        Args:
+            name: see `noise_at`
+            rows: how many
+        """
         return noise_at(name, self.training).sample(rows, self.rng)
 
     def noise(self, x):
@@ -203,7 +261,18 @@ def generate(
     cond,  # their conditions
     draw,  # `Draws`
 ):  # x0_hat [b, ...]
-    "The generator's answer to noised real data (flow of the paper's figure 1)"
+    """The generator's answer to noised real data (flow of the paper's figure 1)
+
+    Args:
+        players: `Players`
+        config: `PrestoSConfig`
+        x0: real latents [b, ...]
+        cond: their conditions
+        draw: `Draws`
+
+    Returns:
+        x0_hat [b, ...]
+    """
     sigma = draw.sigma(config.p_gen, len(x0))
     if config.simulate:
         x = simulated_input(players.generator, config, sigma, x0, cond, draw)
@@ -221,7 +290,19 @@ def simulated_input(
     cond,  # conditions of b rows
     draw,  # `Draws`
 ):  # what the generator meets at these levels in use [b, ...]
-    "Ping-pong from pure noise down to each row's level: DMD2's backward simulation"
+    """Ping-pong from pure noise down to each row's level: DMD2's backward simulation
+
+    Args:
+        generator: G
+        config: `PrestoSConfig`; p_gen is "few-N"
+        sigma: level of each row [b], one of the N
+        x0: gives the shape [b, ...]
+        cond: conditions of b rows
+        draw: `Draws`
+
+    Returns:
+        what the generator meets at these levels in use [b, ...]
+    """
     levels = noise_at(config.p_gen).levels().flip(0).to(sigma)
     x = levels[0] * draw.noise(x0)
     for level, lower in zip(levels, levels[1:]):
@@ -238,7 +319,18 @@ def answers(
     cond,  # conditions of b rows
     draw,  # `Draws`
 ) -> tuple:  # what the head answers to each set, [b, ...]
-    "Each set noised at levels of its own, all through half the fake score network at once"
+    """Each set noised at levels of its own, all through half the fake score network at once
+
+    Args:
+        players: `Players`
+        config: `PrestoSConfig`
+        pieces: latents [b, ...], one or more sets of them
+        cond: conditions of b rows
+        draw: `Draws`
+
+    Returns:
+        what the head answers to each set, [b, ...]
+    """
     levels = [draw.sigma(config.p_gan, len(x)) for x in pieces]
     x = torch.cat([noised(x, s, draw.noise(x)) for x, s in zip(pieces, levels)])
     for _ in pieces[1:]:
@@ -266,7 +358,19 @@ def fake_turn(
     cond,  # their conditions
     draw,  # `Draws`
 ):  # loss [b], what to log
-    "What fake score and head minimise: DSM on the samples, and telling them from data"
+    """What fake score and head minimise: DSM on the samples, and telling them from data
+
+    Args:
+        players: `Players`
+        config: `PrestoSConfig`
+        x0_hat: the generator's samples [b, ...]
+        x0: real latents [b, ...]
+        cond: their conditions
+        draw: `Draws`
+
+    Returns:
+        loss [b], what to log
+    """
     sigma = draw.sigma(config.p_dsm, len(x0))
     loss = fake_score_loss(players.fake_score, x0_hat, cond, sigma, draw.noise(x0))
     log = dict(dsm=loss, sigma=sigma)
@@ -303,7 +407,19 @@ def generator_turn(
     draw,  # `Draws`
     pair: tuple = None,  # (noise, the teacher's sample, condition), for the regression
 ):  # loss [b], what to log
-    "What the generator minimises: matching, fooling, and (offline) copying"
+    """What the generator minimises: matching, fooling, and (offline) copying
+
+    Args:
+        players: `Players`
+        config: `PrestoSConfig`
+        x0_hat: the generator's samples, with a graph [b, ...]
+        cond: their conditions
+        draw: `Draws`
+        pair: (noise, the teacher's sample, condition), for the regression
+
+    Returns:
+        loss [b], what to log
+    """
     loss = x0_hat.new_zeros(len(x0_hat))
     log = {}
     if config.dmd:
@@ -331,7 +447,13 @@ def same_shape(
     b,  # another
     what,  # what the two are called
 ):
-    "Refuse two networks that cannot be copies of each other"
+    """Refuse two networks that cannot be copies of each other
+
+    Args:
+        a: a module
+        b: another
+        what: what the two are called
+    """
     a, b = _shapes(a), _shapes(b)
     for k in sorted(a.keys() | b.keys()):
         if a.get(k) != b.get(k):
@@ -345,7 +467,14 @@ def check_players(
     has_null: bool,  # was it trained without conditions as well?
     pairs=None,  # `TeacherPairs`
 ):
-    "One sentence for what cannot work"
+    """One sentence for what cannot work
+
+    Args:
+        teacher: a `Denoiser`
+        config: `PrestoSConfig`
+        has_null: was it trained without conditions as well?
+        pairs: `TeacherPairs`
+    """
     if config.w != 1 and not has_null:
         missing = "this teacher has no null condition (`null_text` of its network)"
         raise PrestoError(f"the guidance scale w is {config.w:g}, but {missing}; allowed is w = 1")
@@ -359,7 +488,14 @@ def check_players(
 
 # %% ../nbs/23_presto_s.ipynb #a86a95f4
 class TeacherPairs(NamedTuple):
-    "Noise, and what the teacher makes of it"
+    """Noise, and what the teacher makes of it
+
+    Args:
+        noise: standard normal [n, ...]
+        x0: the teacher's samples [n, ...]
+        cond: their conditions, or None
+        evaluations: rows that went through the teacher's network
+    """
 
     noise: Tensor  # standard normal [n, ...]
     x0: Tensor  # the teacher's samples [n, ...]
@@ -367,7 +503,11 @@ class TeacherPairs(NamedTuple):
     evaluations: int  # rows that went through the teacher's network
 
     def pick(self, rows):  # indices [b]
-        "(noise, sample, condition) of some pairs"
+        """(noise, sample, condition) of some pairs
+
+        Args:
+            rows: indices [b]
+        """
         cond = self.cond if self.cond is None else self.cond[rows]
         return self.noise[rows], self.x0[rows], cond
 
@@ -380,7 +520,19 @@ def teacher_pairs(
     steps=40,  # evaluations of each sample
     batch=64,  # rows at a time
 ):  # `TeacherPairs`
-    "The teacher's ODE samples, counted"
+    """The teacher's ODE samples, counted
+
+    Args:
+        teacher: a denoiser
+        noise: standard normal [n, ...]
+        cond: conditions of n rows
+        guidance_scale: w
+        steps: evaluations of each sample
+        batch: rows at a time
+
+    Returns:
+        `TeacherPairs`
+    """
     sigmas, step = plan(steps)
     passes = 1 if guidance_scale == 1 else 2
     out = []
@@ -396,7 +548,12 @@ def cycle_forwards(
     config,  # `PrestoSConfig`
     depth: int,  # blocks of the network
 ) -> float:
-    "Forward passes of a cycle: `ratio` fake turns, a generator turn; a backward pass counts as two"
+    """Forward passes of a cycle: `ratio` fake turns, a generator turn; a backward pass counts as two
+
+    Args:
+        config: `PrestoSConfig`
+        depth: blocks of the network
+    """
     f = (middle_block(depth) + 1) / depth if config.game else 0.0
     earlier = noise_at(config.p_gen).n - 1 if config.simulate else 0
     guided_passes = 1 if config.w == 1 else 2
@@ -413,7 +570,15 @@ def likeness(
     x0_hat,  # samples [b, frames, channels], or points [b, d]
     x0,  # real latents, same shape
 ):  # name -> scalar tensor, each over that of real data
-    "Loudness, variety over the batch, fine structure in time, and what is steady in time"
+    """Loudness, variety over the batch, fine structure in time, and what is steady in time
+
+    Args:
+        x0_hat: samples [b, frames, channels], or points [b, d]
+        x0: real latents, same shape
+
+    Returns:
+        name -> scalar tensor, each over that of real data
+    """
     timed = x0.ndim > 2
     fine = lambda x: _rms(x.diff(dim=1)) if timed else _rms(x)
     steady = lambda x: _rms(x.mean(1)) if timed else _rms(x)
@@ -431,7 +596,18 @@ def likeness_by_level(
     steps=(1, 4, 8),  # ping-pong steps from nothing
     seed=0,
 ):  # {"sigma 80": {name: number}, ..., "4 steps": ...}
-    "`likeness` of single answers and of whole samples: where a generator goes astray"
+    """`likeness` of single answers and of whole samples: where a generator goes astray
+
+    Args:
+        generator: a few-step generator
+        x0: real latents [b, ...]
+        cond: their conditions
+        sigmas: levels of noised real data
+        steps: ping-pong steps from nothing
+
+    Returns:
+        {"sigma 80": {name: number}, ..., "4 steps": ...}
+    """
     rng = new_rng(seed, "by level")
     noise = torch.randn(x0.shape, generator=rng)
     found = {}
@@ -445,7 +621,12 @@ def likeness_by_level(
 
 # %% ../nbs/23_presto_s.ipynb #d5f6d7eb
 class TrainerDraws(Draws):
-    "The same for the rows of a `Trainer`: alike for any number of processes"
+    """The same for the rows of a `Trainer`: alike for any number of processes
+
+    Args:
+        trainer: a `Trainer`
+        training: what "train" means, see `noise_at`
+    """
 
     def __init__(
         self,
@@ -466,7 +647,21 @@ class TrainerDraws(Draws):
 
 
 class PrestoSStage(BaseStage):
-    "Distils a teacher's many steps into a generator: a stage of `fit`"
+    """Distils a teacher's many steps into a generator: a stage of `fit`
+
+    Args:
+        teacher: `Denoiser` of a trained network
+        data: `LatentWindows`
+        encoder: text encoder
+        config: the switches
+        frame_rate: of the latents, per second: it fixes the head
+        seed: of the head's first weights
+        pairs: `TeacherPairs`, where nu_reg is not 0
+        start: `Denoiser` the generator begins as; None: the teacher
+        played: how the generator is asked, e.g. `skipping`
+        watched: how real and fake score are asked, likewise
+        training: noise levels the teacher was trained at: what "train" means
+    """
 
     ema = ("generator",)
 
@@ -584,7 +779,18 @@ def presto_s_stage(
     seed=0,  # of the head
     start=None,  # the model its generator begins as, if not the teacher
 ):  # `PrestoSStage`
-    "The stage that distils a model, on windows of the length it was trained at"
+    """The stage that distils a model, on windows of the length it was trained at
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        pipe: the teacher: a `MusicPipeline`
+        config: `PrestoSConfig`
+        seed: of the head
+        start: the model its generator begins as, if not the teacher
+
+    Returns:
+        `PrestoSStage`
+    """
     frames = round(pipe.config.max_seconds * pipe.codec.frame_rate)
     return PrestoSStage(
         pipe.denoiser,
@@ -605,7 +811,16 @@ def few_step_pipeline(
     steps=4,
     to_min=False,  # placement of the levels, see `few_sigmas`
 ):  # `MusicPipeline`
-    "A pipeline that plays ping-pong with a generator"
+    """A pipeline that plays ping-pong with a generator
+
+    Args:
+        pipe: the teacher's
+        network: the generator's network
+        to_min: placement of the levels, see `few_sigmas`
+
+    Returns:
+        `MusicPipeline`
+    """
     plays = dict(step="pingpong", steps=steps, to_min=to_min)
     config = pipe.config.replace(name=name, guidance="none", guidance_scale=1.0, check=(), **plays)
     denoiser = Denoiser(network, pipe.config.sigma_data)

@@ -23,7 +23,11 @@ from .sampling import noise_like
 def find_blocks(
     module: nn.Module,  # any network
 ) -> nn.ModuleList:
-    "The longest list of modules of one type: the blocks; the outermost if several are equal"
+    """The longest list of modules of one type: the blocks; the outermost if several are equal
+
+    Args:
+        module: any network
+    """
     inner = getattr(module, "modules", list)()
     lists = [m for m in inner if isinstance(m, nn.ModuleList)]
     alike = [m for m in lists if len({type(block) for block in m}) == 1]
@@ -37,7 +41,14 @@ def find_blocks(
 def float_tensors(
     value,  # tensors, in tuples, lists and dictionaries of any depth
 ) -> list:  # of Tensor
-    "The float tensors of a call's arguments or its result, in order"
+    """The float tensors of a call's arguments or its result, in order
+
+    Args:
+        value: tensors, in tuples, lists and dictionaries of any depth
+
+    Returns:
+        of Tensor
+    """
     if isinstance(value, Tensor):
         return [value] * value.is_floating_point()
     if isinstance(value, dict):
@@ -57,7 +68,16 @@ def stream(
     kwargs,  # by name
     output,  # what it returned
 ) -> tuple:  # (before, after), Tensors of one shape
-    "The residual stream before and after a block"
+    """The residual stream before and after a block
+
+    Args:
+        args: what a block was called with
+        kwargs: by name
+        output: what it returned
+
+    Returns:
+        (before, after), Tensors of one shape
+    """
     for before in float_tensors((args, kwargs.get("hidden_states"), kwargs)):
         for after in float_tensors(output):
             if before.shape == after.shape:
@@ -70,7 +90,15 @@ def stats(
     before: Tensor,  # stream before a block, [rows, ..., width]
     after: Tensor,  # and after it
 ) -> dict:  # name -> [rows]
-    "What a block does to the stream, for each row"
+    """What a block does to the stream, for each row
+
+    Args:
+        before: stream before a block, [rows, ..., width]
+        after: and after it
+
+    Returns:
+        name -> [rows]
+    """
     x, y = before.float(), after.float()
     each = lambda v: v.reshape(len(v), -1).mean(1)  # mean over tokens
     return dict(
@@ -82,7 +110,13 @@ def stats(
 
 # %% ../nbs/30_variance.ipynb #87321e5a
 class Probe:
-    "Statistics of the residual stream at every block, averaged over all rows while attached"
+    """Statistics of the residual stream at every block, averaged over all rows while attached
+
+    Args:
+        module: any network with a list of blocks
+        blocks: the blocks, a list of modules; None: `find_blocks(module)`
+        keep: (before, after) [rows, ..., width] -> {name: [rows, ...]}
+    """
 
     def __init__(
         self,
@@ -130,7 +164,11 @@ class Probe:
 
     @property
     def stats(self):  # {block: {name: Tensor}}, blocks counted from 0 and in order
-        "Mean over rows, for each block that ran"
+        """Mean over rows, for each block that ran
+
+        Returns:
+            {block: {name: Tensor}}, blocks counted from 0 and in order
+        """
         out = {i: {} for i in sorted({i for i, _ in self.sums})}
         for (i, name), (total, n) in self.sums.items():
             out[i][name] = total / n
@@ -141,7 +179,15 @@ def residual_variance(
     blocks: int,  # branches of variance 1
     rho: float = 0.0,  # correlation of each with the stream
 ) -> Tensor:  # [blocks + 1], beginning with 1
-    "Variance of a residual stream after 0, 1, ... blocks"
+    """Variance of a residual stream after 0, 1, ... blocks
+
+    Args:
+        blocks: branches of variance 1
+        rho: correlation of each with the stream
+
+    Returns:
+        [blocks + 1], beginning with 1
+    """
     if not -1 <= rho <= 1:
         raise PrestoError(f"rho is {rho}; a correlation lies between -1 and 1")
     v = [1.0]
@@ -154,7 +200,12 @@ FIELDS = "variance", "branch", "norm", "cosine"  # of `stats`
 
 
 class Spike(NamedTuple):
-    "The last block's variance over that of others; a stream that only grows is large in the first"
+    """The last block's variance over that of others; a stream that only grows is large in the first
+
+    Args:
+        over_median: over the median of the others, [s]
+        over_before: over the block that ran before it, [s]
+    """
 
     over_median: Tensor  # over the median of the others, [s]
     over_before: Tensor  # over the block that ran before it, [s]
@@ -169,7 +220,16 @@ def _table(rows, name, blocks):
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    "Statistics of a residual stream over noise levels and blocks; NaN where a block did not run"
+    """Statistics of a residual stream over noise levels and blocks; NaN where a block did not run
+
+    Args:
+        sigmas: noise levels, [s]
+        blocks: numbers of the blocks, from 0, [L]
+        variance: of the stream after each block, [s, L]
+        branch: variance of what the block added, [s, L]
+        norm: root mean square of a token, [s, L]
+        cosine: of the stream before and after, [s, L]
+    """
 
     sigmas: Tensor  # noise levels, [s]
     blocks: Tensor  # numbers of the blocks, from 0, [L]
@@ -184,7 +244,12 @@ class Profile:
         sigmas,  # noise levels [s]
         rows,  # `Probe.stats` of each
     ):
-        "From what a probe heard at each level"
+        """From what a probe heard at each level
+
+        Args:
+            sigmas: noise levels [s]
+            rows: `Probe.stats` of each
+        """
         blocks = sorted(set().union(*rows))
         if not blocks:
             raise PrestoError("no block ran at any noise level; a profile needs one at least")
@@ -209,12 +274,21 @@ class Profile:
         path,  # .safetensors file
         metadata=None,  # name -> string
     ):
-        "Write the profile"
+        """Write the profile
+
+        Args:
+            path: .safetensors file
+            metadata: name -> string
+        """
         save_tensors(path, {f.name: getattr(self, f.name) for f in fields(self)}, metadata)
 
     @classmethod
     def load(cls, path):  # .safetensors file, which may hold other tensors too
-        "Read a profile"
+        """Read a profile
+
+        Args:
+            path: .safetensors file, which may hold other tensors too
+        """
         tensors = load_tensors(path)
         names = [f.name for f in fields(cls)]
         missing = [name for name in names if name not in tensors]
@@ -228,7 +302,14 @@ class Profile:
 def check_levels(
     sigmas,  # noise levels, a number or several
 ) -> Tensor:  # [s], float32
-    "Noise levels a network can be asked at, or a `PrestoError`"
+    """Noise levels a network can be asked at, or a `PrestoError`
+
+    Args:
+        sigmas: noise levels, a number or several
+
+    Returns:
+        [s], float32
+    """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float32).reshape(-1)
     if not len(sigmas):
         raise PrestoError("there are no noise levels; finite numbers above 0 are needed")
@@ -255,7 +336,18 @@ def variance_profile(
     blocks=None,  # those of a `Probe`; None: `find_blocks` of the network
     **kw,  # for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
 ) -> Profile:
-    "What the blocks do to the stream, at each noise level, in the mode the network is in"
+    """What the blocks do to the stream, at each noise level, in the mode the network is in
+
+    Args:
+        denoiser: `denoiser(x, sigma [b], cond, **kw)` around a network with blocks
+        x0: clean latents, [rows, frames, channels]
+        sigmas: noise levels, [s]
+        cond: condition of the rows, or None
+        seed: row i is noised from seed + i, alike at every level
+        batch: rows at once; the result does not depend on it
+        blocks: those of a `Probe`; None: `find_blocks` of the network
+        kw: for the denoiser, such as `keep`; a tensor with a value for each row is cut like `x0`
+    """
     sigmas = check_levels(sigmas)
     n = len(x0)
     noise = noise_like(x0.shape, range(seed, seed + n), x0.device)
@@ -282,7 +374,15 @@ def plot_profile(
     profile: Profile,  # what was measured
     axes=None,  # where to draw; None: a new figure
 ):  # the axes
-    "Variance against the block, a curve for each noise level"
+    """Variance against the block, a curve for each noise level
+
+    Args:
+        profile: what was measured
+        axes: where to draw; None: a new figure
+
+    Returns:
+        the axes
+    """
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
 
@@ -301,7 +401,16 @@ def plot_spike(
     axes=None,  # where to draw; None: a new figure
     **style,  # of the curve, as `plot` takes it
 ):  # the axes
-    "The last block's variance over the median of the others; a dot marks the maximum"
+    """The last block's variance over the median of the others; a dot marks the maximum
+
+    Args:
+        profile: what was measured
+        axes: where to draw; None: a new figure
+        style: of the curve, as `plot` takes it
+
+    Returns:
+        the axes
+    """
     ax = _new_axes(2.6) if axes is None else axes
     spike = profile.spike().over_median
     top = spike.argmax()
