@@ -75,7 +75,9 @@ def _docstring(node, told, result):
     if result:
         out += _section('Returns:', [result], indent)
     text = '\n'.join(out).replace('\\', '\\\\').replace('"""', r'\"\"\"')
-    return f'{indent}"""{text}\n{indent}"""'
+    fits = len(f'{indent}"""{text}'.split('\n')[0]) <= WIDTH
+    start = '' if fits else f'\n{indent}'
+    return f'{indent}"""{start}{text}\n{indent}"""'
 
 
 def _public(body):

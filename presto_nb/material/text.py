@@ -123,7 +123,8 @@ _KEY = re.compile(r"\b([A-G])(?:[\s-]*(sharp|flat|#|♯|b|♭))?[\s-]+(" + "|".j
 def read_key(
     prompt: str,  # as typed
 ) -> tuple | None:  # places of tonic and scale on the circle of fifths, from 0, C, to 11
-    """The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"
+    """
+    The key that a prompt names, its letter in upper case: "E minor", "Bb major", "F sharp dorian"
 
     Args:
         prompt: as typed
