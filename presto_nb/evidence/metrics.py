@@ -103,7 +103,17 @@ def gaussian_frechet(
     mu2,  # mean of the second, [d]
     s2,  # its covariance, [d, d]
 ) -> float:  # at least 0
-    "Frechet distance of two Gaussians"
+    """Frechet distance of two Gaussians
+
+    Args:
+        mu1: mean of the first, [d]
+        s1: its covariance, [d, d]
+        mu2: mean of the second, [d]
+        s2: its covariance, [d, d]
+
+    Returns:
+        at least 0
+    """
     mu1, s1 = _check_gaussian(mu1, s1, 'the first Gaussian')
     mu2, s2 = _check_gaussian(mu2, s2, 'the second Gaussian')
     if len(mu1) != len(mu2):
@@ -122,7 +132,15 @@ def frechet_distance(
     x,  # embeddings, [n, d]; 2 at least, and far more than d for a number to trust
     y,  # the reference's, [m, d]
 ) -> float:  # at least 0
-    "Frechet distance of two sets, each taken for a Gaussian"
+    """Frechet distance of two sets, each taken for a Gaussian
+
+    Args:
+        x: embeddings, [n, d]; 2 at least, and far more than d for a number to trust
+        y: the reference's, [m, d]
+
+    Returns:
+        at least 0
+    """
     x, y = _check_pair(x, y, 2)
     return gaussian_frechet(x.mean(0), _covariance(x), y.mean(0), _covariance(y))
 
@@ -142,7 +160,16 @@ def frechet_sizes(
     d: int,  # dimensions
     count: int = 15,  # how many sizes
 ) -> list:  # increasing, evenly spaced in 1/n
-    "Sizes from about 2d (at most n/2, at least n/10) to n"
+    """Sizes from about 2d (at most n/2, at least n/10) to n
+
+    Args:
+        n: points
+        d: dimensions
+        count: how many sizes
+
+    Returns:
+        increasing, evenly spaced in 1/n
+    """
     least = max(2, min(max(2 * d, n // 10), n // 2))
     u = torch.linspace(1 / least, 1 / n, count, dtype=torch.float64)
     return sorted({round(1 / v) for v in u.tolist()})
@@ -170,7 +197,17 @@ def frechet_inf(
     sizes=None,  # how many points of x; `frechet_sizes` if None
     generator=None,  # a torch.Generator
 ) -> float:  # may be a little below 0: it is an estimate
-    "Frechet distance extrapolated to infinitely many x"
+    """Frechet distance extrapolated to infinitely many x
+
+    Args:
+        x: embeddings, [n, d]
+        y: the reference's, [m, d]
+        sizes: how many points of x; `frechet_sizes` if None
+        generator: a torch.Generator
+
+    Returns:
+        may be a little below 0: it is an estimate
+    """
     x, y = _check_pair(x, y, 8)
     sizes = list(sizes or frechet_sizes(*x.shape))
     if len(set(sizes)) < 2:
@@ -226,7 +263,14 @@ def _median_rank(m: int) -> int:  # points
 def median_bandwidth(
     y,  # reference embeddings, [m, d]
 ) -> float:  # the bandwidth
-    "Median distance of different points of the reference (KAD, section 3), in bounded memory"
+    """Median distance of different points of the reference (KAD, section 3), in bounded memory
+
+    Args:
+        y: reference embeddings, [m, d]
+
+    Returns:
+        the bandwidth
+    """
     y = _check_set(y, 'the reference', 2)
     rank = _median_rank(len(y))
     counts = [torch.bincount(_bins(d2), minlength=1 << 19) for _, d2 in _distance_blocks(y, y)]
@@ -243,7 +287,17 @@ def kad(
     bandwidth: float = None,  # sigma; the reference's median distance if None
     scale: float = 100.0,  # the result's unit
 ) -> float:  # around 0, and often below, when the distributions are equal
-    "Kernel audio distance: the unbiased MMD^2"
+    """Kernel audio distance: the unbiased MMD^2
+
+    Args:
+        x: embeddings, [n, d]
+        y: the reference's, [m, d]
+        bandwidth: sigma; the reference's median distance if None
+        scale: the result's unit
+
+    Returns:
+        around 0, and often below, when the distributions are equal
+    """
     x, y = _check_pair(x, y, 2)
     s = median_bandwidth(y) if bandwidth is None else bandwidth
     if not 0 < s < math.inf:
@@ -276,7 +330,15 @@ def cmmd(
     x,  # embeddings, [n, d], scaled to length 1 here
     y,  # the reference's, [m, d]
 ) -> float:  # at least 0, but for rounding
-    "The biased MMD^2 of unit vectors, bandwidth 10, times 1000 (google-research/cmmd)"
+    """The biased MMD^2 of unit vectors, bandwidth 10, times 1000 (google-research/cmmd)
+
+    Args:
+        x: embeddings, [n, d], scaled to length 1 here
+        y: the reference's, [m, d]
+
+    Returns:
+        at least 0, but for rounding
+    """
     x, y = map(_unit, _check_pair(x, y))
     within = _kernel_mean(x, x, 10.0) + _kernel_mean(y, y, 10.0)
     return 1000 * (within - 2 * _kernel_mean(x, y, 10.0))
@@ -315,7 +377,16 @@ def prdc(
     fake,  # embeddings, [m, d]
     k: int = 5,  # neighbours; both sets need more points than this
 ) -> dict:  # precision, recall, density, coverage
-    "Are the fakes like the real ones, and are all real ones among them? (Naeem 2020, eq. 1 to 6)"
+    """Are the fakes like the real ones, and are all real ones among them? (Naeem 2020, eq. 1 to 6)
+
+    Args:
+        real: embeddings, [n, d]
+        fake: embeddings, [m, d]
+        k: neighbours; both sets need more points than this
+
+    Returns:
+        precision, recall, density, coverage
+    """
     if not (isinstance(k, int) and k >= 1):
         raise PrestoError(f"k is {k}; it must be a whole number of at least 1")
     fake, real = _check_pair(fake, real, k + 1)
@@ -332,7 +403,15 @@ def clap_score(
     audio,  # embeddings of clips, [n, d]
     text,  # embeddings of their own prompts, [n, d]
 ) -> Tensor:  # [n], -100 to 100
-    "Cosine of each clip and its prompt, times 100"
+    """Cosine of each clip and its prompt, times 100
+
+    Args:
+        audio: embeddings of clips, [n, d]
+        text: embeddings of their own prompts, [n, d]
+
+    Returns:
+        [n], -100 to 100
+    """
     audio = _check_set(audio, 'the clips')
     text = _check_set(text, 'the prompts')
     if audio.shape != text.shape:
@@ -366,7 +445,15 @@ def agreement(
     heard,  # what a listener found: lead, accompaniment, drums, key, bpm
     facts: dict,  # what the prompt says, by the same names; others are not heard
 ) -> dict:  # fact -> found?, for those of the facts that are given
-    "Which facts of the prompt are found in the clip"
+    """Which facts of the prompt are found in the clip
+
+    Args:
+        heard: what a listener found: lead, accompaniment, drums, key, bpm
+        facts: what the prompt says, by the same names; others are not heard
+
+    Returns:
+        fact -> found?, for those of the facts that are given
+    """
     plain = [k for k in ('lead', 'accompaniment', 'drums') if k in facts]
     found = {k: getattr(heard, k) == facts[k] for k in plain}
     if 'key' in facts:
@@ -395,7 +482,18 @@ def interval(
     generator=None,  # a torch.Generator
     level: float = 0.95,  # how often the truth should lie inside
 ) -> tuple:  # (value on all clips, low, high), each a number or a list of k
-    "A statistic of n clips with its interval, by halves without replacement"
+    """A statistic of n clips with its interval, by halves without replacement
+
+    Args:
+        statistic: indices of clips [b] -> a number, or [k] of them
+        n: clips
+        repeats: how many halves
+        generator: a torch.Generator
+        level: how often the truth should lie inside
+
+    Returns:
+        (value on all clips, low, high), each a number or a list of k
+    """
     if not (repeats >= 20 and 0 < level < 1):
         told = f"{repeats} halves at level {level} were asked for"
         raise PrestoError(f"{told}; at least 20, and a level between 0 and 1, are allowed")
@@ -417,7 +515,19 @@ def paired_interval(
     generator=None,  # a torch.Generator
     level: float = 0.95,  # how often the truth should lie inside
 ) -> tuple:  # (difference a - b on all clips, low, high)
-    "The difference of two models, both on the same halves"
+    """The difference of two models, both on the same halves
+
+    Args:
+        statistic_a: indices of clips [b] -> a number, of one model
+        statistic_b: of another on the same prompts and seeds
+        n: clips of each
+        repeats: how many halves
+        generator: a torch.Generator
+        level: how often the truth should lie inside
+
+    Returns:
+        (difference a - b on all clips, low, high)
+    """
     return interval(lambda i: statistic_a(i) - statistic_b(i), n, repeats, generator, level)
 
 
@@ -426,7 +536,13 @@ def no_worse(
     margin: float,  # what would count as worse, above 0, in the metric's unit
     lower_is_better: bool,  # true for distances
 ) -> bool:
-    "Does the interval of the difference exclude that ours is worse by the margin?"
+    """Does the interval of the difference exclude that ours is worse by the margin?
+
+    Args:
+        difference: (value, low, high) of ours minus theirs
+        margin: what would count as worse, above 0, in the metric's unit
+        lower_is_better: true for distances
+    """
     if not margin > 0:
         told = f"the margin is {margin}; it must be above 0 (and be stated before the run)"
         raise PrestoError(told)
@@ -435,7 +551,13 @@ def no_worse(
 
 # %% ../../nbs/evidence/61_metrics.ipynb #00659447
 class Embedder(Protocol):
-    "What turns sounds into points"
+    """What turns sounds into points
+
+    Args:
+        name: for the record
+        sample_rate: Hz, at which it listens
+        dim: numbers per clip
+    """
 
     name: str  # for the record
     sample_rate: int  # Hz, at which it listens
@@ -484,7 +606,11 @@ class LogMelEmbedder:
 
 # %% ../../nbs/evidence/61_metrics.ipynb #08928ea5
 class MusicnnEmbedder:
-    "The mean of musicnn's 200 features over a clip's patches"
+    """The mean of musicnn's 200 features over a clip's patches
+
+    Args:
+        kind: the tags that it was trained on: MTT or MSD
+    """
 
     sample_rate = 16000
     dim = 200
@@ -526,7 +652,12 @@ def _pooled(
 
 # %% ../../nbs/evidence/61_metrics.ipynb #03b9285b
 class ClapEmbedder:
-    "LAION-CLAP through transformers: sound and text in one space, all of length 1"
+    """LAION-CLAP through transformers: sound and text in one space, all of length 1
+
+    Args:
+        folder_or_hub_id: where the model is
+        batch_size: pieces of sound at a time
+    """
 
     def __init__(
         self,
@@ -543,7 +674,14 @@ class ClapEmbedder:
         self,
         audio: Audio,  # mono, at the model's rate
     ) -> list:  # of arrays, each as long as the model listens, the last one shorter
-        "A clip cut into pieces; a rest under one second joins none"
+        """A clip cut into pieces; a rest under one second joins none
+
+        Args:
+            audio: mono, at the model's rate
+
+        Returns:
+            of arrays, each as long as the model listens, the last one shorter
+        """
         x = audio.samples[0].numpy()
         n = self.processor.feature_extractor.nb_max_samples
         cut = [x[i : i + n] for i in range(0, len(x), n)]
@@ -554,7 +692,14 @@ class ClapEmbedder:
         self,
         pieces: list,  # of arrays
     ) -> Tensor:  # [pieces, dim], length 1
-        "One batch through the sound half"
+        """One batch through the sound half
+
+        Args:
+            pieces: of arrays
+
+        Returns:
+            [pieces, dim], length 1
+        """
         extractor = self.processor.feature_extractor
         inputs = extractor(pieces, sampling_rate=self.sample_rate, return_tensors='pt')
         no_piece = torch.zeros(len(pieces), 1, dtype=torch.bool)
@@ -578,7 +723,14 @@ class ClapEmbedder:
         self,
         prompts,  # list of strings
     ) -> Tensor:  # [n, dim], length 1
-        "The same for prompts"
+        """The same for prompts
+
+        Args:
+            prompts: list of strings
+
+        Returns:
+            [n, dim], length 1
+        """
         how = dict(padding=True, truncation=True, return_tensors='pt')
         tokens = self.processor.tokenizer(list(prompts), **how).to(self.model.device)
         ids, mask = tokens['input_ids'], tokens['attention_mask']
@@ -587,7 +739,13 @@ class ClapEmbedder:
 # %% ../../nbs/evidence/61_metrics.ipynb #b22c575a
 @dataclass(frozen=True)
 class Prompt:
-    "What a clip is asked to be, and the real music that is so"
+    """What a clip is asked to be, and the real music that is so
+
+    Args:
+        arrangement: of a held-out tune
+        start: tick where the excerpt begins
+        seconds: its length
+    """
 
     arrangement: Arrangement  # of a held-out tune
     start: int  # tick where the excerpt begins
@@ -607,7 +765,11 @@ class Prompt:
         self,
         bank: str = '',  # another sound bank's file
     ):
-        "The real clip"
+        """The real clip
+
+        Args:
+            bank: another sound bank's file
+        """
         return render(self.arrangement, self.start, self.seconds, bank)
 
 # %% ../../nbs/evidence/61_metrics.ipynb #20e8b359
@@ -629,7 +791,17 @@ def held_out_prompts(
     seconds: float = 6.0,  # length of a clip
     split: str = 'test',  # of the tunes
 ) -> list:  # of `Prompt`
-    "Tunes of a split in one new arrangement after another"
+    """Tunes of a split in one new arrangement after another
+
+    Args:
+        n: how many; the first of them do not depend on it
+        name: another name, other arrangements
+        seconds: length of a clip
+        split: of the tunes
+
+    Returns:
+        of `Prompt`
+    """
     if not (isinstance(n, int) and n >= 1):
         raise PrestoError(f"{n} prompts were asked for; 1 or more are allowed")
     tunes = _tunes_of(split, name)
@@ -642,7 +814,12 @@ def with_noise(
     g,  # a torch.Generator
     db: float,  # signal-to-noise ratio
 ) -> Audio:
-    "White noise added"
+    """White noise added
+
+    Args:
+        g: a torch.Generator
+        db: signal-to-noise ratio
+    """
     x = audio.samples
     loudness = x.square().mean().sqrt()
     return audio.new(
@@ -692,7 +869,14 @@ DISTORTIONS = {
 def through_codec(
     codec,  # see `SpectralVAE`
 ):  # function (sound, torch.Generator) -> sound
-    "A change of sounds: encoded and decoded"
+    """A change of sounds: encoded and decoded
+
+    Args:
+        codec: see `SpectralVAE`
+
+    Returns:
+        function (sound, torch.Generator) -> sound
+    """
 
     @torch.inference_mode()
     def f(audio, g=None):
@@ -707,7 +891,15 @@ def of_real(
     change=lambda audio, g: audio,  # a sound and a torch.Generator -> a sound
     bank: str = '',  # another sound bank's file
 ):  # a maker
-    "The real clips, changed"
+    """The real clips, changed
+
+    Args:
+        change: a sound and a torch.Generator -> a sound
+        bank: another sound bank's file
+
+    Returns:
+        a maker
+    """
 
     def make(prompts, first):
         numbers = range(first, first + len(prompts))
@@ -721,7 +913,16 @@ def of_model(
     seed: int = 0,  # prompt i uses seed + i
     **how,  # steps, guidance_scale, rho, keep, as `generate` takes them
 ):  # a maker
-    "What a model makes of the captions"
+    """What a model makes of the captions
+
+    Args:
+        pipe: a `MusicPipeline`
+        seed: prompt i uses seed + i
+        how: steps, guidance_scale, rho, keep, as `generate` takes them
+
+    Returns:
+        a maker
+    """
 
     def make(prompts, first):
         captions = [p.caption for p in prompts]
@@ -755,7 +956,15 @@ def _agreements(
 # %% ../../nbs/evidence/61_metrics.ipynb #0a2891bc
 @dataclass(frozen=True, eq=False)
 class Hearing:
-    "A set of clips as it was heard"
+    """A set of clips as it was heard
+
+    Args:
+        name: whose clips
+        facts: what each was asked to be
+        rows: what was heard of each: dicts with the names of HEARD
+        embeddings: embedder -> [n, dim]
+        tempograms: how well each repeats, [n, 400]
+    """
 
     name: str  # whose clips
     facts: tuple  # what each was asked to be
@@ -773,12 +982,20 @@ class Hearing:
 
     @cached_property
     def onsets(self) -> Tensor:  # [n], per second
-        "Onsets a second of each clip, [n]"
+        """Onsets a second of each clip, [n]
+
+        Returns:
+            [n], per second
+        """
         return torch.tensor([r['onset_rate'] for r in self.rows], dtype=torch.float64)
 
     @cached_property
     def widths(self) -> dict:  # for `kad`, when this is the reference
-        "Bandwidths for `kad` where this is the reference, {embedder: number}"
+        """Bandwidths for `kad` where this is the reference, {embedder: number}
+
+        Returns:
+            for `kad`, when this is the reference
+        """
         return {k: median_bandwidth(z) for k, z in self.embeddings.items()}
 
 # %% ../../nbs/evidence/61_metrics.ipynb #9d087613
@@ -789,7 +1006,11 @@ def _next_one(facts):  # each clip gets the facts of the next
 def chance(
     h: Hearing,
 ) -> dict:  # fact -> rate; `pulse` -> its mean
-    "How well clips do what the next clip's prompt says"
+    """How well clips do what the next clip's prompt says
+
+    Returns:
+        fact -> rate; `pulse` -> its mean
+    """
     found = _agreements(h.rows, _next_one(h.facts), h.tempograms)
     return {k: float(v.nanmean()) for k, v in found.items()}
 
@@ -800,7 +1021,11 @@ RATES = 'agreement', 'lead', 'accompaniment', 'drums', 'key', 'tempo', 'tempo_to
 def better(
     score: str,  # its name
 ) -> int:
-    "+1 where more is better, -1 where less is, 0 where the real clips' value is right"
+    """+1 where more is better, -1 where less is, 0 where the real clips' value is right
+
+    Args:
+        score: its name
+    """
     if score == 'onsets a second':
         return 0
     return -1 if score.startswith(('KAD', 'FD')) else 1
@@ -837,7 +1062,17 @@ def scores(
     reference: Hearing,  # other real clips of the same tunes
     i: Tensor,  # which clips count, [b]
 ) -> dict:  # score -> number
-    "Every score of some of the clips"
+    """Every score of some of the clips
+
+    Args:
+        h: the clips
+        real: the real clips of the same prompts
+        reference: other real clips of the same tunes
+        i: which clips count, [b]
+
+    Returns:
+        score -> number
+    """
     z = {k: e[i] for k, e in h.embeddings.items()}
     found = {k: float(v[i].nanmean()) for k, v in h.found.items()}
     found['onsets a second'] = float(h.onsets[i].mean())
@@ -853,7 +1088,17 @@ def with_intervals(
     repeats: int = 100,  # half samples
     seed: int = 0,  # of the halves; equal for all models
 ) -> dict:  # score -> [value, low, high]
-    "Every score with its 95 % interval"
+    """Every score with its 95 % interval
+
+    Args:
+        f: indices [b] -> {score: number}
+        n: clips
+        repeats: half samples
+        seed: of the halves; equal for all models
+
+    Returns:
+        score -> [value, low, high]
+    """
     names = list(f(torch.arange(n)))
     numbers = lambda i: torch.tensor(list(f(i).values()), dtype=torch.float64)
     found = interval(numbers, n, repeats, new_rng('halves', seed))
@@ -865,7 +1110,16 @@ def check_claim(
     wanted: dict,  # what it is for
     name: str,  # of the file that says so
 ) -> bool:  # is there such a file?
-    "Refuse a folder that is for something else"
+    """Refuse a folder that is for something else
+
+    Args:
+        folder: of a run
+        wanted: what it is for
+        name: of the file that says so
+
+    Returns:
+        is there such a file?
+    """
     path = Path(folder) / name
     wanted = json.loads(json.dumps(wanted))  # a tuple comes back as a list
     if not path.is_file():
@@ -883,7 +1137,13 @@ def claim(
     wanted: dict,  # what it is for
     name: str,  # of the file that says so
 ):
-    "Write down what a folder is for, or refuse one that is for something else"
+    """Write down what a folder is for, or refuse one that is for something else
+
+    Args:
+        folder: of a run
+        wanted: what it is for
+        name: of the file that says so
+    """
     if check_claim(folder, wanted, name):
         return
     text = json.dumps(wanted, indent=1) + '\n'
@@ -942,7 +1202,12 @@ class _Sets:
         name: str,  # of a set
         i: int,  # number of the clip, from 0
     ) -> Path:
-        "Where a clip lies"
+        """Where a clip lies
+
+        Args:
+            name: of a set
+            i: number of the clip, from 0
+        """
         return self.out / name / 'clips' / f'{i:04d}.flac'
 
     def make(
@@ -951,7 +1216,12 @@ class _Sets:
         maker,  # (prompts, number of the first) -> sounds
         prompts: list,
     ):
-        "Make the clips that are not there yet"
+        """Make the clips that are not there yet
+
+        Args:
+            name: of the set
+            maker: (prompts, number of the first) -> sounds
+        """
         missing = lambda b: not all(self.clip(name, i).is_file() for i in b)
         blocks = [b for b in _blocks(self.n, _BLOCK_CLIPS) if missing(b)]
         for b in progress(blocks, desc=f'making {name}'):
@@ -965,7 +1235,14 @@ class _Sets:
         made: dict,  # how: what must be equal for a set to go on
         prompts=None,  # those of the evaluation if None
     ) -> Hearing:
-        "Make and hear what is not there yet"
+        """Make and hear what is not there yet
+
+        Args:
+            name: of the set
+            maker: (prompts, number of the first) -> sounds
+            made: how: what must be equal for a set to go on
+            prompts: those of the evaluation if None
+        """
         prompts = prompts or self.prompts
         claim(self.out / name, made, 'made.json')
         self.make(name, maker, prompts)
@@ -982,7 +1259,16 @@ class _Sets:
         prompts: list,  # of one block
         first: int,  # number of its first clip
     ) -> tuple:  # (rows, tempograms [b, 400], embedder -> [b, dim])
-        "One block, heard now or as it was stored"
+        """One block, heard now or as it was stored
+
+        Args:
+            name: of a set
+            prompts: of one block
+            first: number of its first clip
+
+        Returns:
+            (rows, tempograms [b, 400], embedder -> [b, dim])
+        """
         stem = self.out / name / 'heard' / f'{first:04d}-{len(prompts)}'
         if not self.is_heard(stem):
             audios = [Audio.load(self.clip(name, first + i)) for i in range(len(prompts))]
@@ -998,7 +1284,13 @@ class _Sets:
         points: dict,  # name -> [b, dim]
         rows: list,  # of dict
     ):
-        "Store what was heard of a block, and the hashes of both"
+        """Store what was heard of a block, and the hashes of both
+
+        Args:
+            stem: path without suffix
+            points: name -> [b, dim]
+            rows: of dict
+        """
         text_file, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
         text_file.unlink(missing_ok=True)  # so that both files are of one hearing
         save_tensors(file, points)
@@ -1011,7 +1303,11 @@ class _Sets:
         self,
         stem,  # path without suffix
     ) -> bool:
-        "Is a block stored, whole, and as it would be heard now?"
+        """Is a block stored, whole, and as it would be heard now?
+
+        Args:
+            stem: path without suffix
+        """
         text_file, file = stem.with_suffix('.json'), stem.with_suffix('.safetensors')
         if not (text_file.is_file() and file.is_file()):
             return False
@@ -1048,7 +1344,16 @@ def _nearest_row(
 
 # %% ../../nbs/evidence/61_metrics.ipynb #425dc3e2
 class Evaluator(_Sets):
-    "Judges sets of clips on the same held-out prompts and seeds"
+    """Judges sets of clips on the same held-out prompts and seeds
+
+    Args:
+        out: the folder of everything made and heard
+        n: prompts, one clip each
+        seed: prompt i is answered with seed + i
+        seconds: of each clip
+        embedders: besides musicnn
+        repeats: half samples for the intervals
+    """
 
     def __init__(
         self,
@@ -1089,14 +1394,26 @@ class Evaluator(_Sets):
         h: Hearing,  # a set of this evaluation
         i: Tensor,  # which clips count, [b]
     ) -> dict:  # score -> number
-        "Every score of some of the clips of a set"
+        """Every score of some of the clips of a set
+
+        Args:
+            h: a set of this evaluation
+            i: which clips count, [b]
+
+        Returns:
+            score -> number
+        """
         return scores(h, self.real, self.reference, i)
 
     def conditions(
         self,
         h: Hearing,  # a set of this evaluation
     ) -> dict:
-        "What a record says of how its numbers were got"
+        """What a record says of how its numbers were got
+
+        Args:
+            h: a set of this evaluation
+        """
         others = f'{len(self.reference)} real clips, other arrangements of the same tunes'
         halves = f'95 %, {self.repeats} half samples of whole clips, without replacement'
         return dict(
@@ -1116,7 +1433,14 @@ class Evaluator(_Sets):
         self,
         h: Hearing,  # a set of this evaluation
     ) -> dict:  # the record, also written to scores.json of the set
-        "All scores of a set with intervals, and how they were got"
+        """All scores of a set with intervals, and how they were got
+
+        Args:
+            h: a set of this evaluation
+
+        Returns:
+            the record, also written to scores.json of the set
+        """
         record = dict(name=h.name, made=load_json(self.out / h.name / 'made.json'), clips=len(h))
         record |= self.conditions(h)
         record['scores'] = with_intervals(lambda i: self.scores(h, i), len(h), self.repeats)
@@ -1129,7 +1453,15 @@ class Evaluator(_Sets):
         a: Hearing,  # a set of this evaluation
         b: Hearing,  # another one
     ) -> dict:  # score -> [a - b, low, high]
-        "Paired differences: both sets on the same half samples"
+        """Paired differences: both sets on the same half samples
+
+        Args:
+            a: a set of this evaluation
+            b: another one
+
+        Returns:
+            score -> [a - b, low, high]
+        """
 
         def minus(i):
             x, y = self.scores(a, i), self.scores(b, i)
@@ -1144,7 +1476,17 @@ class Evaluator(_Sets):
         n: int = 256,  # how many of its clips, the first ones
         prompts=None,  # those of the evaluation if None: they say how long an eighth note is
     ) -> list:  # of dict: tune, similarity, shift, start
-        "The nearest tune of each clip; what was found is kept, and an interrupted run goes on"
+        """The nearest tune of each clip; what was found is kept, and an interrupted run goes on
+
+        Args:
+            name: of a set
+            finder: a `TuneFinder` of the training tunes
+            n: how many of its clips, the first ones
+            prompts: those of the evaluation if None: they say how long an eighth note is
+
+        Returns:
+            of dict: tune, similarity, shift, start
+        """
         path, prompts = self.out / name / 'nearest.json', prompts or self.prompts
         rows = load_json(path)['rows'] if path.is_file() else []
         last = min(n, self.n) - 1
@@ -1162,7 +1504,14 @@ def interval_text(
     scale: float = 1,  # 100 for percent
     sign: str = '',  # '+' for a difference
 ) -> str:
-    "A value and its interval: '0.50 [0.25, 0.75]'"
+    """A value and its interval: '0.50 [0.25, 0.75]'
+
+    Args:
+        values: (value, low, high); None where there is none
+        digits: after the point
+        scale: 100 for percent
+        sign: '+' for a difference
+    """
     if values is None:
         return ''
     value, low, high = (f'{scale * v:{sign}.{digits}f}' for v in values)
@@ -1173,7 +1522,15 @@ def table_text(
     rows,  # of cells, text or numbers
     header,  # names of the columns
 ) -> str:  # markdown
-    "A table, one row a line"
+    """A table, one row a line
+
+    Args:
+        rows: of cells, text or numbers
+        header: names of the columns
+
+    Returns:
+        markdown
+    """
     lines = [header, ['---'] * len(header), *rows]
     return ''.join('| ' + ' | '.join(map(str, cells)) + ' |\n' for cells in lines)
 
@@ -1182,7 +1539,12 @@ def text_of(
     k: str,  # a score
     v,  # value, low and high, in the order of `with_intervals`; or None
 ) -> str:
-    "A score and its interval, rates in percent"
+    """A score and its interval, rates in percent
+
+    Args:
+        k: a score
+        v: value, low and high, in the order of `with_intervals`; or None
+    """
     return interval_text(v, 0, 100) if k in RATES else interval_text(v)
 
 
@@ -1204,7 +1566,15 @@ def score_table(
     records,  # of `scorecard`
     chances=None,  # what `chance` gave: a last column
 ) -> str:  # markdown
-    "One row a score, one column a set"
+    """One row a score, one column a set
+
+    Args:
+        records: of `scorecard`
+        chances: what `chance` gave: a last column
+
+    Returns:
+        markdown
+    """
     header = ['score', *(r['name'] for r in records)]
     rows = []
     for k in _names_of(records):
@@ -1236,7 +1606,12 @@ def plot_scores(
     records,  # of `scorecard`
     fig=None,  # a matplotlib figure; a new one if None
 ):
-    "Each score on an axis of its own; arrows say which way is better"
+    """Each score on an axis of its own; arrows say which way is better
+
+    Args:
+        records: of `scorecard`
+        fig: a matplotlib figure; a new one if None
+    """
     from matplotlib.figure import Figure
 
     names = _names_of(records)
@@ -1280,7 +1655,15 @@ def rhythm_facts(
     audios: list,  # of Audio
     facts: list,  # what each was asked to be: dicts like `Prompt.facts`, for bpm and key
 ) -> dict:  # fact -> [n], NaN where the prompt does not say
-    "Beat and key of each clip, set beside what was asked"
+    """Beat and key of each clip, set beside what was asked
+
+    Args:
+        audios: of Audio
+        facts: what each was asked to be: dicts like `Prompt.facts`, for bpm and key
+
+    Returns:
+        fact -> [n], NaN where the prompt does not say
+    """
     audios = _check_sounds(audios)
     asked = [_known_facts(f) for f in facts]
     _check_as_many(audios, asked)
@@ -1297,7 +1680,16 @@ def rhythm_scores(
     facts: list,  # what each was asked to be: dicts like `Prompt.facts`
     repeats: int = 100,  # half samples
 ) -> dict:  # score -> [value, low, high]
-    "How firmly a few clips keep their tempo, and how often tempo and key are right"
+    """How firmly a few clips keep their tempo, and how often tempo and key are right
+
+    Args:
+        audios: of Audio, at least 4
+        facts: what each was asked to be: dicts like `Prompt.facts`
+        repeats: half samples
+
+    Returns:
+        score -> [value, low, high]
+    """
     found = rhythm_facts(audios, facts)
     means = lambda i: {k: float(v[i].nanmean()) for k, v in found.items()}
     return with_intervals(means, len(audios), repeats)
@@ -1307,7 +1699,15 @@ def memorised(
     rows,  # what `Evaluator.nearest` found for a model
     held_out,  # and for real clips of held-out tunes, of the same prompts
 ) -> dict:  # quantile -> [difference, low, high]
-    "How much more like a training tune outputs are than held-out tunes; above 0 = memorisation"
+    """How much more like a training tune outputs are than held-out tunes; above 0 = memorisation
+
+    Args:
+        rows: what `Evaluator.nearest` found for a model
+        held_out: and for real clips of held-out tunes, of the same prompts
+
+    Returns:
+        quantile -> [difference, low, high]
+    """
     likeness = lambda x: torch.tensor([r['similarity'] for r in x], dtype=torch.float64)
     a, b = likeness(rows), likeness(held_out)
 
