@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['SIGMA_DATA', 'SIGMA_MIN', 'SIGMA_MAX', 'RHO', 'P_MEAN', 'P_STD', 'WIDE', 'snr_db', 'sigma_at_db', 'scalings',
-           'Denoiser', 'noised', 'score', 'loss_weight', 'edm_loss', 'fit_sigma_data', 'karras_sigmas',
-           'NoiseDistribution', 'LogNormal', 'KarrasContinuous', 'KarrasDiscrete', 'noise_named']
+           'Denoiser', 'noised', 'score', 'loss_weight', 'edm_loss', 'gaussian_floor', 'loss_by_level',
+           'fit_sigma_data', 'cosine_path', 'straight_path', 'table_path', 'noise_prediction', 'velocity_prediction',
+           'karras_sigmas', 'NoiseDistribution', 'LogNormal', 'KarrasContinuous', 'KarrasDiscrete', 'noise_named']
 
 # %% ../nbs/10_edm.ipynb #6f03e4fb
 import math
 from dataclasses import dataclass
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch, torch.nn as nn
 from .material.core import Config, PrestoError
 
 # %% ../nbs/10_edm.ipynb #4e24eb76
@@ -23,7 +24,15 @@ def snr_db(
     sigma,  # noise level, any shape
     sigma_data=SIGMA_DATA,  # standard deviation of the data
 ):  # same shape, dB
-    "Signal-to-noise ratio of a noise level"
+    """Signal-to-noise ratio of a noise level
+
+    Args:
+        sigma: noise level, any shape
+        sigma_data: standard deviation of the data
+
+    Returns:
+        same shape, dB
+    """
     return 20 * torch.log10(sigma_data / torch.as_tensor(sigma, dtype=torch.float64))
 
 
@@ -31,7 +40,12 @@ def sigma_at_db(
     snr,  # signal-to-noise ratio, dB, any shape
     sigma_data=SIGMA_DATA,  # standard deviation of the data
 ):
-    "The noise level with this signal-to-noise ratio"
+    """The noise level with this signal-to-noise ratio
+
+    Args:
+        snr: signal-to-noise ratio, dB, any shape
+        sigma_data: standard deviation of the data
+    """
     return sigma_data * 10 ** (-torch.as_tensor(snr, dtype=torch.float64) / 20)
 
 # %% ../nbs/10_edm.ipynb #b488607f
@@ -39,7 +53,15 @@ def scalings(
     sigma,  # noise level, any shape, > 0
     sigma_data=SIGMA_DATA,  # standard deviation of the data
 ):  # c_skip, c_out, c_in, c_noise, each of sigma's shape
-    "The four EDM scalings (Karras et al. 2022, table 1), never in half precision"
+    """The four EDM scalings (Karras et al. 2022, table 1), never in half precision
+
+    Args:
+        sigma: noise level, any shape, > 0
+        sigma_data: standard deviation of the data
+
+    Returns:
+        c_skip, c_out, c_in, c_noise, each of sigma's shape
+    """
     sigma = torch.as_tensor(sigma)
     if sigma.dtype != torch.float64:
         sigma = sigma.float()
@@ -52,16 +74,24 @@ def scalings(
 
 # %% ../nbs/10_edm.ipynb #371cfa29
 class Denoiser(nn.Module):
-    "A network made a denoiser: `D(x; sigma) = c_skip x + c_out F(c_in x; c_noise, cond)`"
+    """A network made a denoiser: `D(x; sigma) = c_skip x + c_out F(c_in x; c_noise, cond)`
+
+    Args:
+        network: `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, alone or in a tuple
+        sigma_data: standard deviation of the data
+        scalings: `scalings(sigma, sigma_data) -> c_skip, c_out, c_in, c_noise`
+    """
 
     def __init__(
         self,
         network,  # `network(x [b, ...], c_noise [b], cond, **kw) -> [b, ...]`, alone or in a tuple
         sigma_data=SIGMA_DATA,  # standard deviation of the data
+        scalings=scalings,  # `scalings(sigma, sigma_data) -> c_skip, c_out, c_in, c_noise`
     ):
         super().__init__()
         self.network = network
         self.sigma_data = sigma_data
+        self.scalings = scalings
 
     def forward(
         self,
@@ -70,10 +100,17 @@ class Denoiser(nn.Module):
         cond=None,  # condition
         **kw,  # anything else for the network
     ):
-        "The estimate of the clean latents, [b, frames, channels]"
+        """The estimate of the clean latents, [b, frames, channels]
+
+        Args:
+            x: noised latents [b, frames, channels]
+            sigma: noise level [b], or one number for all
+            cond: condition
+            kw: anything else for the network
+        """
         dtype = x.dtype if x.dtype == torch.float64 else torch.float32
         sigma = torch.as_tensor(sigma, dtype=dtype, device=x.device).expand(len(x))
-        c_skip, c_out, c_in, c_noise = scalings(_like(sigma, x), self.sigma_data)
+        c_skip, c_out, c_in, c_noise = self.scalings(_like(sigma, x), self.sigma_data)
         out = self.network(c_in * x, c_noise.flatten(), cond, **kw)
         F_x, *more = out if isinstance(out, tuple) else (out,)
         _check_shape("the network's answer", F_x, "its input", x)
@@ -103,7 +140,13 @@ def noised(
     sigma,  # noise level of each row [b]
     noise,  # standard normal, shape of x0
 ):
-    "x0 + sigma noise, row by row"
+    """x0 + sigma noise, row by row
+
+    Args:
+        x0: clean latents [b, ...]
+        sigma: noise level of each row [b]
+        noise: standard normal, shape of x0
+    """
     _check_shape("the noise", noise, "the latents", x0)
     return x0 + _like(sigma, x0) * noise
 
@@ -114,7 +157,14 @@ def score(
     sigma,  # noise level [b]
     cond=None,  # condition
 ):
-    "Gradient of the log density of noised data, [b, ...]"
+    """Gradient of the log density of noised data, [b, ...]
+
+    Args:
+        denoiser: `denoiser(x, sigma, cond) -> x0_hat`
+        x: noised latents [b, ...]
+        sigma: noise level [b]
+        cond: condition
+    """
     return (denoiser(x, sigma, cond) - x) / _like(sigma, x) ** 2
 
 # %% ../nbs/10_edm.ipynb #84bace67
@@ -122,7 +172,12 @@ def loss_weight(
     sigma,  # noise level, any shape
     sigma_data=SIGMA_DATA,  # standard deviation of the data
 ):
-    "lambda(sigma) = 1/sigma^2 + 1/sigma_data^2, the EDM weight"
+    """lambda(sigma) = 1/sigma^2 + 1/sigma_data^2, the EDM weight
+
+    Args:
+        sigma: noise level, any shape
+        sigma_data: standard deviation of the data
+    """
     return 1 / sigma**2 + 1 / sigma_data**2
 
 
@@ -135,18 +190,82 @@ def edm_loss(
     sigma_data=None,  # standard deviation of the data; None: the denoiser's own
     **kw,  # passed to the denoiser
 ):
-    "Weighted squared error of each sample, [b]; mean over its elements"
+    """Weighted squared error of each sample, [b]; mean over its elements
+
+    Args:
+        denoiser: `denoiser(x, sigma, cond, **kw) -> x0_hat`
+        x0: clean latents [b, ...]
+        cond: condition, or None
+        sigma: noise level [b]
+        noise: standard normal, shape of x0
+        sigma_data: standard deviation of the data; None: the denoiser's own
+        kw: passed to the denoiser
+    """
     if sigma_data is None:
         sigma_data = getattr(denoiser, "sigma_data", SIGMA_DATA)
-    s = _like(sigma, x0)
+    weight = loss_weight(_like(sigma, x0), sigma_data)
     x0_hat = denoiser(noised(x0, sigma, noise), sigma, cond, **kw)
-    return (loss_weight(s, sigma_data) * (x0_hat - x0) ** 2).flatten(1).mean(1)
+    return (weight * (x0_hat - x0) ** 2).flatten(1).mean(1)
+
+# %% ../nbs/10_edm.ipynb #f9d4e69c
+def gaussian_floor(
+    sigma,  # noise levels, any shape
+    s=SIGMA_DATA,  # standard deviation of the data; or of each of its principal directions [n]
+    sigma_data=SIGMA_DATA,  # that of the scalings
+):  # float64, sigma's shape
+    """EDM loss of the ideal denoiser of Gaussian data: no network can be below it
+
+    Args:
+        sigma: noise levels, any shape
+        s: standard deviation of the data; or of each of its principal directions [n]
+        sigma_data: that of the scalings
+
+    Returns:
+        float64, sigma's shape
+    """
+    sigma = torch.as_tensor(sigma, dtype=torch.float64)
+    data = torch.as_tensor(s, dtype=torch.float64).flatten() ** 2
+    noise = sigma[..., None] ** 2
+    left = data * noise / (data + noise)  # variance of x0 when x is known, [..., n]
+    return loss_weight(sigma, sigma_data) * left.mean(-1)
+
+
+@torch.no_grad()
+def loss_by_level(
+    denoiser,  # `denoiser(x, sigma, cond) -> x0_hat`; an exact one gives the floor of its data
+    x0,  # clean latents [b, ...]
+    sigmas,  # noise levels [k]
+    generator,  # torch.Generator of the noise
+    cond=None,  # condition of the b rows
+):  # [k]
+    """Mean EDM loss at each noise level
+
+    Args:
+        denoiser: `denoiser(x, sigma, cond) -> x0_hat`; an exact one gives the floor of its data
+        x0: clean latents [b, ...]
+        sigmas: noise levels [k]
+        generator: torch.Generator of the noise
+        cond: condition of the b rows
+
+    Returns:
+        [k]
+    """
+    losses = []
+    for sigma in torch.as_tensor(sigmas).tolist():
+        noise = torch.randn(x0.shape, generator=generator, device=generator.device).to(x0)
+        level = torch.full((len(x0),), sigma).to(x0)
+        losses.append(edm_loss(denoiser, x0, cond, level, noise).mean())
+    return torch.stack(losses)
 
 # %% ../nbs/10_edm.ipynb #dcf888cd
 def fit_sigma_data(
     latents,  # a tensor, or an iterable of tensors of any shapes
 ) -> float:
-    "Root mean square over all elements: the `sigma_data` of these latents"
+    """Root mean square over all elements: the `sigma_data` of these latents
+
+    Args:
+        latents: a tensor, or an iterable of tensors of any shapes
+    """
     total = n = 0
     for x in [latents] if torch.is_tensor(latents) else latents:
         total += x.double().square().sum().item()
@@ -155,6 +274,103 @@ def fit_sigma_data(
     if not (math.isfinite(rms) and rms > 0):
         raise PrestoError(f"sigma_data of these latents is {rms}; it must be a positive number")
     return rms
+
+# %% ../nbs/10_edm.ipynb #bcf0e114
+def cosine_path(
+    sigma,  # noise level, any shape
+):  # alpha, rate (of beta), t in [0, 1]; each of sigma's shape
+    """x_t = cos(pi t/2) x0 + sin(pi t/2) noise
+
+    Args:
+        sigma: noise level, any shape
+
+    Returns:
+        alpha, rate (of beta), t in [0, 1]; each of sigma's shape
+    """
+    alpha = (1 + sigma**2).rsqrt()
+    return alpha, alpha, 2 / math.pi * sigma.atan()
+
+
+def straight_path(
+    sigma,  # noise level, any shape
+):  # alpha, rate (of beta), t in [0, 1]; each of sigma's shape
+    """x_t = (1 - t) x0 + t noise: rectified flow, t = 1 is noise
+
+    Args:
+        sigma: noise level, any shape
+
+    Returns:
+        alpha, rate (of beta), t in [0, 1]; each of sigma's shape
+    """
+    alpha = 1 / (1 + sigma)
+    return alpha, torch.ones_like(sigma), sigma * alpha
+
+
+def table_path(
+    alphas_cumprod,  # share of the data's power at each time step, falling [n]; tensor or list
+):  # a path
+    """A path whose time is a place in a table, 0 to n-1, linear in ln sigma between its entries
+
+    Args:
+        alphas_cumprod: share of the data's power at each time step, falling [n]; tensor or list
+
+    Returns:
+        a path
+    """
+    kept = torch.as_tensor(alphas_cumprod, dtype=torch.float64)
+    logs = (1 / kept - 1).sqrt().log()
+    if len(logs) < 2 or not logs.isfinite().all() or not (logs.diff() > 0).all():
+        raise PrestoError("alphas_cumprod must be two numbers or more that fall, between 0 and 1")
+
+    def path(sigma):
+        table = logs.to(sigma)
+        log = sigma.log().clamp(table[0], table[-1])  # other levels: the nearest it was trained at
+        i = torch.searchsorted(table, log.contiguous()).clamp(1, len(table) - 1)
+        t = i - (table[i] - log) / (table[i] - table[i - 1])
+        alpha = (1 + sigma**2).rsqrt()
+        return alpha, alpha, t
+
+    return path
+
+# %% ../nbs/10_edm.ipynb #f7e98203
+def noise_prediction(
+    network,  # `network(alpha x [b, ...], t [b], cond, **kw) -> the noise [b, ...]`
+    path=cosine_path,  # `path(sigma) -> alpha, rate, t`: its mixture and its time
+    sigma_data=1.0,  # standard deviation of its data
+) -> Denoiser:
+    """A network that predicts noise, made a denoiser: D = x - sigma F
+
+    Args:
+        network: `network(alpha x [b, ...], t [b], cond, **kw) -> the noise [b, ...]`
+        path: `path(sigma) -> alpha, rate, t`: its mixture and its time
+        sigma_data: standard deviation of its data
+    """
+
+    def noise_scalings(sigma, sigma_data):
+        alpha, _, t = path(sigma)
+        return torch.ones_like(sigma), -sigma, alpha, t
+
+    return Denoiser(network, sigma_data, noise_scalings)
+
+
+def velocity_prediction(
+    network,  # `network(alpha x [b, ...], t [b], cond, **kw) -> the velocity [b, ...]`
+    path=cosine_path,  # `path(sigma) -> alpha, rate, t`; `straight_path` for rectified flow
+    sigma_data=1.0,  # standard deviation of its data
+) -> Denoiser:
+    """A network that predicts velocity, made a denoiser: D = rate alpha x - sigma alpha F
+
+    Args:
+        network: `network(alpha x [b, ...], t [b], cond, **kw) -> the velocity [b, ...]`
+        path: `path(sigma) -> alpha, rate, t`; `straight_path` for rectified flow
+        sigma_data: standard deviation of its data
+    """
+
+    def velocity_scalings(sigma, sigma_data):
+        alpha, rate, t = path(sigma)
+        return rate * alpha, -sigma * alpha, alpha, t
+
+    return Denoiser(network, sigma_data, velocity_scalings)
 
 # %% ../nbs/10_edm.ipynb #5da04d1d
 def _karras(u, sigma_min, sigma_max, rho):
@@ -180,7 +396,15 @@ def karras_sigmas(
     rho=RHO,  # bend: the larger, the more levels at low noise
     dtype=torch.float32,  # of the result
 ):
-    "n decreasing levels from sigma_max to sigma_min, and a final 0: [n+1]"
+    """n decreasing levels from sigma_max to sigma_min, and a final 0: [n+1]
+
+    Args:
+        n: number of levels above 0
+        sigma_min: last level above 0
+        sigma_max: first level
+        rho: bend: the larger, the more levels at low noise
+        dtype: of the result
+    """
     if n < 1:
         raise PrestoError(f"the number of noise levels is {n}; it must be at least 1")
     _check_schedule(sigma_min, sigma_max, rho)
@@ -200,24 +424,48 @@ class NoiseDistribution(Config):
         generator=None,  # torch.Generator; the numbers are drawn on its device, else on the CPU
         device=None,  # where the result goes; None: where it was drawn
     ):
-        "n independent noise levels, float32 [n]"
+        """n independent noise levels, float32 [n]
+
+        Args:
+            n: how many
+            generator: torch.Generator; the numbers are drawn on its device, else on the CPU
+            device: where the result goes; None: where it was drawn
+        """
         u = torch.rand(n, generator=generator, device=generator.device if generator else "cpu")
         q = (u.cpu() if u.device.type == "mps" else u).double()  # mps has no float64
         return self.quantile(q).float().to(device or u.device)
+
+    def density_ln(self, sigma):  # noise level, any shape
+        """Density per unit of ln sigma: sigma p(sigma), same shape
+
+        Args:
+            sigma: noise level, any shape
+        """
+        sigma = torch.as_tensor(sigma, dtype=torch.float64)
+        return self.log_density(sigma).exp() * sigma
 
     def density_db(
         self,
         snr,  # signal-to-noise ratio, dB, any shape
         sigma_data=SIGMA_DATA,  # standard deviation of the data
     ):
-        "Density per dB: p(sigma) |d sigma / d SNR|, same shape"
-        sigma = sigma_at_db(snr, sigma_data)
-        return self.log_density(sigma).exp() * sigma * math.log(10) / 20
+        """Density per dB: p(sigma) |d sigma / d SNR|, same shape
+
+        Args:
+            snr: signal-to-noise ratio, dB, any shape
+            sigma_data: standard deviation of the data
+        """
+        return self.density_ln(sigma_at_db(snr, sigma_data)) * math.log(10) / 20
 
 # %% ../nbs/10_edm.ipynb #a8d1edd3
 @dataclass(frozen=True)
 class LogNormal(NoiseDistribution):
-    "ln sigma is normal: the levels a base model is trained at"
+    """ln sigma is normal: the levels a base model is trained at
+
+    Args:
+        P_mean: mean of ln sigma
+        P_std: standard deviation of ln sigma
+    """
 
     P_mean: float = P_MEAN  # mean of ln sigma
     P_std: float = P_STD  # standard deviation of ln sigma
@@ -227,12 +475,20 @@ class LogNormal(NoiseDistribution):
             raise PrestoError(f"P_std is {self.P_std}; it must be a positive number")
 
     def quantile(self, q):  # probability in [0, 1], any shape
-        "The level below which a share q of all levels lies; finite, the outermost 3e-8 are cut"
+        """The level below which a share q of all levels lies; finite, the outermost 3e-8 are cut
+
+        Args:
+            q: probability in [0, 1], any shape
+        """
         q = torch.as_tensor(q, dtype=torch.float64).clamp(2**-25, 1 - 2**-25)
         return (self.P_mean + self.P_std * torch.special.ndtri(q)).exp()
 
     def log_density(self, sigma):  # noise level, any shape
-        "ln p(sigma), per unit of sigma"
+        """ln p(sigma), per unit of sigma
+
+        Args:
+            sigma: noise level, any shape
+        """
         log = torch.as_tensor(sigma, dtype=torch.float64).log()
         normaliser = math.log(self.P_std * math.sqrt(2 * math.pi))
         return -0.5 * ((log - self.P_mean) / self.P_std) ** 2 - log - normaliser
@@ -240,7 +496,13 @@ class LogNormal(NoiseDistribution):
 # %% ../nbs/10_edm.ipynb #a12a06a3
 @dataclass(frozen=True)
 class KarrasContinuous(NoiseDistribution):
-    "The Karras map of a uniform number: the levels a sampler visits"
+    """The Karras map of a uniform number: the levels a sampler visits
+
+    Args:
+        sigma_min: lowest level
+        sigma_max: highest level
+        rho: bend
+    """
 
     sigma_min: float = SIGMA_MIN  # lowest level
     sigma_max: float = SIGMA_MAX  # highest level
@@ -250,21 +512,37 @@ class KarrasContinuous(NoiseDistribution):
         _check_schedule(self.sigma_min, self.sigma_max, self.rho)
 
     def quantile(self, q):  # probability in [0, 1], any shape
-        "The level below which a share q of all levels lies"
+        """The level below which a share q of all levels lies
+
+        Args:
+            q: probability in [0, 1], any shape
+        """
         return _karras(q, self.sigma_min, self.sigma_max, self.rho)
 
     def log_density(self, sigma):  # noise level, any shape
-        "ln p(sigma), per unit of sigma; -inf outside the schedule"
+        """ln p(sigma), per unit of sigma; -inf outside the schedule
+
+        Args:
+            sigma: noise level, any shape
+        """
         sigma = torch.as_tensor(sigma, dtype=torch.float64)
-        p = 1 / self.rho  # a level's place is even in sigma^p; d sigma^p = p sigma^(p-1) d sigma
-        width = self.rho * (self.sigma_max**p - self.sigma_min**p)
+        a = 1 / self.rho  # a level's place is even in sigma^a; d sigma^a = a sigma^(a-1) d sigma
+        width = self.rho * (self.sigma_max**a - self.sigma_min**a)
         inside = (sigma >= self.sigma_min) & (sigma <= self.sigma_max)
-        return torch.where(inside, (p - 1) * sigma.log() - math.log(width), -math.inf)
+        return torch.where(inside, (a - 1) * sigma.log() - math.log(width), -math.inf)
 
 # %% ../nbs/10_edm.ipynb #14252a3b
 @dataclass(frozen=True)
 class KarrasDiscrete(NoiseDistribution):
-    "A fixed grid of Karras levels, all equally likely: how DMD2 draws"
+    """A fixed grid of Karras levels, all equally likely: how DMD2 draws
+
+    Args:
+        n: number of levels
+        sigma_min: lowest level
+        sigma_max: highest level
+        rho: bend
+        trim: share of the levels left out at each end, e.g. 0.02
+    """
 
     n: int = 1000  # number of levels
     sigma_min: float = SIGMA_MIN  # lowest level
@@ -279,19 +557,31 @@ class KarrasDiscrete(NoiseDistribution):
             raise PrestoError(f"n is {self.n}, trim is {self.trim}; {wanted}")
 
     def levels(self):  # float64, increasing
-        "The grid"
+        """The grid
+
+        Returns:
+            float64, increasing
+        """
         sigmas = karras_sigmas(self.n, self.sigma_min, self.sigma_max, self.rho, torch.float64)
         cut = round(self.trim * self.n)
         return sigmas[:-1].flip(0)[cut : self.n - cut]
 
     def quantile(self, q):  # probability in [0, 1], any shape
-        "The grid level that share q of the levels do not exceed"
+        """The grid level that share q of the levels do not exceed
+
+        Args:
+            q: probability in [0, 1], any shape
+        """
         q = torch.as_tensor(q, dtype=torch.float64)
         levels = self.levels().to(q.device)
         return levels[(q * len(levels)).long().clamp(max=len(levels) - 1)]
 
     def log_density(self, sigma):  # noise level, any shape
-        "ln of the probability of a level (a mass, not a density): -ln n on the grid, else -inf"
+        """ln of the probability of a level (a mass, not a density): -ln n on the grid, else -inf
+
+        Args:
+            sigma: noise level, any shape
+        """
         sigma = torch.as_tensor(sigma, dtype=torch.float64)
         levels = self.levels().to(sigma.device)
         on_grid = ((sigma[..., None] - levels).abs() <= 1e-6 * levels).any(-1)
@@ -309,7 +599,14 @@ def noise_named(
     P_std=P_STD,  # of "train"
     rho=RHO,  # of "inf" and "inf-N"
 ) -> NoiseDistribution:
-    "The noise distribution of this name"
+    """The noise distribution of this name
+
+    Args:
+        name: "train", "inf", or "inf-N": a grid of N levels
+        P_mean: of "train"
+        P_std: of "train"
+        rho: of "inf" and "inf-N"
+    """
     kind, _, n = name.partition("-")
     if name == "train":
         return LogNormal(P_mean, P_std)

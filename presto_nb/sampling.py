@@ -16,7 +16,12 @@ from .edm import SIGMA_MIN, SIGMA_MAX, RHO, karras_sigmas
 
 # %% ../nbs/11_sampling.ipynb #76424a06
 class Guess(NamedTuple):
-    "What a step sees of a denoiser: the guess to move to, and the guess that defines the noise"
+    """What a step sees of a denoiser: the guess to move to, and the guess that defines the noise
+
+    Args:
+        x0_hat: D, [b, ...]
+        origin: U, [b, ...]: the noise is x - U; equal to D unless CFG++ is used
+    """
 
     x0_hat: torch.Tensor  # D, [b, ...]
     origin: torch.Tensor  # U, [b, ...]: the noise is x - U; equal to D unless CFG++ is used
@@ -28,7 +33,14 @@ def move(
     x0_hat,  # D
     origin,  # U
 ):
-    "D + r (x - U): the guess, plus the share r of the noise"
+    """D + r (x - U): the guess, plus the share r of the noise
+
+    Args:
+        x: noised latents at sigma [b, ...]
+        r: sigma_next/sigma
+        x0_hat: D
+        origin: U
+    """
     return x0_hat + r * (x - origin)
 
 # %% ../nbs/11_sampling.ipynb #fc3f35b7
@@ -39,7 +51,18 @@ def euler(
     sigma_next,  # noise level to go to, a float, may be 0
     state=None,  # what the step remembers: None at the first step
 ):  # x at sigma_next, state
-    "Order 1, one call"
+    """Order 1, one call
+
+    Args:
+        denoise: `denoise(x, sigma) -> Guess`
+        x: noised latents [b, ...]
+        sigma: noise level of x, a float
+        sigma_next: noise level to go to, a float, may be 0
+        state: what the step remembers: None at the first step
+
+    Returns:
+        x at sigma_next, state
+    """
     return move(x, sigma_next / sigma, *denoise(x, sigma)), state
 
 # %% ../nbs/11_sampling.ipynb #1b26cc32
@@ -50,7 +73,15 @@ def heun(
     sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
     state=None,  # unused
 ):
-    "Order 2, two calls: the mean of the directions at both ends (Karras et al. 2022, algorithm 1)"
+    """Order 2, two calls: the mean of the directions at both ends (Karras et al. 2022, algorithm 1)
+
+    Args:
+        denoise: `denoise(x, sigma) -> Guess`
+        x: noised latents [b, ...]
+        sigma: noise level of x, a float
+        sigma_next: noise level to go to, a float; 0 makes this an Euler step
+        state: unused
+    """
     if sigma_next == 0:
         return euler(denoise, x, sigma, sigma_next, state)
     D, U = denoise(x, sigma)
@@ -67,7 +98,15 @@ def dpmpp_2s(
     sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
     state=None,  # unused
 ):
-    "Order 2, two calls: a look at the midpoint (DPM-Solver++ 2S, deterministic)"
+    """Order 2, two calls: a look at the midpoint (DPM-Solver++ 2S, deterministic)
+
+    Args:
+        denoise: `denoise(x, sigma) -> Guess`
+        x: noised latents [b, ...]
+        sigma: noise level of x, a float
+        sigma_next: noise level to go to, a float; 0 makes this an Euler step
+        state: unused
+    """
     if sigma_next == 0:
         return euler(denoise, x, sigma, sigma_next, state)
     sigma_s = math.sqrt(sigma * sigma_next)
@@ -83,7 +122,15 @@ def dpmpp_2m(
     sigma_next,  # noise level to go to, a float; 0 makes this an Euler step
     state=None,  # (last origin, last h), or None at the first step
 ):
-    "Order 2 with one call and a memory (DPM-Solver++ 2M)"
+    """Order 2 with one call and a memory (DPM-Solver++ 2M)
+
+    Args:
+        denoise: `denoise(x, sigma) -> Guess`
+        x: noised latents [b, ...]
+        sigma: noise level of x, a float
+        sigma_next: noise level to go to, a float; 0 makes this an Euler step
+        state: (last origin, last h), or None at the first step
+    """
     D, U = denoise(x, sigma)
     x_next = move(x, sigma_next / sigma, D, U)
     if sigma_next == 0:
@@ -171,7 +218,20 @@ def sample(
     known=None,  # latents to keep where `known_mask` is True, broadcastable to [b, ...]
     known_mask=None,  # bool, broadcastable to [b, ...]
 ):
-    "Follow the ODE through `sigmas`; the latents at the last level, [b, ...]"
+    """Follow the ODE through `sigmas`; the latents at the last level, [b, ...]
+
+    Args:
+        denoiser: `denoiser(x, sigma [b], cond) -> x0_hat [b, ...]`, or a `Guess`
+        noise: standard normal [b, ...]
+        sigmas: decreasing noise levels [n+1]; the last may be 0
+        cond: condition, passed on
+        step: euler, heun, dpmpp_2s, dpmpp_2m or your own
+        guidance: wraps the denoiser, e.g. `partial(guided, null=null)`
+        callback: called after each step: `callback(i, n, sigma, x0_hat)`
+        init: latents under the noise at the start [b, ...]; None: zeros
+        known: latents to keep where `known_mask` is True, broadcastable to [b, ...]
+        known_mask: bool, broadcastable to [b, ...]
+    """
     if isinstance(step, str):
         steps = "euler, heun, dpmpp_2s, dpmpp_2m or your own"
         raise PrestoError(f"step is {step!r}; it must be a function: {steps}")
@@ -229,7 +289,15 @@ def plan(
     sigma_max=SIGMA_MAX,  # first level
     rho=RHO,  # bend of the schedule
 ):
-    "`(sigmas, step)` for `sample` that cost exactly this many calls, closing step included"
+    """`(sigmas, step)` for `sample` that cost exactly this many calls, closing step included
+
+    Args:
+        evaluations: denoiser calls to spend, at least 1
+        step: a step function
+        sigma_min: last level above 0
+        sigma_max: first level
+        rho: bend of the schedule
+    """
     closing = _calls_of(step, 0.0)
     if evaluations < closing:
         given = f"the number of evaluations is {evaluations}"
@@ -240,7 +308,11 @@ def plan(
 
 # %% ../nbs/11_sampling.ipynb #850ab260
 def cat_cond(a, b):  # two conditions: None, tensors, or objects with `.cat(other)`
-    "Two conditions as one batch"
+    """Two conditions as one batch
+
+    Args:
+        a, b: two conditions: None, tensors, or objects with `.cat(other)`
+    """
     if a is None and b is None:
         return None
     if a is None or b is None:
@@ -259,7 +331,13 @@ def guided(
     null,  # the null condition, same batch size as the condition
     guidance_scale=3.0,  # w: 0 unconditional, 1 conditional, more insists
 ):
-    "Classifier-free guidance as a denoiser: one call of twice the batch"
+    """Classifier-free guidance as a denoiser: one call of twice the batch
+
+    Args:
+        denoiser: `denoiser(x, sigma, cond) -> x0_hat`
+        null: the null condition, same batch size as the condition
+        guidance_scale: w: 0 unconditional, 1 conditional, more insists
+    """
 
     def denoise(x, sigma, cond=None, **kw):
         D_c, D_null = _both_guesses(denoiser, x, sigma, cond, null, **kw)
@@ -273,7 +351,13 @@ def guided_plus_plus(
     null,  # the null condition, same batch size as the condition
     guidance_scale=0.8,  # lambda, strength in [0, 1]: 0 unconditional
 ):
-    "CFG++ as a denoiser: move to the guided guess, measure noise from the unconditional one"
+    """CFG++ as a denoiser: move to the guided guess, measure noise from the unconditional one
+
+    Args:
+        denoiser: `denoiser(x, sigma, cond) -> x0_hat`
+        null: the null condition, same batch size as the condition
+        guidance_scale: lambda, strength in [0, 1]: 0 unconditional
+    """
 
     def denoise(x, sigma, cond=None, **kw):
         D_c, D_null = _both_guesses(denoiser, x, sigma, cond, null, **kw)
@@ -286,7 +370,15 @@ def row_generators(
     seeds,  # one per row: an int, or a torch.Generator which is used as it is
     name="noise",  # what the numbers are for: another name, other numbers
 ) -> list:  # of torch.Generators on the CPU
-    "A random stream for each row"
+    """A random stream for each row
+
+    Args:
+        seeds: one per row: an int, or a torch.Generator which is used as it is
+        name: what the numbers are for: another name, other numbers
+
+    Returns:
+        of torch.Generators on the CPU
+    """
     return [s if isinstance(s, torch.Generator) else new_rng(name, int(s)) for s in seeds]
 
 
@@ -301,7 +393,14 @@ def noise_like(
     device=None,  # where the result goes
     dtype=torch.float32,  # and as what
 ):
-    "Standard normal noise [b, ...] whose row i depends on seeds[i] alone"
+    """Standard normal noise [b, ...] whose row i depends on seeds[i] alone
+
+    Args:
+        shape: [b, ...]
+        seeds: b ints or torch.Generators; or a single torch.Generator for the whole array
+        device: where the result goes
+        dtype: and as what
+    """
     if isinstance(seeds, torch.Generator):
         return _draw(shape, seeds).to(device or seeds.device, dtype)
     if len(seeds) != shape[0]:
@@ -318,7 +417,15 @@ def few_sigmas(
     sigma_max=SIGMA_MAX,  # its start
     rho=RHO,  # its bend
 ):
-    "Levels for n ping-pong steps, and a final 0: [n+1]"
+    """Levels for n ping-pong steps, and a final 0: [n+1]
+
+    Args:
+        n: generator calls
+        to_min: True: the last level is sigma_min; False: the place of sigma_min is taken by 0
+        sigma_min: end of the Karras schedule
+        sigma_max: its start
+        rho: its bend
+    """
     if not (isinstance(n, int) and n >= 1):
         raise PrestoError(f"the number of steps is {n!r}; it must be a whole number, 1 or more")
     if to_min:
@@ -350,7 +457,19 @@ def pingpong(
     known=None,  # latents to keep, or None
     known_mask=None,  # True where they are kept
 ):
-    "Generate, noise again to the next level, generate...; the last sample, [b, ...]"
+    """Generate, noise again to the next level, generate...; the last sample, [b, ...]
+
+    Args:
+        generator_net: `generator(x, sigma [b], cond) -> a sample of the clean latents [b, ...]`
+        noise: standard normal [b, ...]
+        sigmas: decreasing noise levels [n+1], the last 0
+        cond: condition, passed on
+        generator: fresh noise: a seed or torch.Generator per row, or one torch.Generator
+        callback: called after each call: `callback(i, n, sigma, x0_hat)`
+        init: latents under the noise at the start; None: zeros
+        known: latents to keep, or None
+        known_mask: True where they are kept
+    """
     sigmas = _check_sigmas(sigmas)
     if sigmas[-1] != 0:
         raise PrestoError(f"the last noise level is {sigmas[-1]}; ping-pong ends at 0")
