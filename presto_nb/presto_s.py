@@ -548,7 +548,8 @@ def cycle_forwards(
     config,  # `PrestoSConfig`
     depth: int,  # blocks of the network
 ) -> float:
-    """Forward passes of a cycle: `ratio` fake turns, a generator turn; a backward pass counts as two
+    """
+    Forward passes of a cycle: `ratio` fake turns, a generator turn; a backward pass counts as two
 
     Args:
         config: `PrestoSConfig`
