@@ -73,6 +73,7 @@ PILOT_TURNS = 100
 PILOT_ROWS = 64
 SHOWN = 'agreement', 'KAD', 'KAD log-mel statistics', 'FD', 'recall', 'key', 'lead', 'drums'
 FOUR = dict(p_gen='few-4')
+FOUR_STEPS = (4,)  # how seeds other than 0 are played
 
 
 class Run(NamedTuple):
@@ -235,7 +236,8 @@ class Study:
         folder = args.work / folder_of(name, args.seed)
         minutes = distilled(stage, TURNS, args.seed, folder).minutes
         pipe = few_step_pipeline(self.base, stage.models['generator'])
-        for steps in RUNS[name].steps:
+        counts = RUNS[name].steps if args.seed == 0 else FOUR_STEPS
+        for steps in counts:
             self.add(name, pipe, switches, steps, minutes)
 
     def add(self, name, pipe, switches, steps, minutes):
