@@ -56,7 +56,29 @@ _CHOICES = dict(
 # %% ../nbs/13_training.ipynb #583caafd
 @dataclass(frozen=True)
 class TrainConfig(Config):
-    "How long, how fast and how carefully to train"
+    """How long, how fast and how carefully to train
+
+    Args:
+        steps: optimiser steps, or None when only `minutes` ends the run
+        batch_size: rows of one step, over all processes and accumulated parts
+        precision: "no" (float32), "bf16" (autocast), "auto": the faster one here
+        accumulate: parts a batch is cut into, to save memory
+        grad_clip: greatest gradient norm; 0 does not clip
+        ema_decay: of the averaged weights
+        warmup_steps: linear rise of the learning rate
+        schedule: "constant", "cosine", or "cooldown" (constant, then linear to 0)
+        cooldown: the last part of the run in which "cooldown" falls
+        save_every: steps between checkpoints,
+        save_minutes: or minutes, whatever comes first
+        log_every: steps averaged in one row of the log
+        minutes: time budget over all sittings
+        sigma_edges: noise levels between columns of loss
+        tensorboard: also log there, when it is installed
+        prefetch: prepare the next batch in a thread while this one trains
+        compile: compile the blocks: half a minute at first, then faster on a GPU
+        quiet: no progress bar, no memory estimate
+        device: "cpu" stays off the accelerator
+    """
 
     steps: int | None = 1000  # optimiser steps, or None when only `minutes` ends the run
     batch_size: int = 32  # rows of one step, over all processes and accumulated parts
@@ -103,7 +125,16 @@ def lr_factor(
     step: int,  # steps done
     progress: float = None,  # spent part of the budget, 0 to 1; None: step/steps
 ) -> float:  # 0 to 1
-    "What the learning rates are multiplied with"
+    """What the learning rates are multiplied with
+
+    Args:
+        config: a `TrainConfig`
+        step: steps done
+        progress: spent part of the budget, 0 to 1; None: step/steps
+
+    Returns:
+        0 to 1
+    """
     p = step / config.steps if progress is None else min(progress, 1.0)
     rise = _warmup(config, step)
     if config.schedule == "cosine":
@@ -114,7 +145,12 @@ def lr_factor(
 
 # %% ../nbs/13_training.ipynb #7b24946f
 class EMA:
-    "Exponential moving average of a module's trainable parameters"
+    """Exponential moving average of a module's trainable parameters
+
+    Args:
+        module: an nn.Module
+        ramp: smaller decay in the first steps
+    """
 
     def __init__(
         self,
@@ -175,7 +211,13 @@ class EMA:
 
 # %% ../nbs/13_training.ipynb #518abed3
 class Trainer(Run):
-    "A run that learns: what `fit` walks through, and what a stage may ask"
+    """A run that learns: what `fit` walks through, and what a stage may ask
+
+    Args:
+        stage: what is trained, see the table above
+        config: a `TrainConfig`
+        out_dir: where checkpoints and logs go
+    """
 
     def __init__(
         self,
@@ -200,7 +242,14 @@ class Trainer(Run):
         backward=None,  # called instead of loss.backward(): leaves its gradients in .grad
         retain_graph: bool = False,
     ):
-        "Backward, and with the last part of a batch: average, clip, optimiser step, EMA"
+        """Backward, and with the last part of a batch: average, clip, optimiser step, EMA
+
+        Args:
+            name: which optimiser
+            loss: scalar or [rows]; its mean is minimised
+            sigma: [rows] noise levels, to be named if a loss is not finite
+            backward: called instead of loss.backward(): leaves its gradients in .grad
+        """
         if name not in self.params:
             known = ", ".join(self.params)
             raise PrestoError(f"there is no optimiser {name!r}; this stage has {known}")
@@ -266,7 +315,16 @@ def fit(
     resume: bool = True,  # go on from the checkpoint in out_dir, if there is one
     init_from=None,  # weights to begin with: a file, or the folder of another run
 ) -> Trainer:
-    "Train a stage; interrupted at any moment, the same call goes on where it was"
+    """Train a stage; interrupted at any moment, the same call goes on where it was
+
+    Args:
+        stage: what is trained, see the table above
+        config: a `TrainConfig`
+        out_dir: folder of log, checkpoint and weights
+        callbacks: functions of the trainer, called after every step (on every process)
+        resume: go on from the checkpoint in out_dir, if there is one
+        init_from: weights to begin with: a file, or the folder of another run
+    """
     trainer = Trainer(stage, config, out_dir)
     with sitting(trainer, resume, init_from) as now:
         while now.goes_on():
@@ -322,7 +380,18 @@ def _two_chances(n: int, rng: torch.Generator) -> torch.Tensor:  # [n, 2]
 
 
 class BaseStage:
-    "Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten"
+    """Trains a denoiser on latents: the EDM loss with conditions that are sometimes forgotten
+
+    Args:
+        denoiser: `Denoiser` around a network
+        data: `LatentWindows`, or the same with `batch`, `captions` and `len`
+        encoder: text encoder
+        noise: distribution of noise levels
+        lr: peak learning rate of AdamW; 1e-4 for networks of paper size
+        p_drop: rows that lose text and tempo
+        p_drop_bpm: rows that lose the tempo alone
+        muon: Muon for the blocks' matrices
+    """
 
     def __init__(
         self,
@@ -374,7 +443,12 @@ class BaseStage:
         captions: list,  # of b strings
         bpm: torch.Tensor,  # beats per minute, [b], on the device
     ) -> Condition:
-        "The rows' conditions, some of them forgotten"
+        """The rows' conditions, some of them forgotten
+
+        Args:
+            captions: of b strings
+            bpm: beats per minute, [b], on the device
+        """
         at_least = self.cache.longest if trainer.config.compile else 0  # one length, compiled once
         parts = *self.cache(captions, at_least), keys_of(captions)
         tokens, mask, key = (t.to(bpm.device) for t in parts)
@@ -383,7 +457,11 @@ class BaseStage:
         return Condition(tokens, mask, bpm, key).without(lost < self.p_drop)
 
     def step(self, trainer, batch: dict) -> dict:  # as `LatentWindows.batch` gives it
-        "A step at random noise levels"
+        """A step at random noise levels
+
+        Returns:
+            as `LatentWindows.batch` gives it
+        """
         x0 = batch["x0"]  # [b, frames, channels]
         cond = self.condition(trainer, batch["captions"], batch["bpm"])
         sigma = trainer.rows(lambda n, rng: self.noise.sample(n, generator=rng))  # [b]
@@ -393,7 +471,11 @@ class BaseStage:
         return dict(loss=loss, sigma=sigma) | more
 
     def loss(self, x0, cond, sigma, noise) -> tuple:  # as `edm_loss`
-        "The loss of each row [b], and what else to log by row"
+        """The loss of each row [b], and what else to log by row
+
+        Returns:
+            as `edm_loss`
+        """
         return edm_loss(self.denoiser, x0, cond, sigma, noise), {}
 
     def memory(
@@ -401,7 +483,12 @@ class BaseStage:
         rows: int,  # that go through the network at a time
         precision: str,  # "no" or "bf16"
     ) -> int:
-        "Bytes of activations, where the network is a `DiT`"
+        """Bytes of activations, where the network is a `DiT`
+
+        Args:
+            rows: that go through the network at a time
+            precision: "no" or "bf16"
+        """
         config = getattr(self.denoiser.network, "config", None)
         frames = getattr(self.data, "frames", None)
         try:
@@ -443,7 +530,16 @@ def base_stage(
     seed: int = 0,  # of the first weights
     **kw,  # see `BaseStage`
 ) -> BaseStage:
-    "A `DiT` and the data it trains on"
+    """A `DiT` and the data it trains on
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        encoder: text encoder
+        preset: name in `PRESETS`, or a `DiTConfig`
+        frames: window; None: the preset's longest, or the longest clip if shorter
+        seed: of the first weights
+        kw: see `BaseStage`
+    """
     dit = _dit_config(preset)
     if frames is None:
         frames = min(dit.max_frames, _longest_clip(latents_dir))
@@ -472,7 +568,14 @@ def fine_stage(
     frames: int = None,  # window; None: as long as the model's longest piece
     lr: float = 2e-4,  # peak learning rate
 ) -> BaseStage:
-    "The stage that goes on with a trained model"
+    """The stage that goes on with a trained model
+
+    Args:
+        latents_dir: as written by `encode_folder`
+        pipe: the model to begin with: a `MusicPipeline`
+        frames: window; None: as long as the model's longest piece
+        lr: peak learning rate
+    """
     most = DiTConfig.from_dict(pipe.config.dit).max_frames
     if frames is None:
         frames = round(pipe.config.max_seconds * pipe.codec.frame_rate)
@@ -509,7 +612,18 @@ def held_out_loss(
     rows: int = 128,  # windows, in turn from each clip
     seed: int = 0,  # of windows, noise levels and noise
 ) -> torch.Tensor:  # the EDM loss of each window, [rows]
-    "A loss that two models can be compared by"
+    """A loss that two models can be compared by
+
+    Args:
+        denoiser: x [b, frames, channels], sigma [b], cond -> x0_hat
+        data: `LatentWindows` of clips that were not trained on
+        encoder: text encoder
+        rows: windows, in turn from each clip
+        seed: of windows, noise levels and noise
+
+    Returns:
+        the EDM loss of each window, [rows]
+    """
     drawn = _held_out(data, encoder, rows, seed)
     device = _device_of(denoiser, drawn[0])
     x0, cond, sigma, noise = (t.to(device) for t in drawn)
