@@ -40,6 +40,7 @@ NOTEBOOKS = dict(
     edm="10_edm",
     sampling="11_sampling",
     dit="12_dit",
+    runs="material/08_runs",
     training="13_training",
     dmd="21_dmd",
     discriminator="22_discriminator",
@@ -711,10 +712,10 @@ MISTAKES = [
         ),
         # --- training
         (
-            "training",
+            "runs",
             "gradients of parts are added, not averaged",
-            "scale = 1/(trainer.parts*trainer.world)",
-            "scale = 1/trainer.world",
+            "scale = 1/(run.parts*run.world)",
+            "scale = 1/run.world",
         ),
         (
             "training",
@@ -747,7 +748,7 @@ MISTAKES = [
             "self.p_drop, math.nan",
         ),
         (
-            "training",
+            "runs",
             "every part draws the same rows",
             "return draw(self.config.batch_size, self.shared)[own.start : own.stop].to(self.device",
             "return draw(len(own), self.shared).to(self.device",
