@@ -245,7 +245,7 @@ def presto_l_loss(
         streams.append((h, full))
         return out
 
-    student = Denoiser(network, denoiser.sigma_data)
+    student = Denoiser(network, denoiser.sigma_data, denoiser.scalings)
     edm = weight * edm_loss(student, x0, cond, sigma, noise, **how)
     st = self_teacher_loss(*streams[0])
     return edm + config.nu_st * st, dict(edm=edm, st=st)
@@ -280,7 +280,7 @@ class PrestoLStage(BaseStage):
         network.requires_grad_(True)
         if config.freeze_noise:
             network.noise.requires_grad_(False)
-        denoiser = Denoiser(network, teacher.sigma_data)
+        denoiser = Denoiser(network, teacher.sigma_data, teacher.scalings)
         noise = noise_named(config.noise, training.P_mean, training.P_std)
         how = dict(lr=config.lr, weight_decay=config.weight_decay)
         super().__init__(denoiser, data, encoder, noise, **how)
