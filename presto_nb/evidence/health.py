@@ -16,11 +16,28 @@ def _means(log, rows):
     return {k: sum(v) / len(v) for k, v in part.items() if v}
 
 
-def _signs_of_the_game(then, now):
-    "What is wrong between generator, fake score and discriminator"
-    if now.get("right_real", 0) > 0.95:
+_CHANCE = 0.54  # right about fewer pieces than this: a discriminator that guesses
+
+
+def _right(means):
+    "Share of real and generated pieces that the discriminator is right about; None without one"
+    if "right_real" in means and "right_fake" in means:
+        return (means["right_real"] + means["right_fake"]) / 2
+
+
+def _signs_of_the_discriminator(then, now):
+    "Does it guess, or has it won?"
+    right = _right(then), _right(now)
+    if None not in right and max(right) < _CHANCE:
+        guesses = f"the discriminator is right about {right[1]:.0%} of all pieces, as at the start"
+        yield "blind", f"{guesses}: it guesses, and the generator learns nothing from it"
+    elif now.get("right_real", 0) > 0.95:
         right = f"the discriminator is right about {now['right_real']:.0%} of the real pieces"
         yield "won", f"{right}: it has won, and the generator learns little from it"
+
+
+def _signs_of_the_game(then, now):
+    "What is wrong between generator, fake score and discriminator"
     grown = lambda k, by: k in then and k in now and now[k] > by * then[k]
     change = lambda k: f"from {then[k]:.2g} to {now[k]:.2g}"
     if grown("gan_g", 1.2) and now["gan_d"] < 0.8 * then["gan_d"]:
@@ -63,7 +80,8 @@ def health(
         return {}
     then = _means(log, slice(settle, 2 * settle))
     now = _means(log, slice(-settle, None))
-    return dict(_signs_of_the_game(then, now)) | dict(_signs_of_the_samples(now))
+    game = dict(_signs_of_the_discriminator(then, now)) | dict(_signs_of_the_game(then, now))
+    return game | dict(_signs_of_the_samples(now))
 
 # %% ../../nbs/evidence/65_health.ipynb #9bb3102d
 class HealthMonitor:
