@@ -14,9 +14,9 @@ import torch, torch.nn as nn
 from .material.core import Config, PrestoError, new_rng
 from .material.latents import CaptionCache, LatentWindows, read_latents
 from presto_nb.material.runs import (
-    OptimizerPair,
     Run,
     average_gradients,
+    base_optimizer,
     sitting,
     watch,
     weights_hash,
@@ -334,45 +334,6 @@ def fit(
             now.end_step()
     return trainer
 
-# %% ../nbs/13_training.ipynb #d9fe3a1d
-def _is_block_matrix(name: str, p) -> bool:
-    "Is a parameter a matrix of attention or feed-forward inside a block?"
-    inside = name.startswith("blocks.") and name.endswith(".weight")
-    return p.ndim == 2 and inside and "adaln" not in name
-
-
-def _adamw(params: list, lr: float, betas: tuple, weight_decay: float):
-    "AdamW that lets matrices decay, and nothing else"
-    matrices = dict(params=[p for p in params if p.ndim >= 2], weight_decay=weight_decay)
-    others = dict(params=[p for p in params if p.ndim < 2], weight_decay=0.0)
-    groups = [g for g in (matrices, others) if g["params"]]
-    return torch.optim.AdamW(groups, lr, betas)
-
-
-def _muon(matrices: list, lr: float, weight_decay: float):
-    "Muon with steps of AdamW's size"
-    how = dict(weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return torch.optim.Muon(matrices, lr, **how)
-
-
-def _base_optimizer(
-    network,  # the denoiser's network
-    lr: float,  # peak learning rate
-    betas: tuple,  # of AdamW
-    weight_decay: float,  # of matrices
-    muon: bool = False,  # Muon for the matrices inside the blocks
-):  # an optimiser
-    "AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest"
-    if muon and not hasattr(torch.optim, "Muon"):
-        raise PrestoError(f"Muon comes with torch 2.9; this is {torch.__version__}")
-    named = {k: p for k, p in network.named_parameters() if p.requires_grad}
-    hidden = [k for k, p in named.items() if muon and _is_block_matrix(k, p)]
-    rest = [p for k, p in named.items() if k not in hidden]
-    adam = _adamw(rest, lr, betas, weight_decay)
-    if not hidden:
-        return adam
-    return OptimizerPair(_muon([named[k] for k in hidden], lr, weight_decay), adam)
-
 # %% ../nbs/13_training.ipynb #fd694c56
 def _two_chances(n: int, rng: torch.Generator) -> torch.Tensor:  # [n, 2]
     "What decides whether a row loses its words, and its tempo"
@@ -418,7 +379,7 @@ class BaseStage:
         self.started_as = None  # and of the one that a generator begins as, if it is another
         network = getattr(denoiser, "network", denoiser)
         self.models = dict(network=network)
-        self.optimizers = dict(network=_base_optimizer(network, lr, betas, weight_decay, muon))
+        self.optimizers = dict(network=base_optimizer(network, lr, betas, weight_decay, muon))
 
     def switches(self) -> dict:
         "What a run is refused to go on without"

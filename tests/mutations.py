@@ -766,7 +766,7 @@ MISTAKES = [
             "optimizer.step()",
         ),
         (
-            "training",
+            "runs",
             "biases decay, matrices are lost",
             "if p.ndim >= 2], weight_decay",
             "if p.ndim < 2], weight_decay",

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['pack', 'unpack', 'save_checkpoint', 'load_checkpoint', 'bin_names', 'read_log', 'plot_log', 'average_gradients',
-           'watch', 'weights_hash', 'OptimizerPair', 'faster_precision', 'Run', 'run_weights', 'warm_start', 'every',
-           'load_part', 'check_run', 'averaged_state', 'sitting']
+           'watch', 'weights_hash', 'OptimizerPair', 'base_optimizer', 'faster_precision', 'Run', 'run_weights',
+           'warm_start', 'every', 'load_part', 'check_run', 'averaged_state', 'sitting']
 
 # %% ../../nbs/material/08_runs.ipynb #25730f11
 import contextlib, csv, hashlib, json, math, os, re, signal, sys, threading, time
@@ -720,6 +720,56 @@ class OptimizerPair:
         "Go on from a checkpoint"
         for o, s in zip(self.both, state["both"]):
             o.load_state_dict(s)
+
+# %% ../../nbs/material/08_runs.ipynb #d9fe3a1d
+def _is_block_matrix(name: str, p) -> bool:
+    "Is a parameter a matrix of attention or feed-forward inside a block?"
+    inside = name.startswith("blocks.") and name.endswith(".weight")
+    return p.ndim == 2 and inside and "adaln" not in name
+
+
+def _adamw(params: list, lr: float, betas: tuple, weight_decay: float):
+    "AdamW that lets matrices decay, and nothing else"
+    matrices = dict(params=[p for p in params if p.ndim >= 2], weight_decay=weight_decay)
+    others = dict(params=[p for p in params if p.ndim < 2], weight_decay=0.0)
+    groups = [g for g in (matrices, others) if g["params"]]
+    return torch.optim.AdamW(groups, lr, betas)
+
+
+def _muon(matrices: list, lr: float, weight_decay: float):
+    "Muon with steps of AdamW's size"
+    how = dict(weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return torch.optim.Muon(matrices, lr, **how)
+
+
+def base_optimizer(
+    network,  # an nn.Module, whose `blocks` hold attention and feed-forward layers
+    lr: float,  # peak learning rate
+    betas: tuple,  # of AdamW
+    weight_decay: float,  # of matrices
+    muon: bool = False,  # Muon for the matrices inside the blocks
+):  # an optimiser
+    """AdamW; or Muon for the attention and feed-forward matrices of blocks, AdamW for the rest
+
+    Args:
+        network: an nn.Module, whose `blocks` hold attention and feed-forward layers
+        lr: peak learning rate
+        betas: of AdamW
+        weight_decay: of matrices
+        muon: Muon for the matrices inside the blocks
+
+    Returns:
+        an optimiser
+    """
+    if muon and not hasattr(torch.optim, "Muon"):
+        raise PrestoError(f"Muon comes with torch 2.9; this is {torch.__version__}")
+    named = {k: p for k, p in network.named_parameters() if p.requires_grad}
+    hidden = [k for k, p in named.items() if muon and _is_block_matrix(k, p)]
+    rest = [p for k, p in named.items() if k not in hidden]
+    adam = _adamw(rest, lr, betas, weight_decay)
+    if not hidden:
+        return adam
+    return OptimizerPair(_muon([named[k] for k in hidden], lr, weight_decay), adam)
 
 # %% ../../nbs/material/08_runs.ipynb #fb0788ca
 def faster_precision(
