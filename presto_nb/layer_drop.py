@@ -9,7 +9,8 @@ __all__ = ['consecutive_keep', 'check_drops', 'drops_of', 'plot_schedule', 'mean
 import torch
 from torch import Tensor
 from .material.core import PrestoError
-from .dit import DiTConfig, DropSchedule, flops, shifted_keep
+from .dit import DiTConfig
+from .skipping import DropSchedule, flops, shifted_keep
 
 # %% ../nbs/31_layer_drop.ipynb #e0a75602
 def consecutive_keep(

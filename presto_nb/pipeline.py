@@ -28,12 +28,36 @@ from .material.text import unknown_words, unread_words
 from .material.tunes import usual_bpm
 from .edm import P_MEAN, P_STD, Denoiser, LogNormal
 from . import sampling
-from .dit import DiT, DiTConfig, DropSchedule, shifted_keep, with_drops
+from .dit import DiT, DiTConfig
+from .skipping import DropSchedule, shifted_keep, with_drops
 
 # %% ../nbs/14_pipeline.ipynb #ba5c87c7
 @dataclass(frozen=True)
 class PipelineConfig(Config):
-    "All numbers of a model that makes music"
+    """All numbers of a model that makes music
+
+    Args:
+        name: what it is called
+        dit: the network: the fields of `DiTConfig`
+        sigma_data: standard deviation of the latents
+        sigma_min: last noise level before 0
+        sigma_max: first noise level
+        rho: curvature of the noise levels
+        steps: evaluations of the network; a second-order step of the sampler takes two
+        step: step function of the sampler, or "pingpong" for a generator
+        to_min: of a generator: do its levels end at sigma_min? see `few_sigmas`
+        guidance: "cfg", "cfg++", or "none" for a generator, which has learned it
+        guidance_scale: 0 or more with "cfg", 0 to 1 with "cfg++", 1 with "none"
+        max_seconds: the window: as much as the network hears at once
+        P_mean: mean of ln sigma of the noise levels the base was trained at,
+        P_std: and its standard deviation
+        drops: blocks skipped in each part of the levels, noisiest first; () = none
+        over: equal parts of what, see `DropSchedule`
+        shift: blocks at the end that always run: 1 (Presto-L) or 0 (ASE)
+        codec_sha256: of the half of the codec that makes latents; "" = not checked
+        text_sha256: of the text encoder's weights; "" = not checked
+        check: what the parts answered when the model was saved, see `fingerprint`
+    """
 
     name: str = "base"  # what it is called
     dit: dict = field(default_factory=dict)  # the network: the fields of `DiTConfig`
@@ -70,7 +94,11 @@ class PipelineConfig(Config):
         return LogNormal(self.P_mean, self.P_std)
 
     def skipping(self, denoiser):  # denoiser(x, sigma, cond, keep, budget)
-        "The denoiser, asked as this model was trained: without the blocks that its schedule names"
+        """The denoiser, asked as this model was trained: without the blocks that its schedule names
+
+        Args:
+            denoiser: denoiser(x, sigma, cond, keep, budget)
+        """
         if not any(self.drops):
             return denoiser
         schedule = DropSchedule(self.drops, self.sigma_min, self.sigma_max, over=self.over)
@@ -81,7 +109,15 @@ def starts(
     frames: int,  # of the piece
     window: int,  # of the network
 ) -> list:  # of int
-    "Where windows begin that cover a piece evenly; neighbours share a quarter of a window or more"
+    """Where windows begin that cover a piece evenly; neighbours share a quarter of a window or more
+
+    Args:
+        frames: of the piece
+        window: of the network
+
+    Returns:
+        of int
+    """
     stride = window - window // 4  # at most
     n = max(0, math.ceil((frames - window) / stride))  # windows after the first
     if n == 0:
@@ -93,7 +129,15 @@ def blend(
     frames: int,  # of the piece
     window: int,  # of the network
 ) -> Tensor:  # w, [windows, frames], every column sums to 1
-    "How much each window says about each frame: less near its ends"
+    """How much each window says about each frame: less near its ends
+
+    Args:
+        frames: of the piece
+        window: of the network
+
+    Returns:
+        w, [windows, frames], every column sums to 1
+    """
     ramp = torch.arange(1.0, window + 1)
     shape = torch.minimum(ramp, ramp.flip(0)).clamp(max=window // 4)  # [window]: up, flat, down
     rows = [F.pad(shape, (at, frames - window - at)) for at in starts(frames, window)]
@@ -105,7 +149,15 @@ def windowed(
     denoiser,  # x [b, frames, channels], sigma [b], cond -> guess, for up to `window` frames
     window: int,  # latent frames that it was trained on
 ):  # the same for any number of frames
-    "Overlapping windows, their guesses blended (MultiDiffusion, Bar-Tal et al. 2023, equation 5)"
+    """Overlapping windows, their guesses blended (MultiDiffusion, Bar-Tal et al. 2023, equation 5)
+
+    Args:
+        denoiser: x [b, frames, channels], sigma [b], cond -> guess, for up to `window` frames
+        window: latent frames that it was trained on
+
+    Returns:
+        the same for any number of frames
+    """
 
     def denoise(x, sigma, cond=None):
         frames = x.shape[1]
@@ -132,14 +184,23 @@ def _guess_windows(denoiser, x, sigma, cond, at, window):
 # %% ../nbs/14_pipeline.ipynb #73263358
 @dataclass(frozen=True)
 class Given:
-    "A sound to begin from, and the parts of it that stay"
+    """A sound to begin from, and the parts of it that stay
+
+    Args:
+        audio: mono, at the model's rate
+        spans: of (start, end) in seconds, in order, apart from each other
+    """
 
     audio: Audio  # mono, at the model's rate
     spans: tuple = ()  # of (start, end) in seconds, in order, apart from each other
 
     @property
     def gain(self):  # what brings it to the loudness of the training clips
-        "Factor that brings the sound to the loudness of the training clips"
+        """Factor that brings the sound to the loudness of the training clips
+
+        Returns:
+            what brings it to the loudness of the training clips
+        """
         top = float(self.audio.samples.abs().max())
         if top == 0:
             return 1.0
@@ -217,7 +278,12 @@ def put_back(
     made: Audio,  # as decoded
     given: Given,  # what stays
 ) -> Audio:
-    "The kept parts as they were, the rest at their loudness, crossfades of equal power between"
+    """The kept parts as they were, the rest at their loudness, crossfades of equal power between
+
+    Args:
+        made: as decoded
+        given: what stays
+    """
     n = made.samples.shape[-1]
     kept = _span_mask(given.spans, n, made.sample_rate)
     w = _kept_weight(kept, round(0.05 * made.sample_rate))
@@ -233,7 +299,17 @@ def decode_blocks(
     block: int = 129,  # latent frames decoded at a time
     context: int = 16,  # frames of neighbourhood on both sides; the convolutions see 12
 ):  # yields samples [b, 1, n]
-    "`codec.decode` in blocks that join without a seam"
+    """`codec.decode` in blocks that join without a seam
+
+    Args:
+        codec: a `SpectralVAE`; any other decodes at once
+        latents: [b, frames, channels]
+        block: latent frames decoded at a time
+        context: frames of neighbourhood on both sides; the convolutions see 12
+
+    Returns:
+        yields samples [b, 1, n]
+    """
     frames = latents.shape[1]
     if frames <= block or not hasattr(codec, "predict"):
         yield codec.decode(latents)
@@ -307,7 +383,11 @@ class _Parts:
 
     @property
     def window(self):  # latent frames
-        "Latent frames of the longest music made in one go"
+        """Latent frames of the longest music made in one go
+
+        Returns:
+            latent frames
+        """
         return max(_MIN_FRAMES, round(self.config.max_seconds * self.codec.frame_rate))
 
     def to(self, device):
@@ -325,7 +405,17 @@ class _Parts:
 # %% ../nbs/14_pipeline.ipynb #d88e9b22
 @dataclass(frozen=True)
 class Request:
-    "What `generate` is asked for, checked and complete"
+    """What `generate` is asked for, checked and complete
+
+    Args:
+        prompts: of str
+        seconds: length of each piece
+        frames: latent frames computed for it
+        steps: evaluations of the network
+        guidance_scale: how strongly the prompt is followed
+        rho: curvature of the noise levels
+        seed: of the first prompt; prompt i uses seed + i
+    """
 
     prompts: tuple  # of str
     seconds: float  # length of each piece
@@ -380,7 +470,16 @@ class _Requests(_Parts):
         rho=None,  # None = the model's own
         seed=0,  # whole number
     ) -> Request:
-        "Check a request and fill in what was left to the model"
+        """Check a request and fill in what was left to the model
+
+        Args:
+            prompts: a prompt or several
+            seconds: length, up to `LONGEST`; None = 6, or the window if that is less
+            steps: evaluations of the network; None = the model's own number
+            guidance_scale: None = the model's own
+            rho: None = the model's own
+            seed: whole number
+        """
         c = self.config
         prompts = _check_prompts(prompts)
         seconds = self._check_seconds(seconds)
@@ -433,7 +532,16 @@ class _Beginnings(_Requests):
         rows: int,  # how many
         frames: int,  # latent frames
     ) -> Tensor:  # unit Gaussian, [rows, frames, channels]
-        "Row i is drawn from seed + i"
+        """Row i is drawn from seed + i
+
+        Args:
+            seed: of the first row
+            rows: how many
+            frames: latent frames
+
+        Returns:
+            unit Gaussian, [rows, frames, channels]
+        """
         shape = (rows, frames, self.codec.channels)
         return sampling.noise_like(shape, range(seed, seed + rows), self.device)
 
@@ -442,7 +550,15 @@ class _Beginnings(_Requests):
         audio: Audio,  # any sound
         frames: int,  # wanted; the sound is repeated when it is shorter
     ) -> Tensor:  # [1, frames, channels]
-        "The first latent frames of a sound"
+        """The first latent frames of a sound
+
+        Args:
+            audio: any sound
+            frames: wanted; the sound is repeated when it is shorter
+
+        Returns:
+            [1, frames, channels]
+        """
         n = frames * self.codec.hop
         x = audio.mono().resample(self.sample_rate).samples  # [1, any number]
         x = x.repeat(1, -(-n // x.shape[-1]))[None, :, :n]  # [1, 1, n]
@@ -473,7 +589,15 @@ class _Guided(_Beginnings):
         cond,  # `Condition`
         scale: float,  # of guidance
     ):  # for `sample`: denoiser -> guided denoiser, or None
-        "How the prompt is followed, as the model's config says"
+        """How the prompt is followed, as the model's config says
+
+        Args:
+            cond: `Condition`
+            scale: of guidance
+
+        Returns:
+            for `sample`: denoiser -> guided denoiser, or None
+        """
         plus = self.config.guidance == "cfg++"
         if scale == 1 and not plus:
             return None
@@ -485,7 +609,14 @@ class _Guided(_Beginnings):
         self,
         keep=None,  # blocks that run, from 0: None (the config's), a list, or function of sigma
     ):  # a denoiser
-        "The denoiser with some of its blocks left out"
+        """The denoiser with some of its blocks left out
+
+        Args:
+            keep: blocks that run, from 0: None (the config's), a list, or function of sigma
+
+        Returns:
+            a denoiser
+        """
         if keep is None:
             return self.config.skipping(self.denoiser)
         blocks = keep if callable(keep) else lambda sigma: keep
@@ -502,7 +633,16 @@ class _Samplers(_Guided):
         init_sigma=None,  # begin at this noise level instead of the highest
         keep=None,  # blocks that run, see `kept`
     ) -> tuple:  # sigmas, decreasing to 0; function (noise, cond, seeds, **of the sampler) -> x0
-        "A walk that costs exactly `r.steps` evaluations"
+        """A walk that costs exactly `r.steps` evaluations
+
+        Args:
+            r: what is asked
+            init_sigma: begin at this noise level instead of the highest
+            keep: blocks that run, see `kept`
+
+        Returns:
+            sigmas, decreasing to 0; function (noise, cond, seeds, **of the sampler) -> x0
+        """
         c = self.config
         top = c.sigma_max
         if init_sigma is not None:
@@ -539,7 +679,14 @@ def timed(
     device,  # synchronised before the clock is read
     clock=time.perf_counter,  # tells seconds
 ):
-    "Add the milliseconds a block takes"
+    """Add the milliseconds a block takes
+
+    Args:
+        timings: name -> milliseconds, added to
+        name: of what happens in the block
+        device: synchronised before the clock is read
+        clock: tells seconds
+    """
     sync = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
     sync()
     begin = clock()
@@ -620,7 +767,21 @@ class _Walks(_Readers):
         progress=False,  # show a bar
         callback=None,  # see `generate`
     ):  # yields (which prompts, a slice; their latents [b, frames, channels])
-        "From noise to latents, prompts after prompts; times are kept in `timings`"
+        """From noise to latents, prompts after prompts; times are kept in `timings`
+
+        Args:
+            r: what is asked
+            bpm: tempo, one number or one for each prompt
+            given: `Given`
+            init_sigma: noise level it is given
+            keep: blocks that run
+            batch_size: prompts at once
+            progress: show a bar
+            callback: see `generate`
+
+        Returns:
+            yields (which prompts, a slice; their latents [b, frames, channels])
+        """
         level = _init_level(given, init_sigma)
         sigmas, walk = self.sampler(r, level, keep)
         start = self._start(given, r.frames, fresh=level is None)
@@ -670,7 +831,17 @@ class _Sounds(_Walks):
         seconds: float,  # length of each piece
         given=None,  # `Given`: its kept parts are put back
     ) -> list:  # of `Audio`
-        "Samples -> finished pieces"
+        """Samples -> finished pieces
+
+        Args:
+            samples: decoded, [b, 1, n]
+            prompts: b captions
+            seconds: length of each piece
+            given: `Given`: its kept parts are put back
+
+        Returns:
+            of `Audio`
+        """
         n = round(seconds * self.sample_rate)
         x = _cut_or_pad(samples.float().cpu(), n)
         if not torch.isfinite(x).all():
@@ -724,7 +895,15 @@ class _Music(_Sounds):
         progress=True,
         callback=None,
     ):  # yields `Audio`, one per prompt
-        "Make music, and give each piece away as soon as it is ready"
+        """Make music, and give each piece away as soon as it is ready
+
+        Args:
+            prompts: a prompt or several
+            seconds: this and what follows: as in `generate`
+
+        Returns:
+            yields `Audio`, one per prompt
+        """
         r = self.request(prompts, seconds, steps, guidance_scale, rho, seed)
         given = self._given(init_audio, kept_seconds, r.seconds)
         walks = self.walks(r, bpm, given, init_sigma, keep, batch_size, progress, callback)
@@ -749,7 +928,27 @@ class _Music(_Sounds):
         progress=True,  # show a bar with the time left
         callback=None,  # after each step of each batch: `callback(i, n, sigma, x0_hat [b, ...])`
     ) -> list:  # of `Audio`, one per prompt
-        "Make music"
+        """Make music
+
+        Args:
+            prompts: a prompt or several
+            seconds: of each piece; None = 6, or the model's longest if that is less
+            steps: evaluations of the network; None = the model's own number, 80 for `base`
+            guidance_scale: how strongly the prompt is followed; a generator has only its own
+            rho: curvature of the noise levels; None = the model's own
+            bpm: tempo, one number or one for each prompt; None = read from the prompt
+            seed: prompt i uses seed + i
+            init_audio: `Audio` to begin from
+            init_sigma: noise level it is given; None = 10, with kept parts the highest
+            kept_seconds: parts of it that stay: (start, end), or several
+            keep: blocks that run, from 0: list, or function of sigma
+            batch_size: prompts at once; None = 1 on a CPU, 8 elsewhere
+            progress: show a bar with the time left
+            callback: after each step of each batch: `callback(i, n, sigma, x0_hat [b, ...])`
+
+        Returns:
+            of `Audio`, one per prompt
+        """
         asked = (seconds, steps, guidance_scale, rho, bpm, seed)
         start = (init_audio, init_sigma, kept_seconds)
         how = (keep, batch_size, progress, callback)
@@ -772,7 +971,16 @@ class _Streams(_Music):
         seed=0,
         keep=None,
     ):  # yields `Audio`
-        "Make a piece, and give it away window by window while the rest is decoded"
+        """Make a piece, and give it away window by window while the rest is decoded
+
+        Args:
+            prompt: one prompt
+            seconds: length of the piece
+            steps: this and what follows: as in `generate`
+
+        Returns:
+            yields `Audio`
+        """
         r = self.request(prompt, seconds, steps, guidance_scale, rho, seed)
         ((_, x0),) = self.walks(r, bpm, keep=keep)
         gain = None
@@ -801,14 +1009,22 @@ class _Checked(_Beginnings):
     def fingerprint(
         self,
     ) -> tuple:  # standard deviations: text, latents (all, first 8, last 8 channels), sound
-        "What the parts answer to a fixed prompt and fixed noise at sigma = 1"
+        """What the parts answer to a fixed prompt and fixed noise at sigma = 1
+
+        Returns:
+            standard deviations: text, latents (all, first 8, last 8 channels), sound
+        """
         return ask_parts(self.denoiser, self.codec, self.encoder, self.noise(0, 1, 32))
 
     def self_check(
         self,
         tolerance: float = 0.05,  # relative difference that is allowed, wide enough for bfloat16
     ):
-        "Refuse parts that answer nothing, or not what they answered when the model was saved"
+        """Refuse parts that answer nothing, or not what they answered when the model was saved
+
+        Args:
+            tolerance: relative difference that is allowed, wide enough for bfloat16
+        """
         check_answers(self.config.name, self.fingerprint(), self.config.check, tolerance)
         return self
 
@@ -829,7 +1045,15 @@ class _Files(_Checked):
         folder,  # where to
         parts: bool = True,  # write codec and text encoder too; False: they are the shipped ones
     ) -> PipelineConfig:  # as written, with hashes and fingerprint
-        "Write a model folder"
+        """Write a model folder
+
+        Args:
+            folder: where to
+            parts: write codec and text encoder too; False: they are the shipped ones
+
+        Returns:
+            as written, with hashes and fingerprint
+        """
         network = self.denoiser.network
         if not isinstance(network, DiT):
             raise PrestoError(
@@ -863,7 +1087,13 @@ class _Files(_Checked):
         device=None,  # None = a GPU if there is one
         check=True,  # ask the parts the question of `fingerprint`
     ):
-        "Load a model: codec and text encoder of the right sha256, weights as they were saved"
+        """Load a model: codec and text encoder of the right sha256, weights as they were saved
+
+        Args:
+            name: a shipped model, a folder, or a hub id owner/name
+            device: None = a GPU if there is one
+            check: ask the parts the question of `fingerprint`
+        """
         device = find_device(device)
         folder = find_model(name)
         config = PipelineConfig.load(folder / "config.json")
@@ -881,7 +1111,15 @@ class _Files(_Checked):
         repo_id: str,  # owner/name
         private=True,  # who may see it
     ) -> str:  # its address
-        "Upload the model, with its parts, to the Hugging Face hub"
+        """Upload the model, with its parts, to the Hugging Face hub
+
+        Args:
+            repo_id: owner/name
+            private: who may see it
+
+        Returns:
+            its address
+        """
         check_hub_id(repo_id)
         with tempfile.TemporaryDirectory() as d:
             self.save_pretrained(Path(d) / "model")
@@ -899,7 +1137,15 @@ def new_pipeline(
     frames: int,  # latent frames of a training window
     **config,  # other fields of `PipelineConfig`
 ) -> MusicPipeline:
-    "A pipeline around a network, when training is done; the window is given in tenths of a second"
+    """A pipeline around a network, when training is done; the window is given in tenths of a second
+
+    Args:
+        network: a trained `DiT`
+        codec: the codec it was trained with
+        encoder: the text encoder it was trained with
+        frames: latent frames of a training window
+        config: other fields of `PipelineConfig`
+    """
     longest = math.floor(10 * (frames + 0.5) / codec.frame_rate) / 10
     own = dict(dit=network.config.to_dict(), max_seconds=longest)
     config = PipelineConfig(**(own | config))

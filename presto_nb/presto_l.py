@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from .material.core import Config, PrestoError, new_rng
 from .edm import Denoiser, LogNormal, edm_loss, noise_named
-from .dit import DROPS, DiT, DropSchedule, kept_rows, shifted_keep
+from .dit import DiT, kept_rows
+from .skipping import DROPS, DropSchedule, shifted_keep
 from .pipeline import MusicPipeline
 from .material.latents import LatentWindows
 from .material.runs import weights_hash

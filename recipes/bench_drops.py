@@ -23,7 +23,8 @@ from common import LOGS, new_parser, write_json  # first: it sets how torch wait
 
 import torch
 
-from presto_nb.dit import DROPS, DiTConfig, DropSchedule, flops, with_drops
+from presto_nb.dit import DiTConfig
+from presto_nb.skipping import DROPS, DropSchedule, flops, with_drops
 from presto_nb.evidence.latency import Variant, evaluations, machine, parts, random_model
 from presto_nb.pipeline import MusicPipeline
 

@@ -83,7 +83,8 @@ def batch(name, mode, runs):
 
 def network_call(name, mode):
     "The network's part of a call of 6 s, and its counted operations"
-    from presto_nb.dit import DiTConfig, flops
+    from presto_nb.dit import DiTConfig
+    from presto_nb.skipping import flops
     from presto_nb.evidence.latency import evaluations, in_mode, own_variant, parts
 
     pipe = in_mode(load(name), mode)

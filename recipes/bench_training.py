@@ -3,7 +3,7 @@
     python recipes/bench_training.py [--presets study laptop] [--steps 4]
 
 One step is a batch of 32 random windows of the preset's length with 16 text tokens: forward,
-backward, clipping, AdamW. Counted are the matrix products of `presto_nb.dit.flops`, three times
+backward, clipping, AdamW. Counted are the products of `presto_nb.skipping.flops`, three times
 (forward, and twice as much backward). Each way runs in a process of its own on one thread, and the
 least of `--steps` steps counts. Seconds are the processor's, so other work on the machine disturbs
 them little. For a record, let nothing else run. The last line is JSON.
@@ -21,7 +21,8 @@ from common import LOGS, new_parser, write_record  # first: it sets how torch wa
 
 import torch
 
-from presto_nb.dit import PRESETS, DiT, flops
+from presto_nb.dit import PRESETS, DiT
+from presto_nb.skipping import flops
 from presto_nb.edm import Denoiser, LogNormal, edm_loss
 from presto_nb.material.runs import faster_precision
 from presto_nb.material.text import Condition

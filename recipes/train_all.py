@@ -25,7 +25,7 @@ from common import PRESTO_NB, new_parser  # first: it sets how torch waits
 
 import torch
 
-from presto_nb.dit import DROPS
+from presto_nb.skipping import DROPS
 from presto_nb.edm import WIDE
 
 PHASES = (  # share of --minutes, and stages that need nothing of each other

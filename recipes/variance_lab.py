@@ -11,7 +11,7 @@ from common import new_parser, write_json  # first: it sets how torch waits
 
 import torch
 
-from presto_nb.dit import DROPS
+from presto_nb.skipping import DROPS
 from presto_nb.labs.variance_lab import lab_folder, measure_model
 from presto_nb.material.core import save_tensors, sha256, stable_hash
 from presto_nb.material.model_folders import find_model, model_names

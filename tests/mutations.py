@@ -40,6 +40,7 @@ NOTEBOOKS = dict(
     edm="10_edm",
     sampling="11_sampling",
     dit="12_dit",
+    skipping="12_skipping",
     runs="material/08_runs",
     training="13_training",
     dmd="21_dmd",
@@ -215,13 +216,13 @@ MISTAKES = [
         ),
         # --- dit
         (
-            "dit",
+            "skipping",
             "rows of a batch leave the last blocks out, whatever the shift",
             "first_skipped = depth - shift",
             "shift = 0 if per_row else shift\n    first_skipped = depth - shift",
         ),
         (
-            "dit",
+            "skipping",
             "every pipeline plays the rule shifted by one",
             "first_skipped = depth - shift",
             "shift = shift if per_row else 1\n    first_skipped = depth - shift",
@@ -245,7 +246,7 @@ MISTAKES = [
             "return 0., self.budget_final",
         ),
         (
-            "dit",
+            "skipping",
             "parts of the training distribution are parts of the schedule",
             "        if self.over == 'train':\n            return LogNormal().quantile(share)\n",
             "",
@@ -276,7 +277,7 @@ MISTAKES = [
             "return c[r], text[: len(r)], rotary, None",
         ),
         (
-            "dit",
+            "skipping",
             "a batch of several levels is not told its budget",
             " d, shift), budget=d)\n    return",
             " d, shift))\n    return",

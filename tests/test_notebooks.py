@@ -190,7 +190,8 @@ def test_the_hundred_lines():
 # the three floors
 
 METHOD = {b.stem[3:] for b in CHAPTERS if floor(b) == ''}
-FORMULAS = {'edm', 'sampling', 'dit', 'dmd', 'discriminator', 'variance', 'layer_drop'}
+FORMULAS = {'edm', 'sampling', 'dit', 'skipping', 'dmd', 'discriminator', 'variance'}
+FORMULAS |= {'layer_drop'}
 BELOW = {'material': (), '': ('material',), 'evidence': ('material', '')}
 BELOW |= {'labs': ('material', ''), 'tools': ('material', '', 'evidence', 'labs')}
 

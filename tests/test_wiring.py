@@ -12,7 +12,8 @@ from presto_nb import presto_l
 from presto_nb import presto_s
 from presto_nb.material.core import PrestoError, new_rng
 from presto_nb.discriminator import MapHead, ScalarHead, lsgan, nsgan
-from presto_nb.dit import DiT, DiTConfig, shifted_keep
+from presto_nb.dit import DiT, DiTConfig
+from presto_nb.skipping import shifted_keep
 from presto_nb.dmd import dmd_gradient, dmd_loss
 from presto_nb.edm import (
     Denoiser,

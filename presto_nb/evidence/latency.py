@@ -20,7 +20,8 @@ from ..material.core import PrestoError, new_rng, need
 from ..material.text import Condition, SmallTextEncoder, keys_of, read_bpm
 from ..edm import Denoiser
 from ..material.codec import SpectralVAE, SpectralVAEConfig
-from ..dit import DROPS, PRESETS, DiT, DiTConfig, flops, shifted_keep
+from ..dit import PRESETS, DiT, DiTConfig
+from ..skipping import DROPS, flops, shifted_keep
 from ..pipeline import MusicPipeline, PipelineConfig, timed
 from .. import sampling
 

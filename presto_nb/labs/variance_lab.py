@@ -14,7 +14,7 @@ from ..material.core import assets, load_json, load_tensors
 from ..edm import karras_sigmas, noised
 from ..sampling import noise_like
 from ..material.text import Condition
-from ..dit import DropSchedule, shifted_keep
+from ..skipping import DropSchedule, shifted_keep
 from .frames import Explorer, player, to_png
 from ..material.model_folders import MODELS
 from ..pipeline import MusicPipeline
@@ -40,7 +40,18 @@ def skip_errors(
     sigmas=_LEVELS,  # noise levels [s]
     seed: int = 0,  # row i is noised from seed + i
 ) -> Tensor:  # [s, _SHIFTS, depth], NaN where so many cannot be skipped
-    "How far skipping moves the estimate of the clean latents"
+    """How far skipping moves the estimate of the clean latents
+
+    Args:
+        denoiser: of a `DiT`
+        x0: clean latents [n, frames, channels]
+        cond: and their conditions
+        sigmas: noise levels [s]
+        seed: row i is noised from seed + i
+
+    Returns:
+        [s, _SHIFTS, depth], NaN where so many cannot be skipped
+    """
     depth = denoiser.network.config.depth
     noise = noise_like(x0.shape, range(seed, seed + len(x0)))
     out = torch.full((len(sigmas), _SHIFTS, depth), math.nan)
@@ -62,21 +73,36 @@ def lab_folder():
 
 
 def lab_clips():  # held-out clips of the lab
-    "(clean latents [n, frames, channels], captions, tempi)"
+    """(clean latents [n, frames, channels], captions, tempi)
+
+    Returns:
+        held-out clips of the lab
+    """
     about = load_json(lab_folder() / "clips.json")
     x0 = load_tensors(lab_folder() / "clips.safetensors")["x0"].float()
     return x0, about["captions"], about["bpm"]
 
 
 def lab_models() -> list:  # of str
-    "The models whose arrays are stored"
+    """The models whose arrays are stored
+
+    Returns:
+        of str
+    """
     return [n for n in MODELS if (lab_folder() / f"{n}.safetensors").is_file()]
 
 
 def measure_model(
     pipe,  # a `MusicPipeline`
 ) -> dict:  # name -> tensor: the fields of a `Profile`, and `error`
-    "What the lab stores of a model"
+    """What the lab stores of a model
+
+    Args:
+        pipe: a `MusicPipeline`
+
+    Returns:
+        name -> tensor: the fields of a `Profile`, and `error`
+    """
     x0, captions, bpm = lab_clips()
     cond = Condition.from_prompts(pipe.encoder, captions, bpm)
     profile = variance_profile(pipe.denoiser, x0, _LEVELS, cond)
@@ -234,7 +260,11 @@ class VarianceLab(Explorer):
         self.button.on_click(self.hear)
 
     def skipped(self, model, level, drop, gap, **_):  # the controls' values
-        "(number of blocks skipped, blocks that run, counted from 0)"
+        """(number of blocks skipped, blocks that run, counted from 0)
+
+        Args:
+            model, level, drop, gap, _: the controls' values
+        """
         depth = self.arrays[model]["error"].shape[-1]
         if drop < 0:
             drop = self.schedule(model)(_LEVELS[level]).item()
@@ -245,7 +275,11 @@ class VarianceLab(Explorer):
         self,
         model: str,  # its name
     ):
-        "The model's own schedule, or that of Presto-L at study size"
+        """The model's own schedule, or that of Presto-L at study size
+
+        Args:
+            model: its name
+        """
         return DropSchedule(tuple(int(d) for d in self.arrays[model]["drops"]))
 
     def draw(self, model, level, drop, gap, **_):
@@ -292,7 +326,11 @@ class VarianceLab(Explorer):
         self,
         change=None,  # of a control
     ):
-        "A new setting: what was made for another one goes"
+        """A new setting: what was made for another one goes
+
+        Args:
+            change: of a control
+        """
         super().refresh(change)
         result = self.results.get(self.key())
         if result:
@@ -311,7 +349,11 @@ class VarianceLab(Explorer):
         self,
         _=None,  # the button
     ):
-        "Run the model, with all blocks and without, decode and show; kept for the next time"
+        """Run the model, with all blocks and without, decode and show; kept for the next time
+
+        Args:
+            _: the button
+        """
         key = self.key()
         self.button.disabled = True
         try:
@@ -326,7 +368,11 @@ class VarianceLab(Explorer):
         self,
         v: dict,  # values of the controls
     ):
-        "(picture, sounds with all blocks and without, error)"
+        """(picture, sounds with all blocks and without, error)
+
+        Args:
+            v: values of the controls
+        """
         self.bar.value = 0
         pipe = self._pipe(v["model"])
         self.bar.value = 1
@@ -364,7 +410,13 @@ class VarianceLab(Explorer):
         sounds: list,  # of `Audio`: with all blocks, and without some
         error: float,  # against the full model
     ):
-        "Put what was made into the widget"
+        """Put what was made into the widget
+
+        Args:
+            picture: spectrograms
+            sounds: of `Audio`: with all blocks, and without some
+            error: against the full model
+        """
         self.spectrograms.value = picture
         self.spectrograms.layout.display = None
         self.bar.value = 4
@@ -448,7 +500,15 @@ def lab_times(
     ticks: int = 20,  # changes of the noise level
     presses: int = 5,  # of the button
 ) -> dict:  # milliseconds of each
-    "Time what a hand in the lab waits for"
+    """Time what a hand in the lab waits for
+
+    Args:
+        ticks: changes of the noise level
+        presses: of the button
+
+    Returns:
+        milliseconds of each
+    """
     lab = VarianceLab()
     level = lab.controls["level"]
 

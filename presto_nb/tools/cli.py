@@ -51,7 +51,11 @@ _SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 def slug(
     prompt: str,
 ) -> str:  # a file name without suffix
-    "A file name from the first words of a prompt, in any script"
+    """A file name from the first words of a prompt, in any script
+
+    Returns:
+        a file name without suffix
+    """
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", prompt.lower()))
     return "-".join(words)[:48].strip("-") or "music"
 
@@ -61,7 +65,16 @@ def out_files(
     prompts: list,  # one file each
     seed: int,  # of the first prompt
 ) -> list:  # of Path
-    "Where each prompt's sound is written; a folder may be called v1.2, but not song.txt"
+    """Where each prompt's sound is written; a folder may be called v1.2, but not song.txt
+
+    Args:
+        out: a folder, or one sound file
+        prompts: one file each
+        seed: of the first prompt
+
+    Returns:
+        of Path
+    """
     path = Path(out)
     if _is_folder_name(out):
         return [path / f"{slug(p)}-{seed + i}.wav" for i, p in enumerate(prompts)]
@@ -155,7 +168,12 @@ def save_picture(
     audio,  # `Audio`
     png,  # where to
 ):
-    "The spectrogram under the sound's words, which are text and no formula"
+    """The spectrogram under the sound's words, which are text and no formula
+
+    Args:
+        audio: `Audio`
+        png: where to
+    """
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(8, 3), dpi=100, layout="constrained")
@@ -200,7 +218,11 @@ def _times(
 def heard(
     audio,  # `Audio`
 ) -> str:
-    "What a machine hears: an estimate, which need not be what was asked"
+    """What a machine hears: an estimate, which need not be what was asked
+
+    Args:
+        audio: `Audio`
+    """
     from presto_nb.material.audio import estimate_key, onset_rate
 
     key = f"key {estimate_key(audio)} (estimated)"
@@ -216,7 +238,14 @@ def _given(**values) -> dict:  # name -> value or None
 def spans_of(
     text: str,  # as typed after --keep
 ) -> list:  # of (start, end)
-    "Seconds as one types them, such as 0:2,5:6"
+    """Seconds as one types them, such as 0:2,5:6
+
+    Args:
+        text: as typed after --keep
+
+    Returns:
+        of (start, end)
+    """
     try:
         return [(float(a), float(b)) for a, b in (part.split(":") for part in text.split(","))]
     except ValueError:
@@ -446,7 +475,12 @@ def check_comparison(
     seed: int,
     files: list,  # names of the sounds without suffix
 ):
-    "Refuse a folder that holds another comparison, or somebody's page or sound"
+    """Refuse a folder that holds another comparison, or somebody's page or sound
+
+    Args:
+        out: folder
+        files: names of the sounds without suffix
+    """
     from presto_nb.material.core import load_json
 
     names = ["index.html", "comparison.png", *(f"{name}.wav" for name in files)]
@@ -524,7 +558,11 @@ def _write_comparison(
 def load_codec(
     folder=None,  # made by `train codec`; None = the shipped one
 ):
-    "The codec to encode with"
+    """The codec to encode with
+
+    Args:
+        folder: made by `train codec`; None = the shipped one
+    """
     from presto_nb.material.codec import SpectralVAE
 
     return SpectralVAE.from_pretrained(folder)
@@ -553,7 +591,12 @@ def train_config(
     asked: dict,  # name -> value, None where nothing was asked
     usual,  # a `TrainConfig`
 ):
-    "The usual config with what was asked for"
+    """The usual config with what was asked for
+
+    Args:
+        asked: name -> value, None where nothing was asked
+        usual: a `TrainConfig`
+    """
     names = "steps", "minutes", "batch_size", "seed", "precision", "compile"
     changes = _given(**{k: asked.get(k) for k in names})
     if "steps" in changes or "minutes" in changes:
@@ -585,7 +628,7 @@ def _check_out(
     "Refuse a folder in use, or of something else, before anything is written"
     from presto_nb.evidence.metrics import check_claim
     from presto_nb.material.core import folder_lock
-    from presto_nb.training import check_run
+    from presto_nb.material.runs import check_run
 
     if not Path(run.out).is_dir():
         return
@@ -608,7 +651,11 @@ def split_of(
     clips,  # as `load_folder` gives them
     split: str = "train",
 ) -> list:
-    "The clips of a split; all clips when none is marked so"
+    """The clips of a split; all clips when none is marked so
+
+    Args:
+        clips: as `load_folder` gives them
+    """
     return [c for c in clips if c.split == split] or list(clips)
 
 # %% ../../nbs/tools/81_cli.ipynb #c9bbb95c
@@ -651,7 +698,17 @@ def latents_of(
     whose: str,  # what the user calls the codec
     window: int,  # frames of a training window
 ) -> Path:  # a folder of latents
-    "What a run trains on: latents, those in an earlier run's folder, or own sound, encoded"
+    """What a run trains on: latents, those in an earlier run's folder, or own sound, encoded
+
+    Args:
+        run: `_Run`
+        codec: of the model that is trained
+        whose: what the user calls the codec
+        window: frames of a training window
+
+    Returns:
+        a folder of latents
+    """
     from presto_nb.material.core import load_json
 
     data = Path(run.data)
@@ -686,7 +743,15 @@ def own_latents(
     codec,
     window: int,  # frames of a training window
 ) -> Path:  # a folder of latents
-    "Encode a folder of own sound into the run's folder, once"
+    """Encode a folder of own sound into the run's folder, once
+
+    Args:
+        run: `_Run`
+        window: frames of a training window
+
+    Returns:
+        a folder of latents
+    """
     from presto_nb.material.codec import encode_folder
     from presto_nb.material.core import folder_lock
     from presto_nb.material.tunes import load_folder
@@ -752,7 +817,15 @@ def from_nothing(
     args,  # of the command line
     run=None,  # `_Run`
 ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
-    "What trains a new network"
+    """What trains a new network
+
+    Args:
+        args: of the command line
+        run: `_Run`
+
+    Returns:
+        `TrainConfig`, stage, network -> pipeline
+    """
     from presto_nb.dit import PRESETS
     from presto_nb.material.text import SmallTextEncoder
     from presto_nb.training import BASE_RUN, base_stage
@@ -774,7 +847,15 @@ def from_model(
     args,  # of the command line
     run=None,  # `_Run`
 ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
-    "What goes on with a trained model"
+    """What goes on with a trained model
+
+    Args:
+        args: of the command line
+        run: `_Run`
+
+    Returns:
+        `TrainConfig`, stage, network -> pipeline
+    """
     from presto_nb.training import FINE_RUN, fine_stage
 
     config = train_config(vars(args), FINE_RUN)
@@ -901,7 +982,19 @@ def _held_out(
 # %% ../../nbs/tools/81_cli.ipynb #d51e97ec
 @dataclass(frozen=True)
 class Method:
-    "What a training is made of, beside its data"
+    """What a training is made of, beside its data
+
+    Args:
+        run: the usual `TrainConfig`
+        network: the model of its stage that is kept
+        switches: a `Config`
+        variants: name -> values of the switches
+        begin: (base, switches, --start, --drops) -> (start, switches)
+        stage: (latents, base, start, switches, seed) -> stage of `fit`
+        finish: (base, start, switches, --variant, --to-min) -> (network -> pipeline)
+        study: values of the switches at study size
+        callbacks: of `fit`
+    """
 
     run: object  # the usual `TrainConfig`
     network: str  # the model of its stage that is kept
@@ -918,7 +1011,14 @@ class Method:
         args,  # of the command line
         run: _Run,
     ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
-        "Check what was asked, load the models, and build the stage"
+        """Check what was asked, load the models, and build the stage
+
+        Args:
+            args: of the command line
+
+        Returns:
+            `TrainConfig`, stage, network -> pipeline
+        """
         asked = vars(args).get  # an option that this method does not have is None
         config = train_config(vars(args), self.run)
         switches = self.choose(args.variant, _given(w=asked("w"), lr=args.lr))
@@ -933,7 +1033,12 @@ class Method:
         variant: str,  # name of a set of switches
         changes: dict,  # switch -> value
     ):
-        "The switches of a run"
+        """The switches of a run
+
+        Args:
+            variant: name of a set of switches
+            changes: switch -> value
+        """
         if variant not in self.variants:
             allowed = ", ".join(self.variants)
             raise PrestoError(f"--variant is {variant!r}; allowed are {allowed}")
@@ -998,7 +1103,7 @@ def _stage_presto_s(latents, base, start, switches, seed):
 # %% ../../nbs/tools/81_cli.ipynb #0c7813ff
 def _with_start(stage, start):
     "The stage, which knows the weights its generator began as"
-    from presto_nb.training import weights_hash
+    from presto_nb.material.runs import weights_hash
 
     stage.started_as = start and weights_hash(start.denoiser.network)
     return stage
@@ -1096,7 +1201,7 @@ def _begin_presto_ls(
     drops,  # what `--drops` says, or None
 ) -> tuple:  # (start, switches)
     "The model of `--start`, with a schedule of blocks to skip: its own, or `--drops`"
-    from presto_nb.dit import DROPS
+    from presto_nb.skipping import DROPS
     from presto_nb.pipeline import MusicPipeline
     from presto_nb.presto_ls import skipping
 
@@ -1143,7 +1248,14 @@ class _Base:
         args,  # of the command line
         run: _Run,
     ) -> tuple:  # `TrainConfig`, stage, network -> pipeline
-        "As `Method.prepare`"
+        """As `Method.prepare`
+
+        Args:
+            args: of the command line
+
+        Returns:
+            `TrainConfig`, stage, network -> pipeline
+        """
         return (from_model if args.init else from_nothing)(args, run)
 
     def claimed(self, stage) -> dict:
@@ -1224,7 +1336,15 @@ def set_of(
     name: str,  # what the user calls it
     args,  # of the command line: steps, guidance, rho, seconds, seed, device
 ) -> tuple:  # (name of its folder, maker, how it is made)
-    "A set of clips to judge: a model's, or real ones changed"
+    """A set of clips to judge: a model's, or real ones changed
+
+    Args:
+        name: what the user calls it
+        args: of the command line: steps, guidance, rho, seconds, seed, device
+
+    Returns:
+        (name of its folder, maker, how it is made)
+    """
     from presto_nb.evidence.metrics import DISTORTIONS, of_real
 
     if name == "codec":
@@ -2210,7 +2330,14 @@ def _at_home(value):  # of an option that names a place: text, a list, or None
 def main(
     argv=None,  # words of the command line; None = those the program was started with
 ) -> int:  # exit status
-    "Run `presto-nb`"
+    """Run `presto-nb`
+
+    Args:
+        argv: words of the command line; None = those the program was started with
+
+    Returns:
+        exit status
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
