@@ -1,10 +1,10 @@
 """The arrays and clips of the variance lab.
 
-    python recipes/variance_lab.py --latents latents/full [--models base presto-s ...]
+    python recipes/variance_lab.py [--latents latents/full] [--models base presto-s ...]
 
 Eight clips of three seconds from tunes of the split `test`, one for each of eight lead instruments.
-For every model the variance profile and the errors of skipping, at 24 noise levels (1 minute a
-model on one core). Seed 0.
+Without --latents the clips stay as they are. For every model the variance profile and the errors of
+skipping, at 24 noise levels (1 minute a model on one core). Seed 0.
 """
 
 from common import new_parser, write_json  # first: it sets how torch waits
@@ -14,9 +14,9 @@ import torch
 from presto_nb.skipping import DROPS
 from presto_nb.labs.variance_lab import lab_folder, measure_model
 from presto_nb.material.core import save_tensors, sha256, stable_hash
-from presto_nb.material.model_folders import find_model, model_names
+from presto_nb.material.latents import read_latents
+from presto_nb.material.model_folders import RELEASED, find_model, model_names
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.training import read_latents
 
 FRAMES = 65  # three seconds
 CLIPS = 8
@@ -54,7 +54,8 @@ def write_clips(folder):
 def write_model(name):
     "What is measured of a model"
     pipe = MusicPipeline.from_pretrained(name)
-    drops = torch.tensor(pipe.config.drops or DROPS['study']['l'])
+    size = 'laptop' if name in RELEASED else 'study'
+    drops = torch.tensor(pipe.config.drops or DROPS[size]['l'])
     tensors = measure_model(pipe)
     weights = dict(weights=sha256(find_model(name) / 'model.safetensors'))
     save_tensors(lab_folder() / f'{name}.safetensors', tensors | dict(drops=drops), weights)
@@ -63,11 +64,12 @@ def write_model(name):
 
 def main(argv=None):
     p = new_parser(__doc__)
-    p.add_argument('--latents', required=True)
+    p.add_argument('--latents')
     p.add_argument('--models', nargs='+', default=model_names())
     args = p.parse_args(argv)
     torch.set_num_threads(1)
-    write_clips(args.latents)
+    if args.latents:
+        write_clips(args.latents)
     for name in args.models:
         write_model(name)
 

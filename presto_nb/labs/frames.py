@@ -23,7 +23,16 @@ def to_webp(
     colours=32,  # how many it may keep
     scale=1,  # of its size in pixels
 ) -> bytes:  # a WebP file
-    "A figure as a small picture: few colours, and nothing lost beside that"
+    """A figure as a small picture: few colours, and nothing lost beside that
+
+    Args:
+        fig: a matplotlib figure
+        colours: how many it may keep
+        scale: of its size in pixels
+
+    Returns:
+        a WebP file
+    """
     from PIL import Image
 
     png = io.BytesIO()
@@ -38,7 +47,15 @@ def to_png(
     fig,  # a matplotlib figure
     scale=1,  # of its size in pixels
 ) -> bytes:  # a PNG file
-    "A figure as a picture, as fast as can be: for a widget that is waited for"
+    """A figure as a picture, as fast as can be: for a widget that is waited for
+
+    Args:
+        fig: a matplotlib figure
+        scale: of its size in pixels
+
+    Returns:
+        a PNG file
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -60,7 +77,12 @@ def player(
     sound,  # an `Audio` or None
     label,  # what it is called
 ) -> str:
-    "An HTML player of a sound, or nothing"
+    """An HTML player of a sound, or nothing
+
+    Args:
+        sound: an `Audio` or None
+        label: what it is called
+    """
     if sound is None:
         return ""
     src = _data_url("audio/mpeg", sound.preview())
@@ -80,7 +102,15 @@ _ON_INPUT = (
 
 # %% ../../nbs/labs/70_frames.ipynb #8b10ed43
 class FrameSlider:
-    "Pictures made beforehand and a slider that turns them over: HTML that needs no kernel"
+    """Pictures made beforehand and a slider that turns them over: HTML that needs no kernel
+
+    Args:
+        pictures: matplotlib figures, or png or webp files as bytes
+        labels: the name of each frame, shown above it
+        title: the name of the slider
+        alt: what each picture shows, in words
+        sounds: an `Audio` for each frame, or None
+    """
 
     def __init__(
         self,
@@ -146,7 +176,11 @@ class FrameSlider:
 
 # %% ../../nbs/labs/70_frames.ipynb #0285388e
 class Explorer:
-    "Controls, the picture of their values and a sentence about it; a subclass says which"
+    """Controls, the picture of their values and a sentence about it; a subclass says which
+
+    Args:
+        controls: name of a value -> the ipywidgets control that sets it
+    """
 
     scale = 2  # pixels of the live picture for each of the figure: sharp on a projector
 
@@ -159,7 +193,8 @@ class Explorer:
         self.controls = controls
         self.picture = w.Image(format="png", layout=_picture_layout())
         self.words = w.HTML()
-        for control in controls.values():
+        for name, control in controls.items():
+            _name_control(control, name)
             if control.has_trait("continuous_update"):
                 control.continuous_update = False
             control.observe(self.refresh, "value")
@@ -171,7 +206,11 @@ class Explorer:
         self,
         **values,  # of the controls, by name
     ):
-        "A figure, made with matplotlib's `Figure` so that pyplot does not show it too"
+        """A figure, made with matplotlib's `Figure` so that pyplot does not show it too
+
+        Args:
+            values: of the controls, by name
+        """
         name = type(self).__name__
         raise NotImplementedError(f"{name} needs a method draw(**values) that returns a Figure")
 
@@ -179,7 +218,11 @@ class Explorer:
         self,
         **values,  # of the controls, by name
     ):
-        "What the picture shows, in words"
+        """What the picture shows, in words
+
+        Args:
+            values: of the controls, by name
+        """
         name = type(self).__name__
         raise NotImplementedError(f"{name} needs a method say(**values) that returns a sentence")
 
@@ -187,13 +230,21 @@ class Explorer:
         self,
         **values,  # of the controls, by name
     ):
-        "The `Audio` that belongs to the values, or None"
+        """The `Audio` that belongs to the values, or None
+
+        Args:
+            values: of the controls, by name
+        """
 
     def values(
         self,
         **changes,  # values that differ from those of the controls
     ):
-        "The values by name"
+        """The values by name
+
+        Args:
+            changes: values that differ from those of the controls
+        """
         unknown = set(changes) - set(self.controls)
         if unknown:
             names = ", ".join(self.controls)
@@ -204,14 +255,22 @@ class Explorer:
         self,
         **changes,  # values that differ from those of the controls
     ):
-        "The figure of the current values"
+        """The figure of the current values
+
+        Args:
+            changes: values that differ from those of the controls
+        """
         return self.draw(**self.values(**changes))
 
     def refresh(
         self,
         _=None,  # a change of a control, which is not looked at
     ):
-        "Bring picture and words up to date"
+        """Bring picture and words up to date
+
+        Args:
+            _: a change of a control, which is not looked at
+        """
         values = self.values()
         said = self.say(**values)
         sound = player(self.play(**values), said)
@@ -223,7 +282,12 @@ class Explorer:
         title: str,  # name of the slider
         settings: dict,  # label of a frame -> the values that differ from those of the controls
     ) -> FrameSlider:
-        "The static form: one frame for each setting"
+        """The static form: one frame for each setting
+
+        Args:
+            title: name of the slider
+            settings: label of a frame -> the values that differ from those of the controls
+        """
         values = [self.values(**changes) for changes in settings.values()]
         pictures = [self.draw(**v) for v in values]
         alt = [self.say(**v) for v in values]
@@ -232,6 +296,12 @@ class Explorer:
 
     def _repr_mimebundle_(self, **kw):
         return self.box._repr_mimebundle_(**kw)
+
+
+def _name_control(control, name):
+    "What a screen reader calls it: its description, or else the name of its value"
+    control.description = control.description or name.replace("_", " ")
+    control.tooltip = control.tooltip or control.description
 
 
 def _picture_layout():
@@ -262,7 +332,12 @@ def open_page(
     address: str,  # with its token
     folder,  # that only this user can read
 ):
-    "Open a page in the browser, by a file: other users can see the words of a command"
+    """Open a page in the browser, by a file: other users can see the words of a command
+
+    Args:
+        address: with its token
+        folder: that only this user can read
+    """
     file = Path(folder) / "open.html"
     file.write_text(_onward_page(address), encoding="utf-8")
     webbrowser.open(file.resolve().as_uri())
@@ -275,7 +350,12 @@ def _text(status, sentence):
 
 @dataclass(frozen=True)
 class Gate:
-    "Who may see a page that a program of this machine serves"
+    """Who may see a page that a program of this machine serves
+
+    Args:
+        port: that it listens on
+        token: at the end of its address; "": any program of this machine may see it
+    """
 
     port: int  # that it listens on
     token: str = ""  # at the end of its address; "": any program of this machine may see it
@@ -339,7 +419,14 @@ class Gate:
         target: str,  # path and query
         headers,
     ) -> tuple | None:  # (status, headers, text)
-        "What a request gets that is not let in; None: let it in"
+        """What a request gets that is not let in; None: let it in
+
+        Args:
+            target: path and query
+
+        Returns:
+            (status, headers, text)
+        """
         try:
             url = urlsplit(target)
         except ValueError:

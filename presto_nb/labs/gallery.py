@@ -44,12 +44,8 @@ LABS = dict(  # name -> (title, lines of Python; the last is shown)
     ),
     steps=(
         "Music in four steps, seen and heard one after the other",
-        "from presto_nb.pipeline import MusicPipeline",
-        "from presto_nb.labs.steps import StepExplorer, step_by_step",
-        "pipe = MusicPipeline.from_pretrained('presto-s')",
-        "prompt = 'a lively reel on the violin with guitar and drums at 120 bpm'",
-        "steps = step_by_step(pipe, prompt)",
-        "StepExplorer(steps)",
+        "from presto_nb.labs.steps import StepLab",
+        "StepLab('a lively reel on the violin with guitar and drums at 120 bpm')",
     ),
 )
 
@@ -62,7 +58,14 @@ def _cell(kind, text, **more):
 def lab_notebook(
     name: str,  # of LABS
 ) -> dict:  # a notebook, as JSON
-    "The notebook behind a page"
+    """The notebook behind a page
+
+    Args:
+        name: of LABS
+
+    Returns:
+        a notebook, as JSON
+    """
     title, *lines = LABS[name]
     heading = _cell("markdown", f"# {title}")
     code = _cell("code", "\n".join(lines), execution_count=None, outputs=[])
@@ -186,7 +189,11 @@ def _write_template(
 def free_port(
     port: int = None,  # the one that is wanted; None: any
 ) -> int:
-    "A port of the loopback address that nobody listens on"
+    """A port of the loopback address that nobody listens on
+
+    Args:
+        port: the one that is wanted; None: any
+    """
     if port is not None and not 0 < port < 65536:
         raise PrestoError(f"the port is {port}; it must be a number from 1 to 65535")
     with socket.socket() as s:
@@ -279,7 +286,15 @@ def wait_for(
     run,  # a `subprocess.Popen`
     port: int,  # on which it will listen
 ) -> bool:  # does it?
-    "Wait until somebody listens, or the process has ended"
+    """Wait until somebody listens, or the process has ended
+
+    Args:
+        run: a `subprocess.Popen`
+        port: on which it will listen
+
+    Returns:
+        does it?
+    """
     while run.poll() is None:
         try:
             return not socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -309,7 +324,14 @@ def serve(
     browser: bool = True,  # open it there
     token: bool = True,  # only who has the printed address may see it
 ):
-    "Serve a lab on this machine until it is stopped"
+    """Serve a lab on this machine until it is stopped
+
+    Args:
+        name: of LABS; None: a list of all
+        port: None: any that is free
+        browser: open it there
+        token: only who has the printed address may see it
+    """
     if name not in (None, *LABS):
         raise PrestoError(f"there is no lab {name!r}; there are {', '.join(LABS)}, listen")
     need("voila", "lab")

@@ -74,11 +74,12 @@ _PLACES = {
 }
 
 
-def _slider(name, value, low, high):
+def _slider(name, value, low, high, words):
     "A control for a number"
     import ipywidgets as w
 
-    return w.FloatSlider(value, min=low, max=high, step=0.1, description=name)
+    look = dict(description=name, tooltip=words)
+    return w.FloatSlider(value, min=low, max=high, step=0.1, **look)
 
 
 def _choice(place):
@@ -86,7 +87,8 @@ def _choice(place):
     import ipywidgets as w
 
     value = "inf" if place == "p_gen" else "train"
-    return w.Dropdown(options=("train", "inf", "inf-N"), value=value, description=place)
+    look = dict(description=place, tooltip=f"noise levels of the {_PLACES[place]}")
+    return w.Dropdown(options=("train", "inf", "inf-N"), value=value, **look)
 
 
 def _controls():
@@ -94,11 +96,13 @@ def _controls():
     import ipywidgets as w
 
     rhos = (-3, 1, 3, 5, RHO, 10, 20, 100, 1000)
+    levels = dict(description="N", tooltip="how many levels a grid and a sampler have")
+    placement = dict(description="rho", tooltip="how the inference levels are placed")
     return dict(
-        P_mean=_slider("P_mean", P_MEAN, -2, 1),
-        P_std=_slider("P_std", P_STD, 0.4, 1.6),
-        N=w.IntSlider(4, min=1, max=80, description="N"),
-        rho=w.SelectionSlider(options=rhos, value=RHO, description="rho"),
+        P_mean=_slider("P_mean", P_MEAN, -2, 1, "mean of ln sigma in training"),
+        P_std=_slider("P_std", P_STD, 0.4, 1.6, "standard deviation of ln sigma in training"),
+        N=w.IntSlider(4, min=1, max=80, **levels),
+        rho=w.SelectionSlider(options=rhos, value=RHO, **placement),
         **{place: _choice(place) for place in _PLACES},
     )
 
@@ -154,7 +158,14 @@ class NoiseExplorer(Explorer):
         N,  # how many levels a grid has
         **names,  # p_gen, p_dmd, p_dsm, p_gan -> "train", "inf" or "inf-N"
     ):
-        "The distributions in use, by place: (name, distribution)"
+        """The distributions in use, by place: (name, distribution)
+
+        Args:
+            P_mean: of ln sigma in training
+            rho: of the inference levels
+            N: how many levels a grid has
+            names: p_gen, p_dmd, p_dsm, p_gan -> "train", "inf" or "inf-N"
+        """
         noises = {}
         for place, name in names.items():
             name = f"inf-{N}" if name == "inf-N" else name
@@ -181,7 +192,11 @@ class NoiseExplorer(Explorer):
         self,
         **values,  # of the controls
     ):
-        "Median and share of deep noise of each distribution in use"
+        """Median and share of deep noise of each distribution in use
+
+        Args:
+            values: of the controls
+        """
         places = {}
         for place, noise in self.noises(**values).items():
             places.setdefault(noise, []).append(place)

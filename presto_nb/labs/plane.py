@@ -17,7 +17,16 @@ from ..toy import GaussianMixture, plot_plane
 # %% ../../nbs/labs/73_plane.ipynb #af276d3b
 @dataclass(frozen=True, eq=False)
 class PlaneRecord:
-    "A distillation in the plane, written down from time to time"
+    """A distillation in the plane, written down from time to time
+
+    Args:
+        steps: when [t]
+        points: the generator's samples [t, n, 2]
+        sigmas: noise levels of the arrows [l]
+        grid: where the arrows start [g, 2]
+        real: what the real score would move a grid point by: mu_real - x [l, g, 2]
+        fake: the same of the fake score [t, l, g, 2]
+    """
 
     steps: list  # when [t]
     points: Tensor  # the generator's samples [t, n, 2]
@@ -46,7 +55,15 @@ def record_plane(
     lim=1.1,  # the grid: [-lim, lim]^2
     n=11,  # of n x n points
 ):
-    "A `PlaneRecord` of a run"
+    """A `PlaneRecord` of a run
+
+    Args:
+        real_score: a denoiser
+        moments: (step, points [n, 2], fake score) of each moment
+        sigmas: noise levels of the arrows
+        lim: the grid: [-lim, lim]^2
+        n: of n x n points
+    """
     grid = _square_grid(lim, n)
     steps = []
     points = []
@@ -67,7 +84,15 @@ def particle_record(
     fake=True,  # False: the real score alone
     seed=0,
 ):
-    "A `PlaneRecord` of particles that start as one blob"
+    """A `PlaneRecord` of particles that start as one blob
+
+    Args:
+        mixture: of the data, a `GaussianMixture`
+        n: particles
+        steps: and how often all of them move
+        width: blur of each particle, for the fake score
+        fake: False: the real score alone
+    """
     blob = 0.15 * torch.randn(n, 2, generator=new_rng(seed, "blob"))
 
     def fake_score(x):
@@ -88,7 +113,13 @@ _BOTH = "real and fake score"
 
 # %% ../../nbs/labs/73_plane.ipynb #5a17a1df
 class PlaneExplorer(Explorer):
-    "Particles, and the arrows of real score, fake score or their difference, at any moment"
+    """Particles, and the arrows of real score, fake score or their difference, at any moment
+
+    Args:
+        record: a `PlaneRecord`
+        mixture: of the data
+        alone: the same run without the fake score, for a second choice
+    """
 
     def __init__(
         self,
@@ -105,10 +136,14 @@ class PlaneExplorer(Explorer):
         moments = [(f"step {s}", i) for i, s in enumerate(record.steps)]
         levels = [(f"sigma {s:g}", i) for i, s in enumerate(record.sigmas)]
         arrows = "real and fake", "their difference"
+        run, time = dict(description="moved by"), dict(description="time")
+        run["tooltip"] = "which scores move the particles"
+        time["tooltip"] = "how often the particles have moved"
+        noise = dict(description="noise", tooltip="noise level of the arrows")
         super().__init__(
-            run=w.Dropdown(options=list(self.records), description="moved by"),
-            moment=w.SelectionSlider(options=moments, description="time"),
-            level=w.SelectionSlider(options=levels, value=1, description="noise"),
+            run=w.Dropdown(options=list(self.records), **run),
+            moment=w.SelectionSlider(options=moments, **time),
+            level=w.SelectionSlider(options=levels, value=1, **noise),
             arrows=w.ToggleButtons(options=arrows, description="arrows"),
         )
 
@@ -119,7 +154,11 @@ class PlaneExplorer(Explorer):
         level,
         arrows,
     ):
-        "(arrows [g, 2], colour, name) of each field to be drawn"
+        """(arrows [g, 2], colour, name) of each field to be drawn
+
+        Args:
+            run: the controls' values
+        """
         record = self.records[run]
         real = record.real[level]
         fake = record.fake[moment, level]

@@ -15,8 +15,8 @@ from ..edm import karras_sigmas, noised
 from ..sampling import noise_like
 from ..material.text import Condition
 from ..skipping import DropSchedule, shifted_keep
-from .frames import Explorer, player, to_png
-from ..material.model_folders import MODELS
+from .frames import Explorer, _picture_layout, player, to_png
+from ..material.model_folders import MODELS, RELEASED
 from ..pipeline import MusicPipeline
 from ..variance import variance_profile
 
@@ -84,12 +84,13 @@ def lab_clips():  # held-out clips of the lab
 
 
 def lab_models() -> list:  # of str
-    """The models whose arrays are stored
+    """The models whose arrays are stored: those of the lessons, then the released ones
 
     Returns:
         of str
     """
-    return [n for n in MODELS if (lab_folder() / f"{n}.safetensors").is_file()]
+    stored = lambda name: (lab_folder() / f"{name}.safetensors").is_file()
+    return [name for name in (*MODELS, *RELEASED) if stored(name)]
 
 
 def measure_model(
@@ -183,42 +184,41 @@ _GAPS = {
 }
 
 
-def _slider(name, options, value, em):
-    "A slider over (label, value) pairs, so many letters wide"
+def _look(name, em, words):
+    "Name, tooltip and width in letters of a control"
     import ipywidgets as w
 
-    layout = w.Layout(width=f"{em}em")
     style = dict(description_width="initial") if " " in name else {}
-    return w.SelectionSlider(
-        options=options, value=value, description=name, layout=layout, style=style
-    )
+    return dict(description=name, tooltip=words, layout=w.Layout(width=f"{em}em"), style=style)
 
 
-def _menu(name, options, value, em):
-    "A menu of (label, value) pairs, so many letters wide"
-    import ipywidgets as w
-
-    layout = w.Layout(width=f"{em}em")
-    style = dict(description_width="initial") if " " in name else {}
-    return w.Dropdown(options=options, value=value, description=name, layout=layout, style=style)
+def _drop_options(
+    depth: int,  # of the model
+):
+    "(label, value) of how many blocks may be skipped"
+    return (("schedule", -1), *((str(d), d) for d in range(depth - 1)))
 
 
 def _controls(
     models,  # names
-    depth: int,  # of the models
+    depth: int,  # of the first of them
     captions,  # of the clips
 ):
     "The five controls of the lab"
+    import ipywidgets as w
+
     level = (_LEVELS - 2.5).abs().argmin().item()
     levels = [(f"{s:.3g}", i) for i, s in enumerate(_LEVELS.tolist())]
-    drops = [("schedule", -1), *((str(d), d) for d in range(depth - 1))]
+    drops = dict(options=_drop_options(depth), value=-1)
+    gaps = dict(options=list(_GAPS.items()), value=1)
     clips = [(caption, i) for i, caption in enumerate(captions)]
+    skipped = _look("blocks skipped", 24, "how many blocks are skipped, or the model's schedule")
     return dict(
-        model=_menu("model", models, models[0], 24),
-        level=_slider("sigma", levels, level, 36),
-        drop=_slider("blocks skipped", drops, -1, 24),
-        gap=_menu("which blocks", list(_GAPS.items()), 1, 32),
-        clip=_menu("clip", clips, 0, 36),
+        model=w.Dropdown(options=models, **_look("model", 24, "which model is shown")),
+        level=w.SelectionSlider(options=levels, value=level, **_look("sigma", 36, "noise level")),
+        drop=w.SelectionSlider(**drops, **skipped),
+        gap=w.Dropdown(**gaps, **_look("which blocks", 32, "where the skipped blocks lie")),
+        clip=w.Dropdown(options=clips, **_look("clip", 36, "the clip that the button denoises")),
     )
 
 # %% ../../nbs/labs/71_variance_lab.ipynb #60fa295a
@@ -239,25 +239,47 @@ class VarianceLab(Explorer):
         self.pipes = {}  # name -> pipeline, loaded at the first press
         self.results = {}  # setting -> (picture, sounds, error)
         self._add_stage()
-        depth = self.arrays["base"]["error"].shape[-1]
-        super().__init__(**_controls(list(self.arrays), depth, self.clips[1]))
+        models = list(self.arrays)
+        super().__init__(**_controls(models, self.depth(models[0]), self.clips[1]))
         controls, words, picture = self.box.children
         # players stand above the pictures: in view on a small screen
-        stage = self.press, self.sound_words, picture, self.spectrograms
-        self.box.children = controls, words, *stage
+        self.box.children = controls, words, self.press, self.sound_words, picture
 
     def _add_stage(self):
-        "What belongs to the button; the spectrograms are hidden as long as there are none"
+        "What belongs to the button; the spectrograms join the page when there are some"
         import ipywidgets as w
 
         wide = w.Layout(width="24em")
-        layout = w.Layout(max_width="100%", align_self="flex-start", display="none")
-        self.button = w.Button(description="Denoise and play", button_style="primary", layout=wide)
-        self.bar = w.IntProgress(0, 0, 4, layout=wide)
+        words = dict(description="Denoise and play", tooltip="with all blocks, and without some")
+        self.button = w.Button(button_style="primary", layout=wide, **words)
+        self.bar = w.IntProgress(0, 0, 4, **_look("done", 24, "how far the model is"))
         self.press = w.HBox([self.button, self.bar])
         self.sound_words = w.HTML(_NOTHING)
-        self.spectrograms = w.Image(format="png", layout=layout)
+        self.spectrograms = w.Image(format="png", layout=_picture_layout())
         self.button.on_click(self.hear)
+
+    def depth(
+        self,
+        model: str,  # its name
+    ) -> int:
+        """How many blocks a model has
+
+        Args:
+            model: its name
+        """
+        return self.arrays[model]["error"].shape[-1]
+
+    def _fit_drops(self):
+        "As many blocks can be skipped as the chosen model has, and nothing is drawn twice"
+        drop = self.controls["drop"]
+        options = _drop_options(self.depth(self.controls["model"].value))
+        if len(options) == len(drop.options):
+            return
+        value = min(drop.value, options[-1][1])
+        drop.unobserve(self.refresh, "value")
+        drop.options = options
+        drop.value = value
+        drop.observe(self.refresh, "value")
 
     def skipped(self, model, level, drop, gap, **_):  # the controls' values
         """(number of blocks skipped, blocks that run, counted from 0)
@@ -265,7 +287,7 @@ class VarianceLab(Explorer):
         Args:
             model, level, drop, gap, _: the controls' values
         """
-        depth = self.arrays[model]["error"].shape[-1]
+        depth = self.depth(model)
         if drop < 0:
             drop = self.schedule(model)(_LEVELS[level]).item()
         drop = min(drop, depth - max(gap, 1))
@@ -275,7 +297,7 @@ class VarianceLab(Explorer):
         self,
         model: str,  # its name
     ):
-        """The model's own schedule, or that of Presto-L at study size
+        """The model's own schedule, or that of Presto-L at its size
 
         Args:
             model: its name
@@ -331,6 +353,7 @@ class VarianceLab(Explorer):
         Args:
             change: of a control
         """
+        self._fit_drops()
         super().refresh(change)
         result = self.results.get(self.key())
         if result:
@@ -339,8 +362,8 @@ class VarianceLab(Explorer):
             self.clear()
 
     def clear(self):
-        "Nothing to hear yet; an empty picture would be a broken one"
-        self.spectrograms.layout.display = "none"
+        "Nothing to hear yet; an empty picture would be a broken one, so there is none"
+        self.box.children = [c for c in self.box.children if c is not self.spectrograms]
         self.spectrograms.value = b""
         self.sound_words.value = _NOTHING
         self.bar.value = 0
@@ -417,8 +440,9 @@ class VarianceLab(Explorer):
             sounds: of `Audio`: with all blocks, and without some
             error: against the full model
         """
+        self.clear()
         self.spectrograms.value = picture
-        self.spectrograms.layout.display = None
+        self.box.children = *self.box.children, self.spectrograms
         self.bar.value = 4
         names = "all blocks", "blocks skipped"
         players = "".join(map(_named_player, sounds, names))
