@@ -192,7 +192,7 @@ class Explorer:
 
         self.controls = controls
         self.picture = w.Image(format="png", layout=_picture_layout())
-        self.words = w.HTML()
+        self.words = w.HTML(tooltip="")
         for name, control in controls.items():
             _name_control(control, name)
             if control.has_trait("continuous_update"):

@@ -254,7 +254,7 @@ class VarianceLab(Explorer):
         self.button = w.Button(button_style="primary", layout=wide, **words)
         self.bar = w.IntProgress(0, 0, 4, **_look("done", 24, "how far the model is"))
         self.press = w.HBox([self.button, self.bar])
-        self.sound_words = w.HTML(_NOTHING)
+        self.sound_words = w.HTML(_NOTHING, tooltip="")
         self.spectrograms = w.Image(format="png", layout=_picture_layout())
         self.button.on_click(self.hear)
 
