@@ -16,7 +16,8 @@ import torch
 
 from presto_nb.evidence.metrics import Evaluator, held_out_prompts
 from presto_nb.material.core import load_tensors, save_tensors
-from presto_nb.pipeline import MusicPipeline, decode_blocks
+from presto_nb.material.pieces import decode_blocks
+from presto_nb.pipeline import MusicPipeline
 from presto_nb.tools.cli import set_of
 
 SECONDS = 6.0

@@ -30,7 +30,8 @@ from presto_nb.evidence.metrics import LogMelEmbedder, MusicnnEmbedder, held_out
 from presto_nb.evidence.metrics import interval, kad, median_bandwidth
 from presto_nb.material.audio import chroma, onset_strength
 from presto_nb.material.text import Condition
-from presto_nb.pipeline import MusicPipeline, starts
+from presto_nb.material.pieces import starts
+from presto_nb.pipeline import MusicPipeline
 
 PROMPT = 'a lively reel on the violin with piano, in G major, at 110 bpm'
 

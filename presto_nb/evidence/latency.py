@@ -22,7 +22,8 @@ from ..edm import Denoiser
 from ..material.codec import SpectralVAE, SpectralVAEConfig
 from ..dit import PRESETS, DiT, DiTConfig
 from ..skipping import DROPS, flops, shifted_keep
-from ..pipeline import MusicPipeline, PipelineConfig, timed
+from ..material.core import timed
+from ..pipeline import MusicPipeline, PipelineConfig
 from .. import sampling
 
 # %% ../../nbs/evidence/62_latency.ipynb #97542a74

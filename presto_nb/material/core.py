@@ -6,7 +6,7 @@
 __all__ = ['HASHES', 'PrestoError', 'need', 'import_torchaudio', 'atomic_path', 'folder_lock', 'remove_leftovers', 'plain',
            'stable_hash', 'sha256', 'new_rng', 'save_tensors', 'load_tensors', 'load_state', 'build_module',
            'load_json', 'load_json_lines', 'Config', 'check_range', 'check_whole', 'write_hashes', 'check_hashes',
-           'check_folder', 'assets', 'cache_dir', 'inside', 'progress']
+           'check_folder', 'assets', 'cache_dir', 'inside', 'progress', 'timed']
 
 # %% ../../nbs/material/00_core.ipynb #56c68d14
 import hashlib, importlib, importlib.util, json, math, os, re, sys, tempfile, time, types, typing
@@ -28,7 +28,12 @@ def need(
     module: str,  # name of an importable module, e.g. "music21"
     extra: str,  # the extra of this package, or the `presto-nb setup` target, that brings it
 ):
-    "Import an optional module, or raise a `PrestoError` that names the command which installs it"
+    """Import an optional module, or raise a `PrestoError` that names the command which installs it
+
+    Args:
+        module: name of an importable module, e.g. "music21"
+        extra: the extra of this package, or the `presto-nb setup` target, that brings it
+    """
     try:
         return importlib.import_module(module)
     except ImportError as e:
@@ -96,7 +101,11 @@ def _mode(path: Path) -> int:
 
 @contextmanager
 def atomic_path(path):  # where the finished file should be
-    "A temporary path, renamed to `path` when the block ends well and removed when it does not"
+    """A temporary path, renamed to `path` when the block ends well and removed when it does not
+
+    Args:
+        path: where the finished file should be
+    """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # a link stays, its file is replaced
     with _in_one_sentence(f"cannot write {path}"):
@@ -111,7 +120,11 @@ def atomic_path(path):  # where the finished file should be
 # %% ../../nbs/material/00_core.ipynb #3ae66ccd
 @contextmanager
 def folder_lock(folder):  # a folder, made if it is not there
-    "Nobody else fills the folder inside this block; a second who asks gets a `PrestoError`"
+    """Nobody else fills the folder inside this block; a second who asks gets a `PrestoError`
+
+    Args:
+        folder: a folder, made if it is not there
+    """
     from filelock import FileLock, Timeout
 
     folder = Path(folder)
@@ -138,7 +151,13 @@ def remove_leftovers(
     *names,  # of finished files; * stands for anything
     age: float = 0,  # seconds; younger ones stay, which somebody may be writing
 ):
-    "Delete the temporary files of `atomic_path` that a killed process left"
+    """Delete the temporary files of `atomic_path` that a killed process left
+
+    Args:
+        folder: one that is locked
+        names: of finished files; * stands for anything
+        age: seconds; younger ones stay, which somebody may be writing
+    """
     for path in Path(folder).glob(".*"):
         name = _finished_name(path.name)
         if not any(fnmatch(name, pattern) for pattern in names):
@@ -176,7 +195,14 @@ def _json(*parts, **kwargs) -> str:
 def stable_hash(
     *parts,  # anything json can write
 ) -> int:  # 0 <= hash < 2**63
-    "An integer that depends on `parts` alone: the same in every process, on every machine"
+    """An integer that depends on `parts` alone: the same in every process, on every machine
+
+    Args:
+        parts: anything json can write
+
+    Returns:
+        0 <= hash < 2**63
+    """
     text = _json(parts, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -185,7 +211,14 @@ def stable_hash(
 def sha256(
     path,  # a file
 ) -> str:  # 64 hex digits
-    "The sha256 of a file's bytes"
+    """The sha256 of a file's bytes
+
+    Args:
+        path: a file
+
+    Returns:
+        64 hex digits
+    """
     h = hashlib.sha256()
     with open(path, "rb") as f:
         while block := f.read(1 << 20):
@@ -197,7 +230,12 @@ def new_rng(
     *parts,  # anything json can write: the name of this randomness
     device="cpu",  # where the numbers are drawn
 ):
-    "A `torch.Generator` seeded by `stable_hash(*parts)`"
+    """A `torch.Generator` seeded by `stable_hash(*parts)`
+
+    Args:
+        parts: anything json can write: the name of this randomness
+        device: where the numbers are drawn
+    """
     import torch
 
     return torch.Generator(device).manual_seed(stable_hash(*parts))
@@ -208,7 +246,13 @@ def save_tensors(
     tensors: dict,  # name -> tensor
     metadata: dict = None,  # name -> string, stored in the header
 ):
-    "Write tensors to a safetensors file, atomically"
+    """Write tensors to a safetensors file, atomically
+
+    Args:
+        path: .safetensors file
+        tensors: name -> tensor
+        metadata: name -> string, stored in the header
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -223,7 +267,14 @@ def save_tensors(
 def load_tensors(
     path,  # .safetensors file
 ) -> dict:  # name -> tensor on the CPU
-    "Read a safetensors file; a missing, truncated or foreign one (a pickle) is a `PrestoError`"
+    """Read a safetensors file; a missing, truncated or foreign one (a pickle) is a `PrestoError`
+
+    Args:
+        path: .safetensors file
+
+    Returns:
+        name -> tensor on the CPU
+    """
     from safetensors.torch import load_file
 
     if not Path(path).is_file():
@@ -258,7 +309,13 @@ def load_state(
     tensors: dict,  # name -> tensor; any float dtype
     source="the checkpoint",  # what to call the tensors in an error
 ):
-    "Load tensors into a module; one that does not fit is a `PrestoError`"
+    """Load tensors into a module; one that does not fit is a `PrestoError`
+
+    Args:
+        module: an nn.Module
+        tensors: name -> tensor; any float dtype
+        source: what to call the tensors in an error
+    """
     own = module.state_dict()
     _check_state(own, tensors, source)
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
@@ -270,7 +327,13 @@ def build_module(
     tensors: dict,  # name -> tensor; any float dtype
     source="the checkpoint",  # what to call the tensors in an error
 ):
-    "A module with the given tensors; when they do not fit, no memory is taken for it"
+    """A module with the given tensors; when they do not fit, no memory is taken for it
+
+    Args:
+        make: builds an nn.Module
+        tensors: name -> tensor; any float dtype
+        source: what to call the tensors in an error
+    """
     import torch
 
     with torch.device("meta"):
@@ -302,14 +365,25 @@ def _json_object(text: str, source) -> dict:  # what to call the text in an erro
 def load_json(
     path,  # a .json file
 ) -> dict:
-    "Read a JSON object; a missing or broken file is a `PrestoError`"
+    """Read a JSON object; a missing or broken file is a `PrestoError`
+
+    Args:
+        path: a .json file
+    """
     return _json_object(_read_text(path, "JSON"), path)
 
 
 def load_json_lines(
     path,  # a .jsonl file
 ) -> list:  # of dict
-    "Read a file of JSON objects, one a line; a missing or broken file is a `PrestoError`"
+    """Read a file of JSON objects, one a line; a missing or broken file is a `PrestoError`
+
+    Args:
+        path: a .jsonl file
+
+    Returns:
+        of dict
+    """
     lines = enumerate(_read_text(path, "text").split("\n"), 1)
     return [_json_object(s, f"line {number} of {path}") for number, s in lines if s.strip()]
 
@@ -359,21 +433,40 @@ class Config:
             object.__setattr__(self, f.name, plain(getattr(self, f.name)))
 
     def to_dict(self) -> dict:  # name -> value
-        "The values as plain Python, ready for JSON"
+        """The values as plain Python, ready for JSON
+
+        Returns:
+            name -> value
+        """
         return asdict(self)
 
     def replace(self, **changes):  # the fields that differ
-        "A copy with other values"
+        """A copy with other values
+
+        Args:
+            changes: the fields that differ
+        """
         return replace(self, **changes)
 
     def save(self, path):  # .json file
-        "Write the config as JSON, atomically"
+        """Write the config as JSON, atomically
+
+        Args:
+            path: .json file
+        """
         with atomic_path(path) as p:
             p.write_text(_json(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def from_dict(cls, d: dict):  # name -> value; JSON lists become tuples
-        "The config with the given values; a name or a kind that does not fit is a `PrestoError`"
+        """The config with the given values; a name or a kind that does not fit is a `PrestoError`
+
+        Args:
+            d: name
+
+        Returns:
+            value; JSON lists become tuples
+        """
         known = [f.name for f in fields(cls)]
         if extra := sorted(set(d) - set(known)):
             knows = f"it knows {', '.join(known)}"
@@ -389,7 +482,11 @@ class Config:
 
     @classmethod
     def load(cls, path):  # .json file
-        "Read a config; a missing or broken file is a `PrestoError`"
+        """Read a config; a missing or broken file is a `PrestoError`
+
+        Args:
+            path: .json file
+        """
         return cls.from_dict(load_json(path))
 
 # %% ../../nbs/material/00_core.ipynb #d161891f
@@ -400,7 +497,15 @@ def check_range(
     high: float,  # largest allowed
     unit: str = "",  # such as " seconds"
 ):
-    "The value, or a `PrestoError` when it is no finite number from `low` to `high`"
+    """The value, or a `PrestoError` when it is no finite number from `low` to `high`
+
+    Args:
+        name: what the user calls it
+        value: a number
+        low: smallest allowed
+        high: largest allowed
+        unit: such as " seconds"
+    """
     value = plain(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and low <= value <= high:  # not true of NaN
@@ -414,7 +519,14 @@ def check_whole(
     low: int,  # smallest allowed
     high: int,  # largest allowed
 ) -> int:
-    "The value, or a `PrestoError` when it is no whole number from `low` to `high`"
+    """The value, or a `PrestoError` when it is no whole number from `low` to `high`
+
+    Args:
+        name: what the user calls it
+        value: a number; 4.0 is taken for 4
+        low: smallest allowed
+        high: largest allowed
+    """
     value = plain(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -430,14 +542,23 @@ def write_hashes(
     folder,  # of a saved model
     names,  # of files in it
 ):
-    "Write down what the files of a folder are"
+    """Write down what the files of a folder are
+
+    Args:
+        folder: of a saved model
+        names: of files in it
+    """
     hashes = {name: sha256(Path(folder) / name) for name in names}
     with atomic_path(Path(folder) / HASHES) as p:
         p.write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
 
 # %% ../../nbs/material/00_core.ipynb #278c6464
 def check_hashes(folder):  # of a saved model; one of an earlier version has no hashes
-    "Refuse a folder with a file that is not what was saved"
+    """Refuse a folder with a file that is not what was saved
+
+    Args:
+        folder: of a saved model; one of an earlier version has no hashes
+    """
     folder = Path(folder)
     if not (folder / HASHES).is_file():
         return
@@ -456,7 +577,12 @@ def check_folder(
     folder,  # to save into
     key: str,  # a field of the config.json that is written there
 ):
-    "Refuse a folder whose config.json or weights are of something else"
+    """Refuse a folder whose config.json or weights are of something else
+
+    Args:
+        folder: to save into
+        key: a field of the config.json that is written there
+    """
     config = Path(folder) / "config.json"
     if not config.exists() and not config.with_name("model.safetensors").exists():
         return
@@ -484,7 +610,15 @@ def inside(
     folder,  # the folder that may not be left
     name: str,  # a relative path from a file that somebody else may have written
 ) -> Path:  # the resolved path
-    "`folder/name`, or a `PrestoError` when `name` leads out of the folder"
+    """`folder/name`, or a `PrestoError` when `name` leads out of the folder
+
+    Args:
+        folder: the folder that may not be left
+        name: a relative path from a file that somebody else may have written
+
+    Returns:
+        the resolved path
+    """
     folder = Path(folder).resolve()
     try:
         path = (folder / name).resolve()
@@ -503,10 +637,42 @@ def progress(
     desc: str = "",  # what is being done
     disable: bool = None,  # None: shown unless notebooks are under test
 ):
-    "A progress bar with the time left, on stderr"
+    """A progress bar with the time left, on stderr
+
+    Args:
+        iterable: what to walk through, or None to call `.update()` by hand
+        total: how many items
+        desc: what is being done
+        disable: None: shown unless notebooks are under test
+    """
     from tqdm import tqdm
 
     if disable is None:
         disable = bool(os.environ.get("IN_TEST"))
     look = dict(file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
     return tqdm(iterable, total=total, desc=desc, disable=disable, **look)
+
+# %% ../../nbs/material/00_core.ipynb #c35e678b
+@contextmanager
+def timed(
+    timings: dict,  # name -> milliseconds, added to
+    name: str,  # of what happens in the block
+    device,  # synchronised before the clock is read
+    clock=time.perf_counter,  # tells seconds
+):
+    """Add the milliseconds a block takes
+
+    Args:
+        timings: name -> milliseconds, added to
+        name: of what happens in the block
+        device: synchronised before the clock is read
+        clock: tells seconds
+    """
+    import torch
+
+    sync = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    sync()
+    begin = clock()
+    yield
+    sync()
+    timings[name] = timings.get(name, 0.0) + 1000 * (clock() - begin)

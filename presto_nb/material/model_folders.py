@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['RANGES', 'MODELS', 'RELEASED', 'SAVING', 'MODEL_FILES', 'check_config', 'model_names', 'find_model', 'check_part',
            'load_parts', 'ask_parts', 'check_answers', 'new_model_folder', 'to_half', 'check_hub_id', 'upload_model',
-           'find_device', 'in_float32']
+           'find_device', 'in_float32', 'steps_in_float32']
 
 # %% ../../nbs/material/07_model_folders.ipynb #69259850
-import math, os, re, shutil
+import functools, math, os, re, shutil
 from contextlib import contextmanager
 from pathlib import Path
 import torch
@@ -38,7 +38,11 @@ _SIZES = dict(  # of a network; what is not named here may be up to a million
 def check_config(
     c,  # a `PipelineConfig`
 ):
-    "Refuse a config that no model can have"
+    """Refuse a config that no model can have
+
+    Args:
+        c: a `PipelineConfig`
+    """
     for name, (low, high) in RANGES.items():
         check_range(name, getattr(c, name), low, high)
     _check_sampling(c)
@@ -92,7 +96,11 @@ _PARTS = ("codec", "text")  # a model's folders, or the package's
 
 
 def model_names() -> list:  # of str
-    "The models that come with the package"
+    """The models that come with the package
+
+    Returns:
+        of str
+    """
     folders = [p.parent for p in assets().glob("*/config.json")]
     whole = [f.name for f in folders if (f / "model.safetensors").is_file()]
     return sorted(name for name in whole if name not in _PARTS)
@@ -121,7 +129,14 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def find_model(
     name: str,  # a shipped model, a folder, or a hub id
 ) -> Path:  # the folder with config.json and model.safetensors
-    "The folder of a model; an unknown name is a `PrestoError` that lists the known ones"
+    """The folder of a model; an unknown name is a `PrestoError` that lists the known ones
+
+    Args:
+        name: a shipped model, a folder, or a hub id
+
+    Returns:
+        the folder with config.json and model.safetensors
+    """
     name = str(name)
     if name in model_names():
         return assets() / name
@@ -180,7 +195,14 @@ def check_part(
     wanted: str,  # sha256 that the config names, "" = any
     model,  # name or folder of the model, for the message
 ):
-    "The module, or a `PrestoError` when its weights are not those the model was trained with"
+    """The module, or a `PrestoError` when its weights are not those the model was trained with
+
+    Args:
+        part: "codec" or "text"
+        module: as loaded
+        wanted: sha256 that the config names, "" = any
+        model: name or folder of the model, for the message
+    """
     got = weights_sha256(module, encoder=True)
     if not wanted or got == wanted:
         return module
@@ -196,7 +218,17 @@ def load_parts(
     dit,  # what the network takes: `channels` and `text_dim`
     model,  # name of the model, for messages
 ) -> tuple:  # codec, text encoder
-    "The codec and the text encoder of a model; others than it was trained with are refused"
+    """The codec and the text encoder of a model; others than it was trained with are refused
+
+    Args:
+        folder: of the model
+        config: names the parts: `codec_sha256` and `text_sha256`, "" = any
+        dit: what the network takes: `channels` and `text_dim`
+        model: name of the model, for messages
+
+    Returns:
+        codec, text encoder
+    """
     codec = SpectralVAE.from_pretrained(_find_part(folder, "codec"))
     check_part("codec", codec, config.codec_sha256, model)
     encoder = SmallTextEncoder.from_pretrained(_find_part(folder, "text"))
@@ -216,7 +248,16 @@ def ask_parts(
     encoder,  # of text
     noise,  # unit Gaussian, [1, frames, channels], the same every time
 ) -> tuple:  # standard deviations: text, latents (all, first 8, last 8 channels), sound
-    "What the parts answer to a fixed prompt and fixed noise at sigma = 1"
+    """What the parts answer to a fixed prompt and fixed noise at sigma = 1
+
+    Args:
+        denoiser: x [1, frames, channels], sigma [1], cond -> x0_hat
+        encoder: of text
+        noise: unit Gaussian, [1, frames, channels], the same every time
+
+    Returns:
+        standard deviations: text, latents (all, first 8, last 8 channels), sound
+    """
     prompt = "a lively reel on the violin at 120 bpm"
     cond = Condition.from_prompts(encoder, [prompt]).to(noise.device)
     x0 = denoiser(noise, torch.ones(1, device=noise.device), cond)
@@ -230,7 +271,17 @@ def check_answers(
     wanted: tuple = (),  # when the model was saved; () = not known
     tolerance: float = 0.05,  # relative difference that is allowed, wide enough for bfloat16
 ) -> tuple:  # `got`
-    "The answers, or a `PrestoError` when they are silence, not finite, or not the wanted ones"
+    """The answers, or a `PrestoError` when they are silence, not finite, or not the wanted ones
+
+    Args:
+        model: its name, for messages
+        got: of `ask_parts`
+        wanted: when the model was saved; () = not known
+        tolerance: relative difference that is allowed, wide enough for bfloat16
+
+    Returns:
+        `got`
+    """
     if not all(math.isfinite(v) and v > 1e-7 for v in got):
         raise PrestoError(
             f"the model {model} answers {got}, which is silence or not finite; "
@@ -301,7 +352,14 @@ def _scratch(folder: Path):
 def new_model_folder(
     path,  # a folder to be made, or of a model to be replaced
 ):  # the temporary folder
-    "A temporary folder whose files take their places when the block ends well; others stay"
+    """A temporary folder whose files take their places when the block ends well; others stay
+
+    Args:
+        path: a folder to be made, or of a model to be replaced
+
+    Returns:
+        the temporary folder
+    """
     path = Path(os.path.expanduser(path))
     with _in_one_sentence(path):
         if not _may_hold_model(path):
@@ -339,14 +397,22 @@ def _remove_empty(folder: Path):
 def to_half(
     tensors: dict,  # name -> tensor
 ) -> dict:
-    "Floating point numbers in float16, as they are saved; others as they are"
+    """Floating point numbers in float16, as they are saved; others as they are
+
+    Args:
+        tensors: name -> tensor
+    """
     return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
 
 # %% ../../nbs/material/07_model_folders.ipynb #1aa093fe
 def check_hub_id(
     repo_id: str,  # owner/name
 ) -> str:
-    "The name of a repository, or a `PrestoError`"
+    """The name of a repository, or a `PrestoError`
+
+    Args:
+        repo_id: owner/name
+    """
     if not _HUB_ID.fullmatch(str(repo_id)):
         raise PrestoError(f"the repository is {repo_id!r}; it must be owner/name")
     return repo_id
@@ -357,7 +423,16 @@ def upload_model(
     repo_id: str,  # owner/name
     private: bool = True,  # who may see it
 ) -> str:  # its address
-    "Put a model's folder on the Hugging Face hub"
+    """Put a model's folder on the Hugging Face hub
+
+    Args:
+        folder: of the model
+        repo_id: owner/name
+        private: who may see it
+
+    Returns:
+        its address
+    """
     from huggingface_hub import HfApi
 
     try:
@@ -371,7 +446,11 @@ def upload_model(
 def find_device(
     device=None,  # what torch takes, or None: a GPU if there is one
 ) -> torch.device:
-    "A device that works here"
+    """A device that works here
+
+    Args:
+        device: what torch takes, or None: a GPU if there is one
+    """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -392,3 +471,29 @@ def in_float32():
         yield
     finally:
         torch.set_default_dtype(before)
+
+# %% ../../nbs/material/07_model_folders.ipynb #b1c05a17
+def steps_in_float32(
+    steps,  # a function that yields
+):  # the same function
+    """The same, in float32 while it works and in the caller's default while it waits
+
+    Args:
+        steps: a function that yields
+
+    Returns:
+        the same function
+    """
+
+    @functools.wraps(steps)
+    def run(*args, **kwargs):
+        items = steps(*args, **kwargs)
+        end = object()
+        while True:
+            with in_float32():
+                item = next(items, end)
+            if item is end:
+                return
+            yield item
+
+    return run
