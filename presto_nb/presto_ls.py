@@ -9,7 +9,7 @@ __all__ = ['skipping', 'ls_stage', 'presto_ls_stage']
 from .material.core import PrestoError
 from .pipeline import MusicPipeline
 from .presto_l import PrestoLConfig, layer_pipeline, with_budget
-from .presto_s import PrestoSStage
+from .presto_s_on_music import PrestoSStage
 from .material.latents import LatentWindows
 
 # %% ../nbs/40_presto_ls.ipynb #dc514a7c

@@ -23,7 +23,8 @@ import torch
 from presto_nb.material.core import new_rng
 from presto_nb.material.runs import load_part
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.presto_s import BASELINES, PrestoSConfig, PrestoSStage, cycle_forwards
+from presto_nb.presto_s import BASELINES, PrestoSConfig, cycle_forwards
+from presto_nb.presto_s_on_music import PrestoSStage
 from presto_nb.training import Trainer, TrainConfig, _train_step
 
 ROUNDS = 7

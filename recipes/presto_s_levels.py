@@ -22,7 +22,8 @@ from presto_nb.material.core import atomic_path, new_rng, load_state
 from presto_nb.dit import DiT
 from presto_nb.edm import Denoiser
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.presto_s import likeness, likeness_by_level
+from presto_nb.presto_s import likeness
+from presto_nb.presto_s_on_music import likeness_by_level
 from presto_nb.sampling import guided, plan, sample
 from presto_nb.material.text import Condition
 from presto_nb.material.latents import LatentWindows

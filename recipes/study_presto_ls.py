@@ -46,7 +46,8 @@ from presto_nb.presto_l import (
 )
 from presto_nb.material.runs import averaged_state
 from presto_nb.presto_ls import presto_ls_stage, skipping
-from presto_nb.presto_s import STUDY, PrestoSConfig, few_step_pipeline, presto_s_stage
+from presto_nb.presto_s import PrestoSConfig
+from presto_nb.presto_s_on_music import STUDY, few_step_pipeline, presto_s_stage
 from presto_nb.training import fit
 
 LS = LAYER_BASELINES['ls']['drops']

@@ -46,23 +46,19 @@ from common import LOGS, STUDY_PROMPTS, Judge, new_parser, read_record, rounded,
 
 import torch
 
-from presto_nb.dmd import dmd_gradient
+from presto_nb.dmd import TeacherPairs, dmd_gradient, teacher_pairs
 from presto_nb.evidence.metrics import of_model
 from presto_nb.material.core import load_tensors, new_rng, save_tensors
 from presto_nb.material.latents import LatentWindows
 from presto_nb.material.text import Condition
 from presto_nb.pipeline import MusicPipeline
-from presto_nb.presto_s import (
-    BASELINES,
+from presto_nb.presto_s import BASELINES, PrestoSConfig, noise_at
+from presto_nb.presto_s_on_music import (
     PRESTO_S_RUN,
     STUDY,
-    PrestoSConfig,
     PrestoSStage,
-    TeacherPairs,
     few_step_pipeline,
-    noise_at,
     presto_s_stage,
-    teacher_pairs,
 )
 from presto_nb.training import fit
 

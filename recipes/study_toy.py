@@ -46,11 +46,12 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is imported
 
 import torch
 
+from presto_nb.dmd import teacher_pairs
 from presto_nb.edm import Denoiser
 from presto_nb.evidence.health import health
 from presto_nb.in_the_plane import distil_toy, toy_samples
 from presto_nb.material.core import atomic_path, new_rng
-from presto_nb.presto_s import BASELINES, PrestoSConfig, cycle_forwards, teacher_pairs
+from presto_nb.presto_s import BASELINES, PrestoSConfig, cycle_forwards
 from presto_nb.toy import ToyNet, mmd, mmd_quantile, pick_seeds, toy_teacher, train_teacher
 
 RECORD = Path(__file__).resolve().parent.parent / 'data_samples' / 'logs' / 'toy_presto_s.json'

@@ -34,7 +34,7 @@ import torch
 import presto_nb.codec_training as codec_training
 import presto_nb.presto_l as presto_l
 import presto_nb.presto_ls  # noqa: F401
-import presto_nb.presto_s as presto_s
+import presto_nb.presto_s_on_music as presto_s_on_music
 import presto_nb.training as training
 from presto_nb.tools.cli import main
 from presto_nb.material.codec import encode_folder
@@ -188,7 +188,7 @@ def often():
         (codec_training, 'CODEC_RUN'),
         (training, 'FINE_RUN'),
         (presto_l, 'PRESTO_L_RUN'),
-        (presto_s, 'PRESTO_S_RUN'),
+        (presto_s_on_music, 'PRESTO_S_RUN'),
     ):
         usual = getattr(module, name).replace(
             save_every=1, log_every=1, warmup_steps=1, prefetch=False

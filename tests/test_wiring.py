@@ -9,12 +9,12 @@ import torch
 import torch.nn as nn
 
 from presto_nb import presto_l
-from presto_nb import presto_s
+from presto_nb import presto_s_on_music
 from presto_nb.material.core import PrestoError, new_rng
 from presto_nb.discriminator import MapHead, ScalarHead, lsgan, nsgan
 from presto_nb.dit import DiT, DiTConfig
 from presto_nb.skipping import shifted_keep
-from presto_nb.dmd import dmd_gradient, dmd_loss
+from presto_nb.dmd import TeacherPairs, dmd_gradient, dmd_loss
 from presto_nb.edm import (
     Denoiser,
     KarrasContinuous,
@@ -41,15 +41,13 @@ from presto_nb.presto_s import (
     Draws,
     Players,
     PrestoSConfig,
-    PrestoSStage,
-    TrainerDraws,
     answers,
     fake_turn,
-    few_step_pipeline,
     generate,
     generator_turn,
     noise_at,
 )
+from presto_nb.presto_s_on_music import PrestoSStage, TrainerDraws, few_step_pipeline
 from presto_nb.sampling import Guess, few_sigmas, guided, heun, karras_sigmas, pingpong, sample
 from presto_nb.training import BaseStage, TrainConfig, Trainer, fit
 from tiny_model import random_pipeline
@@ -647,10 +645,10 @@ def test_train_means_what_the_teacher_was_trained_at(pair, monkeypatch):
     spoken = copy.copy(full)
     spoken.config = full.config.replace(P_mean=0.2, P_std=1.6)
     assert PipelineConfig.from_dict(spoken.config.to_dict()).training_noise == told
-    for module in (presto_s, presto_l):
+    for module in (presto_s_on_music, presto_l):
         monkeypatch.setattr(module, "LatentWindows", lambda folder, frames: Pieces(16))
     for stage in (
-        presto_s.presto_s_stage("", spoken, PrestoSConfig(w=1.0)),
+        presto_s_on_music.presto_s_stage("", spoken, PrestoSConfig(w=1.0)),
         presto_l.presto_l_stage("", spoken, PrestoLConfig(drops=(1, 0))),
         ls_stage(Pieces(16), spoken, light, PrestoSConfig(w=1.0)),
     ):
@@ -808,7 +806,7 @@ def guided_stage():
 
 def pairs_stage():
     z = torch.randn(6, 32, 4, generator=new_rng("pairs"))
-    pairs = presto_s.TeacherPairs(z, 0.5 * z, None, 0)
+    pairs = TeacherPairs(z, 0.5 * z, None, 0)
     return PrestoSStage(
         teacher(), Pieces(), Words(), PrestoSConfig(w=1.0, ratio=1, nu_reg=1.0), pairs=pairs
     )

@@ -1215,8 +1215,8 @@ def _hearing(generator, x, sigma, cond):
 # %% ../../nbs/tools/80_checks.ipynb #7c3e3974
 @checker
 def check_hearing(answer):
-    """23_presto_s: `answer(generator, x, sigma, cond) -> number`: rms of what changes in the
-    samples when each row gets the next row's condition, over the rms of the samples"""
+    """25_presto_s_on_music: `answer(generator, x, sigma, cond) -> number`: rms of what changes
+    in the samples when each row gets the next row's condition, over the rms of the samples"""
     for seed, (much,) in enumerate(draw("hearing", (0, 2))):
         x = normal(4, 5, 2, seed=seed)
         cond = normal(4, 1, 2, seed=seed + 5)

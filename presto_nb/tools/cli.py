@@ -1061,14 +1061,14 @@ def _teacher(name: str):  # what `--base` says
 # %% ../../nbs/tools/81_cli.ipynb #d7a0f352
 def _presto_s() -> Method:
     "Distil a model into a generator of few steps"
-    from presto_nb import presto_s
+    from presto_nb import presto_s, presto_s_on_music
     from presto_nb.evidence.health import HealthMonitor
 
     return Method(
-        run=presto_s.PRESTO_S_RUN,
+        run=presto_s_on_music.PRESTO_S_RUN,
         network="generator",
         switches=presto_s.PrestoSConfig,
-        study=presto_s.STUDY,
+        study=presto_s_on_music.STUDY,
         variants=presto_s.BASELINES,
         begin=_begin_presto_s,
         stage=_stage_presto_s,
@@ -1096,7 +1096,7 @@ def _begin_presto_s(
 
 def _stage_presto_s(latents, base, start, switches, seed):
     "A generator, its teacher and their referee"
-    from presto_nb.presto_s import presto_s_stage
+    from presto_nb.presto_s_on_music import presto_s_stage
 
     return _with_start(presto_s_stage(latents, base, switches, seed, start), start)
 
@@ -1117,7 +1117,7 @@ def _finish_presto_s(
     to_min: bool,  # the generator's levels end at sigma_min
 ) -> Callable:  # network -> pipeline
     "The teacher's pipeline with the generator's few steps"
-    from presto_nb.presto_s import few_step_pipeline
+    from presto_nb.presto_s_on_music import few_step_pipeline
 
     return functools.partial(few_step_pipeline, base, to_min=to_min)
 
@@ -1231,7 +1231,7 @@ def _finish_presto_ls(
     to_min: bool,  # the generator's levels end at sigma_min
 ) -> Callable:  # network -> pipeline
     "The pipeline of the model it began as, with the generator's few steps"
-    from presto_nb.presto_s import few_step_pipeline
+    from presto_nb.presto_s_on_music import few_step_pipeline
 
     return functools.partial(few_step_pipeline, start, name="presto-ls", to_min=to_min)
 
