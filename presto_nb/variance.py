@@ -200,7 +200,7 @@ FIELDS = "variance", "branch", "norm", "cosine"  # of `stats`
 
 
 class Spike(NamedTuple):
-    """The last block's variance over that of others; a stream that only grows is large in the first
+    """How far the last block stands out; `over_median` is also large where a stream only grows
 
     Args:
         over_median: over the median of the others, [s]
