@@ -32,7 +32,7 @@ class PrestoLConfig(Config):
         over: equal parts of what, see `DropSchedule`
         shift: blocks at the end that always run; 0 skips the last ones (ASE)
         budget: tell the network how many blocks are skipped
-        budget_norm: in the second place by a norm of its own; False: added
+        budget_norm: after the blocks by a norm of its own; False: added there
         noise: levels in training, see `noise_named`; "train": the first model's
         nu_st: weight of the self-teacher loss, against a mean over elements
         lr: peak; 8e-5 in the paper, for a network of its size
@@ -45,7 +45,7 @@ class PrestoLConfig(Config):
     over: str = "inf"  # equal parts of what, see `DropSchedule`
     shift: int = 1  # blocks at the end that always run; 0 skips the last ones (ASE)
     budget: bool = True  # tell the network how many blocks are skipped
-    budget_norm: bool = True  # in the second place by a norm of its own; False: added
+    budget_norm: bool = True  # after the blocks by a norm of its own; False: added there
     noise: str = "train"  # levels in training, see `noise_named`; "train": the first model's
     nu_st: float = 1.0  # weight of the self-teacher loss, against a mean over elements
     lr: float = 1e-3  # peak; 8e-5 in the paper, for a network of its size
