@@ -1042,6 +1042,8 @@ def _crc(data: bytes, bits: int, poly: int) -> int:
 # %% ../../nbs/material/01_audio.ipynb #d451eea5
 def _flac_number(frame: bytes, fixed: int) -> int | None:  # None: no frame begins here
     "The sample after a frame's last; `fixed` is the block size when all are equal"
+    if frame[4] == 0xFF:  # begins no number
+        return None
     size = frame[2] >> 4
     after = 5 + _more_bytes(frame[4])  # the number begins at byte 4
     for_block = {6: 1, 7: 2}.get(size, 0)
