@@ -397,7 +397,7 @@ def tracked():
 
 def test_sizes():
     total = sum(b.stat().st_size for b in BOOKS)
-    assert total < 6.3e6, f'notebooks are {total / 1e6:.1f} MB'
+    assert total < 6.0e6, f'notebooks are {total / 1e6:.1f} MB'
     mb = sum(f.stat().st_size for f in tracked()) / 1e6
     assert mb < 110, f'tracked files are {mb:.0f} MB'
 
